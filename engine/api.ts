@@ -1,0 +1,138 @@
+/**
+ * The public face of the engine as interfaces; `index.ts` has the functions that make one. Keys and
+ * values are bytes. Reads are synchronous. A returned Uint8Array belongs to the caller.
+ */
+import type { Clock } from './clock.ts'
+import type { FileSystem } from './file-system.ts'
+import type {
+  CheckpointReport,
+  EngineEvent,
+  EngineGauges,
+  EngineInfo,
+  EngineState,
+  GcReport,
+  MaintenanceOptions,
+  PassReport,
+  PassSource,
+  PlanFilters,
+  Profile,
+  RewritePlan,
+  SchedulerMode,
+  SegmentId,
+} from './types.ts'
+
+/** All optional; `resolveOptions` fills in defaults, `ENGINE_OPTIONS` lists everything out of range. */
+export interface EngineOptions {
+  /** durable: fsync before acknowledging; wal_on_fast: journal without fsync; fast: durable at checkpoints only. Default durable. */
+  profile?: Profile
+  /** Values longer than this go to the value log. Default 512 bytes. */
+  inlineThreshold?: number
+  /** The foreground writer starts a new segment past this size. Default 64 MiB. */
+  segmentBytes?: number
+  /** Checkpoint when the memtable holds this many bytes of keys and inline values and pointers. Default 16 MiB. */
+  memtableBytes?: number
+  /** Checkpoint at least this often while there are writes, in auto mode. 0 = only by size. Default 30 s. */
+  checkpointIntervalMs?: number
+  /** Longest slice of long work between yields. Default 4 ms. */
+  sliceMs?: number
+  /** Index pages kept in memory. Default 64 MiB. */
+  pageCacheBytes?: number
+  /** 'auto' runs timers and kicks by itself; 'step' runs nothing that was not asked for. Default auto. */
+  mode?: SchedulerMode
+  maintenance?: Partial<MaintenanceOptions>
+}
+
+export interface EngineDeps {
+  clock: Clock
+  fileSystem: FileSystem
+  /** Gives the thread back to other work; resolves in a later macrotask. */
+  yieldNow: () => Promise<void>
+  /** Subscribed before the folder is opened, so that it sees the stream from its first event. */
+  onEvent?: (event: EngineEvent) => void
+}
+
+export type BatchOperation =
+  { op: 'put'; key: Uint8Array; value: Uint8Array } | { op: 'delete'; key: Uint8Array }
+
+/** Bounds of an iteration in byte order; absent = unbounded. */
+export interface RangeOptions {
+  gte?: Uint8Array
+  gt?: Uint8Array
+  lt?: Uint8Array
+  lte?: Uint8Array
+  reverse?: boolean
+  /** Absent = no limit. */
+  limit?: number
+}
+
+/** Pins what it may still read; always close it (a `for..of` that ends or breaks does). */
+export interface EntryIterator extends IterableIterator<[Uint8Array, Uint8Array]> {
+  close(): void
+}
+
+export interface Snapshot {
+  readonly pinId: number
+  get(key: Uint8Array): Uint8Array | undefined
+  iterate(range?: RangeOptions): EntryIterator
+  /** Idempotent. Resolves with the segments that could be deleted because of it. */
+  close(): Promise<SegmentId[]>
+}
+
+export interface VerifyReport {
+  segments: number
+  keys: number
+  differences: { segmentId: SegmentId; trackedBytesLive: number; scannedBytesLive: number }[]
+}
+
+export interface Engine {
+  readonly info: EngineInfo
+  /** undefined = no such key. */
+  get(key: Uint8Array): Uint8Array | undefined
+  /** Visible at once; the promise resolves when the profile's promise holds. */
+  put(key: Uint8Array, value: Uint8Array): Promise<void>
+  delete(key: Uint8Array): Promise<void>
+  /** All or nothing, also after a crash. */
+  batch(operations: readonly BatchOperation[]): Promise<void>
+  iterate(range?: RangeOptions): EntryIterator
+  snapshot(label?: string): Snapshot
+  /** A checkpoint as the foreground asks for one; in auto mode a checkpoint kick follows by itself. */
+  checkpoint(): Promise<CheckpointReport>
+  /** A checkpoint and then the kick that follows from it, in any mode; `skipped` says why there was no pass. */
+  checkpointWithKick(): Promise<{
+    checkpoint: CheckpointReport
+    pass: PassReport | null
+    skipped: string | null
+  }>
+  verify(): Promise<VerifyReport>
+  /** Finishes or cancels a pass, checkpoints, releases the lock. Idempotent. */
+  close(): Promise<void>
+
+  /** A consistent copy, as of the newest emitted event. */
+  state(): EngineState
+  gauges(): EngineGauges
+  /** Sequence number of the newest event; 0 before the first. */
+  readonly eventSeq: number
+  /** Calls back synchronously for every event, in order. Returns the unsubscriber. */
+  subscribe(listener: (event: EngineEvent) => void): () => void
+  /** Emits byte changes that were held back for batching, so that `state()` and the events agree up to now. */
+  flushEvents(): void
+
+  readonly maintenance: MaintenanceControl
+}
+
+export interface MaintenanceControl {
+  /** Runs one pass now, whatever the mode or pause; ENGINE_BUSY when the slot is taken. */
+  runPass(source: Exclude<PassSource, 'manual'>): Promise<PassReport>
+  /** What a checkpoint kick would be answered: the pass it ran, or why it was skipped. */
+  kickFromCheckpoint(): Promise<{ pass: PassReport | null; skipped: string | null }>
+  /** Dry: changes nothing, not even by a checkpoint. */
+  plan(filters?: Partial<PlanFilters>): RewritePlan
+  /** Plans and stages what the filters select. */
+  stage(filters?: Partial<PlanFilters>): Promise<PassReport>
+  /** A manual pass over exactly these segments. */
+  rewrite(segmentIds: SegmentId[]): Promise<PassReport>
+  gc(options: { dryRun: boolean }): Promise<GcReport>
+  pause(): void
+  resume(): void
+  setMode(mode: SchedulerMode): void
+}

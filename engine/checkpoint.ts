@@ -1,0 +1,106 @@
+/**
+ * A checkpoint moves the memtable into the tree and makes both durable:
+ *
+ *   1. freeze the memtable and start a new journal file, together, without a gap;
+ *   2. merge the frozen changes into new pages, in slices;
+ *   3. sync the value log, then the index: all that the new tree names is on disk;
+ *   4. write and sync the meta pages;
+ *   5. publish in memory, then delete the journal files it replaced.
+ *
+ * Writes go on during 2-5. One checkpoint runs at a time.
+ */
+import type { Journal } from './commit-log/journal.ts'
+import type { KeySpace } from './key-space.ts'
+import type { MetaPages } from './index/meta-pages.ts'
+import type { PageStore } from './index/page-store.ts'
+import { mergeChanges } from './index/tree.ts'
+import { SerialTask, Slicer, type SliceSettings } from './slicer.ts'
+import type { CheckpointReport } from './types.ts'
+import type { SegmentSet } from './value-log/segment-set.ts'
+import type { ValueLog } from './value-log/value-log.ts'
+
+export interface CheckpointParts {
+  keySpace: KeySpace
+  pages: PageStore
+  metas: MetaPages
+  valueLog: ValueLog
+  set: SegmentSet
+  /** null in the `fast` profile. */
+  journal: Journal | null
+  slices: SliceSettings
+}
+
+export class Checkpointer {
+  readonly #parts: CheckpointParts
+  readonly #serial = new SerialTask()
+  #running = 0
+  readonly #metaGenerations: [number, number] = [0, 0]
+
+  constructor(parts: CheckpointParts) {
+    this.#parts = parts
+    this.#reportRecoverable()
+  }
+
+  get running(): boolean {
+    return this.#running > 0
+  }
+
+  /** Contains every write made before the call. A second caller waits and finds little left to do. */
+  run(reason: CheckpointReport['reason']): Promise<CheckpointReport> {
+    this.#running++
+    return this.#serial
+      .run(() => this.#checkpoint(reason))
+      .finally(() => {
+        this.#running--
+      })
+  }
+
+  async #checkpoint(reason: CheckpointReport['reason']): Promise<CheckpointReport> {
+    const { keySpace, pages, metas, valueLog, journal, slices } = this.#parts
+    const started = slices.clock.monotonic()
+    const slicer = new Slicer(slices)
+    const frozen = keySpace.freeze()
+    const done = (entriesMerged: number, pagesWritten: number): CheckpointReport => ({
+      reason,
+      commitSeq: metas.meta.commitSeq,
+      entriesMerged,
+      pagesWritten,
+      noop: frozen === undefined,
+      elapsedMs: slices.clock.monotonic() - started,
+      longestSliceMs: slicer.longestSliceMs,
+    })
+    if (frozen === undefined) return done(0, 0)
+    journal?.rotate()
+
+    const before = keySpace.root
+    pages.release(keySpace.oldestVersion())
+    const changes = keySpace.frozenChanges()
+    const merged = await slicer.run(mergeChanges(pages, before.userRoot, changes))
+    // Meanwhile only the active memtable can have changed: the root is ours alone to replace.
+    await valueLog.sync()
+    await pages.file.sync()
+    const root = {
+      userRoot: merged.root,
+      systemRoot: before.systemRoot,
+      version: before.version + 1,
+    }
+    await metas.publish({ ...root, totalPages: pages.totalPages }, (pageNumber) => {
+      this.#metaGenerations[pageNumber] = frozen.generation
+    })
+    keySpace.publish(root)
+    pages.retire(root.version, merged.retired)
+    await journal?.deleteOld()
+    this.#reportRecoverable()
+    return done(changes.length, merged.pagesWritten)
+  }
+
+  /** What a crash could go back to, for whoever wants to delete. */
+  #reportRecoverable(): void {
+    const { set, journal, keySpace } = this.#parts
+    const [first, second] = this.#metaGenerations
+    set.setRecoverable({
+      metaGenerations: [first, second],
+      journalGeneration: journal === null ? null : keySpace.generation,
+    })
+  }
+}

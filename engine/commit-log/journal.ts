@@ -1,0 +1,125 @@
+/**
+ * The redo journal of an open store: one file at a time, appended in batches. `rotate` starts a new
+ * file when a checkpoint begins; the files before it are deleted once that checkpoint is durable.
+ */
+import * as path from 'node:path'
+import type { ChecksumKind } from '../checksum.ts'
+import type { FileSystem, OpenFile } from '../file-system.ts'
+import { journalFileName } from '../ids.ts'
+import { SerialTaskUntilFailure } from '../slicer.ts'
+import { encodeBatch, encodedBatchBytes, type JournalBatch } from './codec.ts'
+
+const JOURNAL_LANE = 0
+const BUFFER_BYTES = 256 * 1024
+
+export class Journal {
+  readonly #fileSystem: FileSystem
+  readonly #folder: string
+  readonly #kind: ChecksumKind
+  #seq: number
+  #file: OpenFile | null = null
+  #written = 0
+  #buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
+  #buffered = 0
+  #folderUnsynced = false
+  /** Files with batches that are perhaps not on disk; the current one and ones rotated away. */
+  readonly #unsynced = new Set<OpenFile>()
+  /** Those of them that the running sync is about. */
+  #syncing = new Set<OpenFile>()
+  /** A failed sync may have lost what it was about: a later one must not seem to make it durable. */
+  readonly #syncs = new SerialTaskUntilFailure()
+  readonly #finished: OpenFile[] = []
+  /** Complete files before the current one, oldest first. */
+  readonly #old: string[]
+
+  constructor(
+    fileSystem: FileSystem,
+    where: { folder: string; kind: ChecksumKind; nextSeq: number; old: string[] },
+  ) {
+    this.#fileSystem = fileSystem
+    this.#folder = where.folder
+    this.#kind = where.kind
+    this.#seq = where.nextSeq
+    this.#old = where.old
+  }
+
+  /** Of the current file, buffered ones included. */
+  get bytes(): number {
+    return this.#written + this.#buffered
+  }
+
+  append(batch: JournalBatch): void {
+    const bytes = encodedBatchBytes(batch.operations)
+    if (this.#buffered + bytes > this.#buffer.length) this.flush()
+    if (bytes > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(bytes)
+    this.#buffered = encodeBatch(this.#buffer, this.#buffered, batch, this.#kind)
+  }
+
+  flush(): void {
+    if (this.#buffered === 0) return
+    const file = (this.#file ??= this.#create())
+    file.write(this.#buffer, 0, this.#buffered, this.#written)
+    this.#unsynced.add(file)
+    this.#written += this.#buffered
+    this.#buffered = 0
+  }
+
+  /** Everything appended before the call is on disk when it resolves. */
+  sync(): Promise<void> {
+    return this.#syncs.run(async () => {
+      this.flush()
+      this.#syncing = new Set(this.#unsynced)
+      this.#unsynced.clear()
+      const folder = this.#folderUnsynced
+      this.#folderUnsynced = false
+      // Batches appended while the disk works put their file back into the set.
+      for (const file of this.#syncing) await file.sync()
+      if (folder) await this.#fileSystem.syncFolder(this.#folder)
+    })
+  }
+
+  /** Later batches go to a new file. Batches of the finished one stay part of the next `sync`. */
+  rotate(): void {
+    this.flush()
+    if (this.#file === null) return
+    this.#old.push(this.#file.path)
+    this.#finished.push(this.#file)
+    this.#file = null
+    this.#written = 0
+  }
+
+  get hasOldFiles(): boolean {
+    return this.#old.length > 0
+  }
+
+  /** Deletes the finished files; call when a durable checkpoint contains them. */
+  async deleteOld(): Promise<void> {
+    const old = this.#old.splice(0)
+    if (old.length === 0) return
+    for (const file of this.#finished.splice(0)) {
+      // The checkpoint made its batches durable; nobody needs this file on disk any more.
+      this.#unsynced.delete(file)
+      this.#syncing.delete(file)
+      file.close()
+    }
+    // One after the other, oldest first: an old file that outlived a newer one would be replayed
+    // without it and bring back what the newer one overwrote.
+    for (const file of old) {
+      await this.#fileSystem.unlink(file)
+      await this.#fileSystem.syncFolder(this.#folder)
+    }
+  }
+
+  close(): void {
+    for (const file of this.#finished.splice(0)) file.close()
+    this.#file?.close()
+    this.#file = null
+  }
+
+  #create(): OpenFile {
+    const name = journalFileName({ lane: JOURNAL_LANE, seq: this.#seq++ })
+    this.#written = 0
+    this.#folderUnsynced = true
+    return this.#fileSystem.open(path.join(this.#folder, name), 'create')
+  }
+}

@@ -1,0 +1,637 @@
+/**
+ * The engine's public face: takes requests, keeps the order of their effects, and says what happened.
+ * It holds no algorithm of its own; `openStore` made the parts it drives. Everything between two
+ * `await`s is one indivisible turn.
+ */
+import { dirname } from 'node:path'
+import type {
+  BatchOperation,
+  Engine,
+  EngineDeps,
+  EngineOptions,
+  EntryIterator,
+  RangeOptions,
+  Snapshot,
+  VerifyReport,
+} from './api.ts'
+import { copyOf } from './bytes.ts'
+import type { JournalOperation } from './commit-log/codec.ts'
+import { EngineError } from './errors.ts'
+import { EventHub } from './events.ts'
+import { removeIfPresent, replaceFile } from './file-system.ts'
+import { GroupCommit } from './group-commit.ts'
+import type { Located } from './index/leaf.ts'
+import type { KeyChange, ReadView } from './key-space.ts'
+import type { ForegroundActivity, MaintenanceHost } from './maintenance/host.ts'
+import { reclaim, sweep } from './maintenance/reclaim.ts'
+import { rewriteSegments } from './maintenance/rewrite.ts'
+import { MaintenanceScheduler } from './maintenance/scheduler.ts'
+import { resolveOptions, type ResolvedOptions } from './options.ts'
+import { openStore, type Store } from './store.ts'
+import type {
+  CheckpointReport,
+  EngineEvent,
+  EngineEventBody,
+  EngineGauges,
+  EngineInfo,
+  EngineState,
+  PassReport,
+  Pin,
+  Profile,
+  SegmentId,
+} from './types.ts'
+import { MAX_VALUE_BYTES } from './value-log/record.ts'
+import { verifyLiveBytes } from './verify.ts'
+
+/**
+ * Longer keys are refused: an index page must hold at least two, or the tree would not branch. The
+ * format's own limit is 65,535.
+ */
+export const MAX_KEY_BYTES = 2000
+
+const PROFILE_LOSES: Record<Profile, string> = {
+  durable: 'A crash or power cut loses nothing that was acknowledged.',
+  wal_on_fast: 'A killed process loses nothing; a power cut may lose the newest writes.',
+  fast: 'A crash loses what was written since the last checkpoint.',
+}
+
+export async function openEngine(
+  dir: string,
+  options: EngineOptions,
+  deps: EngineDeps,
+): Promise<Engine> {
+  const engine = new RestageEngine(resolveOptions(options), deps)
+  await engine.open(dir)
+  return engine
+}
+
+type Status = 'opening' | 'open' | 'failed' | 'closing' | 'closed'
+
+class RestageEngine implements Engine {
+  readonly #deps: EngineDeps
+  readonly #options: ResolvedOptions
+  readonly #hub: EventHub
+  readonly #groupCommit: GroupCommit
+  #status: Status = 'opening'
+  #failure: unknown = undefined
+  #parts: Store | null = null
+  #scheduler: MaintenanceScheduler | null = null
+  #closing: Promise<void> | null = null
+  #cancelInterval: (() => void) | null = null
+  #nextPinId = 1
+  #checkpoint: EngineState['checkpoint'] = { commitSeq: 0, atMs: null, elapsedMs: null }
+  #checkpoints = 0
+  readonly #counts = { puts: 0, deletes: 0, gets: 0, bytesPut: 0 }
+  #lastWriteAtMs: number | null = null
+  #lastReadAtMs: number | null = null
+  #openIterators = 0
+  /** Work on the folder that is under way outside of passes; closing waits for it. */
+  readonly #underWay = new Set<Promise<unknown>>()
+
+  constructor(options: ResolvedOptions, deps: EngineDeps) {
+    this.#options = options
+    this.#deps = deps
+    this.#hub = new EventHub(() => deps.clock.now())
+    if (deps.onEvent !== undefined) this.#hub.subscribe(deps.onEvent)
+    this.#groupCommit = new GroupCommit(async () => {
+      try {
+        await this.#store.valueLog.sync()
+        await this.#store.journal?.sync()
+      } catch (error) {
+        // A sync that failed once may have dropped the pages it failed on: nothing is retried.
+        this.#fail(error)
+        throw error
+      }
+    })
+  }
+
+  async open(dir: string): Promise<void> {
+    const store = await openStore(dir, {
+      deps: this.#deps,
+      options: this.#options,
+      // Subscribers come later; what opening did is in the first state they ask for.
+      emit: (event) => {
+        if (this.#status !== 'opening') this.#emit(event)
+      },
+    })
+    this.#parts = store
+    const { commitSeq } = store.metas.meta
+    this.#checkpoint = { commitSeq, atMs: null, elapsedMs: null }
+    this.#checkpoints = commitSeq > 0 ? 1 : 0
+    this.#scheduler = new MaintenanceScheduler(this.#maintenanceHost(store), this.#options)
+    store.set.drain()
+    this.#status = 'open'
+    this.#emit({
+      type: 'store_opened',
+      journalRecordsReplayed: store.journalRecordsReplayed,
+      journalBatchesSkipped: store.journalBatchesSkipped,
+      segments: store.set.infos().length,
+    })
+    try {
+      await this.#scheduler.load()
+    } catch (error) {
+      this.#status = 'closed'
+      release(store)
+      throw error
+    }
+    this.#armInterval()
+  }
+
+  get info(): EngineInfo {
+    const { paths, kind, journalRecordsReplayed, journalBatchesSkipped } = this.#store
+    const { profile } = this.#options
+    return {
+      dir: paths.root,
+      layout: paths.layout,
+      checksum: kind,
+      profile,
+      profileLoses: PROFILE_LOSES[profile],
+      readOnly: false,
+      journalRecordsReplayed,
+      journalBatchesSkipped,
+      options: this.#options.maintenance,
+    }
+  }
+
+  get maintenance(): MaintenanceScheduler {
+    if (this.#scheduler === null) throw this.#notOpen()
+    return this.#scheduler
+  }
+
+  // ------------------------------------------------------------ reading
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    const { keySpace } = this.#readable()
+    this.#noteRead()
+    return this.#valueOf(keySpace.get(keySpace.currentView(), key))
+  }
+
+  iterate(range: RangeOptions = {}): EntryIterator {
+    return this.#iterateView(range, undefined)
+  }
+
+  snapshot(label?: string): Snapshot {
+    const { keySpace } = this.#readable()
+    const view = keySpace.openView()
+    const pin = this.#openPin('snapshot', label, view)
+    this.flushEvents()
+    let closed: Promise<SegmentId[]> | null = null
+    const needOpen = (): void => {
+      if (closed !== null)
+        throw new EngineError('ENGINE_NOT_OPEN', `snapshot ${pin.label} is closed`)
+    }
+    return {
+      pinId: pin.pinId,
+      get: (key) => {
+        needOpen()
+        this.#noteRead()
+        return this.#valueOf(this.#readable().keySpace.get(view, key))
+      },
+      iterate: (range = {}) => {
+        needOpen()
+        return this.#iterateView(range, view)
+      },
+      close: () => (closed ??= this.#closePin(pin, view)),
+    }
+  }
+
+  #iterateView(range: RangeOptions, of: ReadView | undefined): EntryIterator {
+    const { keySpace } = this.#readable()
+    // A view of its own even inside a snapshot, so that either may be closed first.
+    const view = keySpace.openView(of)
+    const pin = this.#openPin('iterator', undefined, view)
+    this.#openIterators++
+    const entries = keySpace.entries(view, range)
+    let open = true
+    const close = (): void => {
+      if (!open) return
+      open = false
+      this.#openIterators--
+      this.#closePin(pin, view).catch((error: unknown) => this.#reportFailure(error))
+    }
+    const iterator: EntryIterator = {
+      next: () => {
+        if (!open) return { done: true, value: undefined }
+        this.#readable()
+        this.#noteRead()
+        const step = entries.next()
+        if (step.done === true) {
+          close()
+          return { done: true, value: undefined }
+        }
+        const { key, value } = step.value
+        return { done: false, value: [key, this.#valueOf(value) ?? new Uint8Array(0)] }
+      },
+      return: () => {
+        close()
+        return { done: true, value: undefined }
+      },
+      [Symbol.iterator]: () => iterator,
+      close,
+    }
+    return iterator
+  }
+
+  #valueOf(found: Located | undefined): Uint8Array | undefined {
+    if (found === undefined || found.kind === 'tombstone') return undefined
+    if (found.kind === 'inline') return copyOf(found.value)
+    return this.#store.valueLog.read(found.pointer)
+  }
+
+  #noteRead(): void {
+    this.#counts.gets++
+    this.#lastReadAtMs = this.#deps.clock.now()
+  }
+
+  #openPin(kind: Pin['kind'], label: string | undefined, view: ReadView): Pin {
+    const pinId = this.#nextPinId++
+    const pin = { pinId, kind, label: label ?? `${kind} ${pinId}`, sinceMs: this.#deps.clock.now() }
+    this.#store.set.pin({ ...pin, openedSeq: view.seq })
+    return pin
+  }
+
+  /** Resolves with the segments that this reader was the last to keep. */
+  async #closePin(pin: Pin, view: ReadView): Promise<SegmentId[]> {
+    if (this.#status === 'closed') return []
+    const { keySpace, set } = this.#store
+    keySpace.closeView(view)
+    set.unpin(pin.pinId)
+    if (pin.kind === 'snapshot') this.flushEvents()
+    // Deleting is writing: after a failure it is over.
+    if (this.#status === 'failed') return []
+    return this.#track(this.#sweep(pin.label))
+  }
+
+  async #sweep(heldBy: string): Promise<SegmentId[]> {
+    const swept = await sweep(this.#reclaimParts(), heldBy)
+    this.maintenance.countDeleted(swept.deleted.length, swept.bytesDeleted)
+    return swept.deleted
+  }
+
+  // ------------------------------------------------------------ writing
+
+  put(key: Uint8Array, value: Uint8Array): Promise<void> {
+    return this.batch([{ op: 'put', key, value }])
+  }
+
+  delete(key: Uint8Array): Promise<void> {
+    return this.batch([{ op: 'delete', key }])
+  }
+
+  async batch(operations: readonly BatchOperation[]): Promise<void> {
+    const store = this.#writable()
+    for (const operation of operations) checkSizes(operation)
+    if (operations.length === 0) return
+    try {
+      this.#write(store, operations)
+      if (this.#options.profile === 'wal_on_fast') flushAll(store)
+    } catch (error) {
+      // Part of the batch may be in the log and none in memory: only a reopening can tell.
+      this.#fail(error)
+      throw error
+    }
+    this.#lastWriteAtMs = this.#deps.clock.now()
+    if (this.#options.profile === 'durable') await this.#groupCommit.commit()
+    await this.#checkpointBySize(store)
+  }
+
+  #write(store: Store, operations: readonly BatchOperation[]): void {
+    const changes: KeyChange[] = []
+    const journal: JournalOperation[] = []
+    for (const operation of operations) {
+      // The caller may reuse its buffers as soon as this returns.
+      const key = copyOf(operation.key)
+      if (operation.op === 'delete') {
+        changes.push({ key, value: { kind: 'tombstone' } })
+        journal.push({ op: 'delete', key })
+        this.#counts.deletes++
+        continue
+      }
+      this.#counts.puts++
+      this.#counts.bytesPut += key.length + operation.value.length
+      if (operation.value.length <= this.#options.inlineThreshold) {
+        const value = copyOf(operation.value)
+        changes.push({ key, value: { kind: 'inline', value } })
+        journal.push({ op: 'set_inline', key, value })
+      } else {
+        const rid = store.valueLog.takeRid()
+        const pointer = store.valueLog.append(operation.value, rid)
+        changes.push({ key, value: { kind: 'pointer', pointer } })
+        journal.push({ op: 'set_rid', key, rid })
+      }
+    }
+    store.journal?.append({ seq: store.keySpace.seq + 1, operations: journal })
+    store.keySpace.apply(changes)
+  }
+
+  // ------------------------------------------------------------ checkpoints
+
+  async checkpoint(): Promise<CheckpointReport> {
+    return this.#runCheckpoint('foreground')
+  }
+
+  async checkpointWithKick(): Promise<{
+    checkpoint: CheckpointReport
+    pass: PassReport | null
+    skipped: string | null
+  }> {
+    const checkpoint = await this.#runCheckpoint('foreground')
+    return { checkpoint, ...(await this.maintenance.kickFromCheckpoint()) }
+  }
+
+  async #runCheckpoint(reason: CheckpointReport['reason']): Promise<CheckpointReport> {
+    const store = reason === 'close' ? this.#store : this.#writable()
+    return this.#track(this.#checkpointNow(store, reason))
+  }
+
+  async #checkpointNow(
+    store: Store,
+    reason: CheckpointReport['reason'],
+  ): Promise<CheckpointReport> {
+    let report: CheckpointReport
+    try {
+      report = await store.checkpointer.run(reason)
+      if (!report.noop) await store.metadata.save(store.valueLog)
+    } catch (error) {
+      this.#fail(error)
+      throw error
+    }
+    const event = this.#emit({ type: 'checkpoint_done', report })
+    if (!report.noop) {
+      this.#checkpoints++
+      const { commitSeq, elapsedMs } = report
+      this.#checkpoint = { commitSeq, atMs: event.atMs, elapsedMs }
+      this.maintenance.countCheckpoint()
+    }
+    this.maintenance.afterCheckpoint(report)
+    return report
+  }
+
+  /** Full memtable: checkpoint in the background, and wait once a second one fills up behind it. */
+  async #checkpointBySize(store: Store): Promise<void> {
+    const { memtableBytes } = this.#options
+    // The write was acknowledged while the engine closed: that checkpoints anyway.
+    if (this.#status !== 'open') return
+    if (store.keySpace.activeBytes < memtableBytes) return
+    const running = store.checkpointer.running
+    if (running && store.keySpace.activeBytes < 2 * memtableBytes) return
+    const done = this.#runCheckpoint('size')
+    if (running) await done
+    else done.catch((error: unknown) => this.#reportFailure(error))
+  }
+
+  #armInterval(): void {
+    const { checkpointIntervalMs } = this.#options
+    if (checkpointIntervalMs === 0) return
+    const { clock } = this.#deps
+    this.#cancelInterval = clock.setTimer(clock.now() + checkpointIntervalMs, () => {
+      if (this.#status !== 'open') return
+      this.#armInterval()
+      if (this.maintenance.info().mode !== 'auto' || this.#store.keySpace.memtableEntries === 0)
+        return
+      this.#runCheckpoint('interval').catch((error: unknown) => this.#reportFailure(error))
+    })
+  }
+
+  // ------------------------------------------------------------ state and events
+
+  state(): EngineState {
+    this.flushEvents()
+    const { set } = this.#store
+    return {
+      segments: set.infos(),
+      debt: this.maintenance.debt(),
+      scheduler: this.maintenance.info(),
+      pins: set.pins(),
+      counters: this.maintenance.counters(),
+      checkpoint: this.#checkpoint,
+    }
+  }
+
+  gauges(): EngineGauges {
+    const { clock } = this.#deps
+    const { keySpace, journal, pages } = this.#store
+    return {
+      nowMs: clock.now(),
+      clockOffsetMs: clock.offsetMs,
+      clockFrozen: clock.frozen,
+      ...this.#counts,
+      memtableEntries: keySpace.memtableEntries,
+      memtableBytes: keySpace.memtableBytes,
+      journalBytes: journal?.bytes ?? 0,
+      indexFileBytes: pages.fileBytes,
+      lastWriteAtMs: this.#lastWriteAtMs,
+      lastReadAtMs: this.#lastReadAtMs,
+    }
+  }
+
+  get eventSeq(): number {
+    return this.#hub.seq
+  }
+
+  subscribe(listener: (event: EngineEvent) => void): () => void {
+    return this.#hub.subscribe(listener)
+  }
+
+  flushEvents(): void {
+    this.#store.set.drain()
+  }
+
+  #emit(
+    body: EngineEventBody,
+    passId = this.#scheduler?.info().activePass?.passId ?? null,
+  ): EngineEvent {
+    // Held-back byte changes first, so that at every event the state is what the events say.
+    this.#parts?.set.drain()
+    return this.#hub.emit(body, passId)
+  }
+
+  async verify(): Promise<VerifyReport> {
+    const store = this.#readable()
+    const view = store.keySpace.openView()
+    const pin = this.#openPin('snapshot', 'verify', view)
+    try {
+      return await verifyLiveBytes(store, view)
+    } finally {
+      await this.#closePin(pin, view)
+    }
+  }
+
+  // ------------------------------------------------------------ maintenance
+
+  #maintenanceHost(store: Store): MaintenanceHost {
+    const { fileSystem, clock } = this.#deps
+    return {
+      clock,
+      segments: () => store.set.infos(),
+      foreground: () => this.#foreground(store),
+      rewrite: (sources, signal) =>
+        this.#guard(() => rewriteSegments(this.#rewriteParts(store), sources, signal)),
+      reclaim: (options) => this.#guard(() => reclaim(this.#reclaimParts(), options)),
+      checkpoint: (reason) => this.#runCheckpoint(reason),
+      emit: (body, passId) => this.#emit(body, passId),
+      saveState: async (json) => {
+        if (json === null) {
+          const removed = await removeIfPresent(fileSystem, store.paths.state)
+          if (removed) await fileSystem.syncFolder(dirname(store.paths.state))
+        } else await replaceFile(fileSystem, store.paths.state, Buffer.from(json))
+      },
+      loadState: () => {
+        const bytes = fileSystem.readFile(store.paths.state)
+        return Promise.resolve(bytes === undefined ? null : Buffer.from(bytes).toString('utf8'))
+      },
+    }
+  }
+
+  #foreground(store: Store): ForegroundActivity {
+    return {
+      lastWriteAtMs: this.#lastWriteAtMs,
+      lastReadAtMs: this.#lastReadAtMs,
+      openIterators: this.#openIterators,
+      checkpoints: this.#checkpoints,
+      dirty: store.keySpace.memtableEntries > 0,
+    }
+  }
+
+  #rewriteParts(store: Store): Parameters<typeof rewriteSegments>[0] {
+    return {
+      keySpace: store.keySpace,
+      valueLog: store.valueLog,
+      journal: store.journal,
+      kind: store.kind,
+      segmentBytes: this.#options.segmentBytes,
+      slices: store.slices,
+      commit: async () => {
+        if (this.#options.profile === 'durable') await this.#groupCommit.commit()
+        else if (this.#options.profile === 'wal_on_fast') flushAll(store)
+      },
+    }
+  }
+
+  #reclaimParts(): Parameters<typeof reclaim>[0] {
+    const store = this.#store
+    return {
+      set: store.set,
+      monotonic: () => this.#deps.clock.monotonic(),
+      checkpoint: () => this.#runCheckpoint('maintenance'),
+      saveMetadata: () => store.metadata.save(store.valueLog),
+    }
+  }
+
+  /** Maintenance writes: a failure in the middle of one poisons the engine like any failed write. */
+  async #guard<T>(work: () => Promise<T>): Promise<T> {
+    this.#writable()
+    try {
+      return await work()
+    } catch (error) {
+      if (error instanceof EngineError && error.code !== 'ENGINE_IO') throw error
+      this.#fail(error)
+      throw error
+    }
+  }
+
+  // ------------------------------------------------------------ status
+
+  get #store(): Store {
+    if (this.#parts === null) throw this.#notOpen()
+    return this.#parts
+  }
+
+  #readable(): Store {
+    if (this.#status !== 'open' && this.#status !== 'failed') throw this.#notOpen()
+    return this.#store
+  }
+
+  #writable(): Store {
+    if (this.#status !== 'open') throw this.#notOpen()
+    return this.#store
+  }
+
+  async #track<T>(work: Promise<T>): Promise<T> {
+    this.#underWay.add(work)
+    try {
+      return await work
+    } finally {
+      this.#underWay.delete(work)
+    }
+  }
+
+  #notOpen(): EngineError {
+    const why = this.#failure instanceof Error ? `: ${this.#failure.message}` : ''
+    return new EngineError('ENGINE_NOT_OPEN', `the engine is ${this.#status}${why}`, this.#failure)
+  }
+
+  /** Writing is over until a reopening; reading what is in place goes on. */
+  #fail(error: unknown): void {
+    if (this.#status !== 'open' && this.#status !== 'closing') return
+    this.#status = 'failed'
+    this.#failure = error
+    this.#reportFailure(error)
+  }
+
+  #reportFailure(error: unknown): void {
+    const code = error instanceof EngineError ? error.code : 'ENGINE_IO'
+    const message = error instanceof Error ? error.message : String(error)
+    this.#emit({ type: 'maintenance_failed', code, message })
+  }
+
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close())
+  }
+
+  async #close(): Promise<void> {
+    this.#cancelInterval?.()
+    const store = this.#store
+    try {
+      await this.maintenance.close()
+      if (this.#status === 'open') {
+        this.#status = 'closing'
+        store.valueLog.sealForeground()
+        await this.#runCheckpoint('close')
+        await store.metadata.save(store.valueLog)
+      }
+    } catch (error) {
+      this.#fail(error)
+      throw error
+    } finally {
+      // Nothing of this engine may touch the folder once another has its lock.
+      await this.#groupCommit.idle()
+      while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay)
+      this.#status = 'closed'
+      release(store)
+    }
+  }
+}
+
+/** Closes what a store holds open; the lock last. */
+function release(store: Store): void {
+  store.journal?.close()
+  store.set.closeAll()
+  store.pages.file.close()
+  store.lock.release()
+}
+
+/** Hands everything to the operating system: it survives the process, not a power cut. */
+function flushAll(store: Store): void {
+  store.valueLog.flush()
+  store.journal?.flush()
+}
+
+function checkSizes(operation: BatchOperation): void {
+  const { key } = operation
+  if (!(key instanceof Uint8Array)) throw new TypeError('a key must be a Uint8Array')
+  if (key.length === 0 || key.length > MAX_KEY_BYTES) {
+    throw new EngineError(
+      'ENGINE_KEY_SIZE',
+      `a key has ${key.length} bytes, allowed are 1 to ${MAX_KEY_BYTES}`,
+    )
+  }
+  if (operation.op === 'delete') return
+  if (!(operation.value instanceof Uint8Array)) throw new TypeError('a value must be a Uint8Array')
+  if (operation.value.length > MAX_VALUE_BYTES) {
+    throw new EngineError(
+      'ENGINE_VALUE_SIZE',
+      `a value has ${operation.value.length} bytes, at most ${MAX_VALUE_BYTES} are allowed`,
+    )
+  }
+}

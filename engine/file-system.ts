@@ -1,0 +1,291 @@
+/**
+ * The file-system calls the engine uses, as an interface, and Node's version of it. The only engine
+ * module that touches `node:fs`. Synchronous calls where a cached call costs a microsecond;
+ * asynchronous ones where the disk makes us wait (sync, unlink).
+ */
+import * as fs from 'node:fs'
+import { createRequire } from 'node:module'
+import * as path from 'node:path'
+import { EngineError, ioError } from './errors.ts'
+
+export interface FileStat {
+  size: number
+  mtimeMs: number
+  isDirectory: boolean
+  isFile: boolean
+  isSymbolicLink: boolean
+}
+
+/** An open file. Positions are explicit; there is no cursor. */
+export interface OpenFile {
+  readonly path: string
+  /** Returns the bytes read, fewer only at the end of the file. */
+  read(buffer: Uint8Array, offset: number, length: number, position: number): number
+  /** Writes all or throws. */
+  write(buffer: Uint8Array, offset: number, length: number, position: number): void
+  size(): number
+  truncate(length: number): void
+  /** fdatasync. After a rejection nothing about the file's unsynced bytes may be assumed. */
+  sync(): Promise<void>
+  close(): void
+}
+
+/** An exclusive lock that the kernel drops when the process dies. */
+export interface FolderLock {
+  release(): void
+}
+
+export interface FileSystem {
+  /** 'read' opens O_RDONLY; 'append' creates when absent; 'create' refuses an existing file. */
+  open(file: string, mode: 'read' | 'append' | 'create'): OpenFile
+  /** lstat: a link is reported as a link. undefined when absent. */
+  stat(file: string): FileStat | undefined
+  /** Names, unsorted; undefined when the folder is absent. */
+  list(folder: string): string[] | undefined
+  makeFolder(folder: string): void
+  rename(from: string, to: string): void
+  unlink(file: string): Promise<void>
+  /** fsync of the folder, so that its entries survive a crash. */
+  syncFolder(folder: string): Promise<void>
+  /** undefined when absent. */
+  readFile(file: string): Uint8Array | undefined
+  /** ENGINE_LOCKED, naming the holder, when someone else has it; the file's text is for people only. */
+  lock(file: string): FolderLock
+}
+
+/** Write beside, sync, rename over, sync the folder: a crash leaves the old file or the new one. */
+export async function replaceFile(
+  fileSystem: FileSystem,
+  file: string,
+  bytes: Uint8Array,
+): Promise<void> {
+  const temporary = `${file}.tmp`
+  await removeIfPresent(fileSystem, temporary)
+  const handle = fileSystem.open(temporary, 'create')
+  try {
+    handle.write(bytes, 0, bytes.length, 0)
+    await handle.sync()
+  } finally {
+    handle.close()
+  }
+  fileSystem.rename(temporary, file)
+  await fileSystem.syncFolder(path.dirname(file))
+}
+
+export async function removeIfPresent(fileSystem: FileSystem, file: string): Promise<boolean> {
+  if (fileSystem.stat(file) === undefined) return false
+  await fileSystem.unlink(file)
+  return true
+}
+
+interface NativeLocks {
+  tryLock(fd: number): boolean
+  unlock(fd: number): void
+}
+
+const requireNative = createRequire(import.meta.url)
+
+function isErrno(error: unknown, code: string): boolean {
+  return error instanceof Error && (error as NodeJS.ErrnoException).code === code
+}
+
+class NodeFile implements OpenFile {
+  readonly path: string
+  #fd: number | null
+  #syncs = 0
+  #closing = false
+
+  constructor(file: string, fd: number) {
+    this.path = file
+    this.#fd = fd
+  }
+
+  get #open(): number {
+    if (this.#fd === null) throw new EngineError('ENGINE_IO', `${this.path} is closed`)
+    return this.#fd
+  }
+
+  read(buffer: Uint8Array, offset: number, length: number, position: number): number {
+    return this.#call('read', (fd) => {
+      let done = 0
+      while (done < length) {
+        const n = fs.readSync(fd, buffer, offset + done, length - done, position + done)
+        if (n === 0) break
+        done += n
+      }
+      return done
+    })
+  }
+
+  write(buffer: Uint8Array, offset: number, length: number, position: number): void {
+    this.#call('write', (fd) => {
+      let done = 0
+      while (done < length) {
+        done += fs.writeSync(fd, buffer, offset + done, length - done, position + done)
+      }
+    })
+  }
+
+  size(): number {
+    return this.#call('look at', (fd) => fs.fstatSync(fd).size)
+  }
+
+  truncate(length: number): void {
+    this.#call('resize', (fd) => fs.ftruncateSync(fd, length))
+  }
+
+  #call<T>(what: string, work: (fd: number) => T): T {
+    try {
+      return work(this.#open)
+    } catch (error) {
+      throw ioError(`cannot ${what} ${this.path}`, error)
+    }
+  }
+
+  sync(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const fd = this.#open
+      this.#syncs++
+      fs.fdatasync(fd, (error) => {
+        this.#syncs--
+        if (this.#closing && this.#syncs === 0) fs.closeSync(fd)
+        if (error) reject(ioError(`cannot sync ${this.path}`, error))
+        else resolve()
+      })
+    })
+  }
+
+  close(): void {
+    if (this.#fd === null) return
+    // A descriptor closed under a running sync could be another file's by the time it is used.
+    this.#closing = true
+    if (this.#syncs === 0) fs.closeSync(this.#fd)
+    this.#fd = null
+  }
+}
+
+/** 0600 like upstream: values may be anybody's secrets. */
+const FILE_MODE = 0o600
+
+const OPEN_FLAGS = {
+  read: fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW,
+  append: fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_NOFOLLOW,
+  create: fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL,
+}
+
+export const nodeFileSystem: FileSystem = {
+  open(file, mode) {
+    try {
+      return new NodeFile(file, fs.openSync(file, OPEN_FLAGS[mode], FILE_MODE))
+    } catch (error) {
+      throw ioError(`cannot open ${file}`, error)
+    }
+  },
+
+  stat(file) {
+    let stat: fs.Stats | undefined
+    try {
+      stat = fs.lstatSync(file, { throwIfNoEntry: false })
+    } catch (error) {
+      throw ioError(`cannot look at ${file}`, error)
+    }
+    if (stat === undefined) return undefined
+    return {
+      size: stat.size,
+      mtimeMs: stat.mtimeMs,
+      isDirectory: stat.isDirectory(),
+      isFile: stat.isFile(),
+      isSymbolicLink: stat.isSymbolicLink(),
+    }
+  },
+
+  list(folder) {
+    try {
+      return fs.readdirSync(folder)
+    } catch (error) {
+      if (isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR')) return undefined
+      throw ioError(`cannot list ${folder}`, error)
+    }
+  },
+
+  makeFolder(folder) {
+    try {
+      fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
+    } catch (error) {
+      throw ioError(`cannot make folder ${folder}`, error)
+    }
+  },
+
+  rename(from, to) {
+    try {
+      fs.renameSync(from, to)
+    } catch (error) {
+      throw ioError(`cannot rename ${from} to ${to}`, error)
+    }
+  },
+
+  async unlink(file) {
+    try {
+      await fs.promises.unlink(file)
+    } catch (error) {
+      // Already gone is what the caller wanted.
+      if (!isErrno(error, 'ENOENT')) throw ioError(`cannot delete ${file}`, error)
+    }
+  },
+
+  async syncFolder(folder) {
+    try {
+      const handle = await fs.promises.open(folder, 'r')
+      try {
+        await handle.sync()
+      } finally {
+        await handle.close()
+      }
+    } catch (error) {
+      throw ioError(`cannot sync folder ${folder}`, error)
+    }
+  },
+
+  readFile(file) {
+    try {
+      return fs.readFileSync(file)
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return undefined
+      throw ioError(`cannot read ${file}`, error)
+    }
+  },
+
+  lock(file) {
+    const locks = requireNative('fs-native-extensions') as NativeLocks
+    let fd: number
+    try {
+      fd = fs.openSync(file, fs.constants.O_RDWR | fs.constants.O_CREAT, FILE_MODE)
+    } catch (error) {
+      throw ioError(`cannot open the lock ${file}`, error)
+    }
+    if (!locks.tryLock(fd)) {
+      const text = fs.readFileSync(fd, 'utf8').trim()
+      fs.closeSync(fd)
+      throw new EngineError(
+        'ENGINE_LOCKED',
+        `${path.dirname(file)} is open for writing by ${text === '' ? 'another process' : text}`,
+      )
+    }
+    try {
+      fs.ftruncateSync(fd)
+      fs.writeSync(fd, `process ${process.pid}\n`, 0)
+    } catch (error) {
+      fs.closeSync(fd)
+      throw ioError(`cannot write the lock ${file}`, error)
+    }
+    let held = true
+    return {
+      release() {
+        if (!held) return
+        held = false
+        locks.unlock(fd)
+        fs.closeSync(fd)
+      },
+    }
+  },
+}

@@ -1,0 +1,130 @@
+/**
+ * Where things are in a data folder (format.md section 1), and making a new one. Split layout for new
+ * folders: `maindb/index.db`, `maindb/value_vlog/`, `maindb/wal/`, state file at the root. An older
+ * folder keeps its value log in `maindb/wal/` and its state file in `maindb/`.
+ */
+import * as path from 'node:path'
+import { EngineError } from './errors.ts'
+import { replaceFile, type FileSystem } from './file-system.ts'
+import { EntryRun } from './index/leaf.ts'
+import { encodeMeta, type Meta } from './index/meta.ts'
+import { INDEX_CHUNK_BYTES } from './index/page-store.ts'
+import { PAGE_BYTES } from './index/page.ts'
+
+export interface FolderPaths {
+  /** The opened folder. */
+  root: string
+  /** Folder of index.db. */
+  main: string
+  index: string
+  layout: 'split' | 'wal'
+  /** Folder new value segments go to, and its name relative to `root`. */
+  values: string
+  valuesName: string
+  journal: string
+  lock: string
+  metadata: string
+  state: string
+}
+
+const STATE_FILE = 'vlog_generation_state.json'
+
+/** Paths of an existing folder; undefined when it holds no index.db. */
+export function locateFolder(fileSystem: FileSystem, dir: string): FolderPaths | undefined {
+  const root = path.resolve(dir)
+  for (const main of [path.join(root, 'maindb'), root]) {
+    if (fileSystem.stat(path.join(main, 'index.db'))?.isFile !== true) continue
+    const split = fileSystem.stat(path.join(main, 'value_vlog'))?.isDirectory === true
+    return pathsOf(root, main, split ? 'split' : 'wal')
+  }
+  return undefined
+}
+
+function pathsOf(root: string, main: string, layout: 'split' | 'wal'): FolderPaths {
+  const values = path.join(main, layout === 'split' ? 'value_vlog' : 'wal')
+  return {
+    root,
+    main,
+    index: path.join(main, 'index.db'),
+    layout,
+    values,
+    valuesName: path.relative(root, values).split(path.sep).join('/'),
+    journal: path.join(main, 'wal'),
+    lock: path.join(main, 'LOCK'),
+    metadata: path.join(main, 'restage_meta.json'),
+    state: path.join(layout === 'split' ? root : main, STATE_FILE),
+  }
+}
+
+/** What `maindb` may hold when making it was cut short before index.db came. */
+const LEFT_BY_A_CRASH: ReadonlySet<string> = new Set([
+  'LOCK',
+  'wal',
+  'value_vlog',
+  'format.json',
+  'format.json.tmp',
+  'index.db.tmp',
+])
+
+/**
+ * Makes the folders of a new store; index.db comes last, in `createIndex`, once the lock is held.
+ * Refuses a folder that holds anything else: it may be somebody's data that we do not understand.
+ */
+export async function createFolders(fileSystem: FileSystem, dir: string): Promise<FolderPaths> {
+  const root = path.resolve(dir)
+  const paths = pathsOf(root, path.join(root, 'maindb'), 'split')
+  const found = fileSystem.list(root) ?? []
+  const strangers = found.filter((name) => name !== 'maindb')
+  const inMain = fileSystem.list(paths.main) ?? []
+  strangers.push(...inMain.filter((name) => !LEFT_BY_A_CRASH.has(name)))
+  for (const folder of [paths.values, paths.journal])
+    strangers.push(...(fileSystem.list(folder) ?? []))
+  if (strangers.length > 0) {
+    throw new EngineError(
+      'ENGINE_NOT_A_FOLDER',
+      `${root} has no index.db and is not empty (${strangers.slice(0, 3).join(', ')}): not a data folder`,
+    )
+  }
+  for (const folder of [paths.main, paths.values, paths.journal]) fileSystem.makeFolder(folder)
+  for (const folder of [paths.main, root, path.dirname(root)]) await fileSystem.syncFolder(folder)
+  return paths
+}
+
+const FIRST_META: Meta = {
+  commitSeq: 0,
+  userRoot: 2,
+  systemRoot: 3,
+  freelistHead: 0,
+  totalPages: 4,
+  activeSlabId: 0,
+  activeSlabTail: 0,
+  lastCommitHeight: 0,
+}
+
+/** An empty store: two metas, an empty user leaf, an empty system leaf. Appears whole or not at all. */
+export async function createIndex(fileSystem: FileSystem, paths: FolderPaths): Promise<void> {
+  const bytes = new Uint8Array(INDEX_CHUNK_BYTES)
+  bytes.set(encodeMeta(FIRST_META, 0, 'ieee').bytes, 0)
+  bytes.set(encodeMeta(FIRST_META, 1, 'ieee').bytes, PAGE_BYTES)
+  for (const id of [FIRST_META.userRoot, FIRST_META.systemRoot]) {
+    bytes.set(new EntryRun().layOut(0, 0, id, 'ieee').bytes, id * PAGE_BYTES)
+  }
+  const format = {
+    version: 2,
+    index_outer_leaves_in_vlog: false,
+    leaf_prefix_compression: false,
+    index_columnar_leaves: false,
+    index_packed_valueptr: false,
+    index_internal_base_delta: false,
+    index_adaptive_leaf_encoding: false,
+    vlog_compression: 'block',
+    vlog_block_codec: 'lz4',
+    vlog_auto_policy: 'balanced',
+  }
+  await replaceFile(
+    fileSystem,
+    path.join(paths.main, 'format.json'),
+    Buffer.from(`${JSON.stringify(format, null, 2)}\n`),
+  )
+  await replaceFile(fileSystem, paths.index, bytes)
+}

@@ -1,0 +1,54 @@
+/**
+ * Group commit of the `durable` profile: writers that arrive while the disk works share the next
+ * sync. A writer is answered when its record and its journal batch are on disk.
+ */
+
+interface Waiter {
+  resolve: () => void
+  reject: (error: unknown) => void
+}
+
+export class GroupCommit {
+  readonly #sync: () => Promise<void>
+  #waiters: Waiter[] = []
+  #running: Promise<void> | null = null
+  #failure: { error: unknown } | null = null
+
+  /** `sync` makes everything written before its call durable. */
+  constructor(sync: () => Promise<void>) {
+    this.#sync = sync
+  }
+
+  /** Resolves when everyone who waits now was answered. */
+  async idle(): Promise<void> {
+    await this.#running
+  }
+
+  commit(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ resolve, reject })
+      this.#running ??= this.#run()
+    })
+  }
+
+  async #run(): Promise<void> {
+    // Writers of the same turn join the first sync instead of waiting for the second.
+    await Promise.resolve()
+    while (this.#waiters.length > 0) {
+      const group = this.#waiters
+      this.#waiters = []
+      try {
+        // After a failed sync nobody is answered any more: what it was about may be lost although a
+        // later one succeeds.
+        if (this.#failure === null) await this.#sync()
+      } catch (error) {
+        this.#failure = { error }
+      }
+      for (const waiter of group) {
+        if (this.#failure === null) waiter.resolve()
+        else waiter.reject(this.#failure.error)
+      }
+    }
+    this.#running = null
+  }
+}

@@ -1,0 +1,11 @@
+/** Front door of the engine: everything another folder may use. No logic. */
+export { openEngine, MAX_KEY_BYTES } from './engine.ts'
+export { inspectFolder } from './inspect.ts'
+export { nodeFileSystem } from './file-system.ts'
+export { StepClock, manualClock } from './clock.ts'
+export { EngineError, ENGINE_ERRORS, isCorruption } from './errors.ts'
+export type { EngineErrorCode } from './errors.ts'
+export type { Clock } from './clock.ts'
+export type { FileSystem, OpenFile, FileStat, FolderLock } from './file-system.ts'
+export type * from './api.ts'
+export type * from './types.ts'

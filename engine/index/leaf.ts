@@ -1,0 +1,210 @@
+/**
+ * Plain leaf pages (format.md 3.4): a directory of u16 entry offsets after the header, entries
+ * growing down from the page end.
+ *
+ *   entry: u16 key bytes | u32 value bytes (0 for pointers) | u8 flags | key | value or pointer
+ */
+import { compareRange } from '../bytes.ts'
+import { POINTER_BYTES, decodePointer, encodePointer, type ValuePointer } from '../value-pointer.ts'
+import {
+  PAGE_BYTES,
+  PAGE_HEADER_BYTES,
+  PAGE_LEAF,
+  newPage,
+  pageCount,
+  pageError,
+  sealPage,
+  type Page,
+} from './page.ts'
+import type { ChecksumKind } from '../checksum.ts'
+
+export const ENTRY_HEADER_BYTES = 7
+const DIRECTORY_SLOT_BYTES = 2
+export const LEAF_CAPACITY = PAGE_BYTES - PAGE_HEADER_BYTES
+
+export const ENTRY_INLINE = 0
+export const ENTRY_POINTER = 1
+export const ENTRY_TOMBSTONE = 2
+
+/** What a key holds: bytes, a pointer, or (only in memory and in foreign leaves) a tombstone. */
+export type Located =
+  | { kind: 'inline'; value: Uint8Array }
+  | { kind: 'pointer'; pointer: ValuePointer }
+  | { kind: 'tombstone' }
+
+export const TOMBSTONE: Located = { kind: 'tombstone' }
+
+export function entryStart(page: Page, index: number): number {
+  return page.view.getUint16(PAGE_HEADER_BYTES + index * DIRECTORY_SLOT_BYTES, true)
+}
+
+export function entryKeyBytes(page: Page, start: number): number {
+  return page.view.getUint16(start, true)
+}
+
+/** Entry flags; the tombstone bit wins. */
+export function entryFlags(page: Page, start: number): number {
+  return page.view.getUint8(start + 6)
+}
+
+/** Whole bytes of the entry at `start`. */
+export function entryBytes(page: Page, start: number): number {
+  const flags = entryFlags(page, start)
+  const keyBytes = entryKeyBytes(page, start)
+  if ((flags & ENTRY_TOMBSTONE) !== 0) return ENTRY_HEADER_BYTES + keyBytes
+  if ((flags & ENTRY_POINTER) !== 0) return ENTRY_HEADER_BYTES + keyBytes + POINTER_BYTES
+  return ENTRY_HEADER_BYTES + keyBytes + page.view.getUint32(start + 2, true)
+}
+
+export function entryKey(page: Page, start: number): Uint8Array {
+  const from = start + ENTRY_HEADER_BYTES
+  return page.bytes.subarray(from, from + entryKeyBytes(page, start))
+}
+
+/** The entry's value; inline bytes are a view into the page. */
+export function entryValue(page: Page, start: number): Located {
+  const flags = entryFlags(page, start)
+  if ((flags & ENTRY_TOMBSTONE) !== 0) return TOMBSTONE
+  const at = start + ENTRY_HEADER_BYTES + entryKeyBytes(page, start)
+  if ((flags & ENTRY_POINTER) !== 0)
+    return { kind: 'pointer', pointer: decodePointer(page.view, at) }
+  return {
+    kind: 'inline',
+    value: page.bytes.subarray(at, at + page.view.getUint32(start + 2, true)),
+  }
+}
+
+/** Once per page read from disk: everything the accessors above rely on. */
+export function validateLeaf(page: Page, id: number): void {
+  const count = pageCount(page)
+  const heapStart = PAGE_HEADER_BYTES + count * DIRECTORY_SLOT_BYTES
+  if (heapStart > PAGE_BYTES) throw pageError(id, `leaf directory of ${count} entries`)
+  let previous: Uint8Array | undefined
+  for (let i = 0; i < count; i++) {
+    const start = entryStart(page, i)
+    if (start < heapStart || start + ENTRY_HEADER_BYTES > PAGE_BYTES) {
+      throw pageError(id, `leaf entry ${i} starts at ${start}`)
+    }
+    const end = start + entryBytes(page, start)
+    if (end > PAGE_BYTES) throw pageError(id, `leaf entry ${i} ends at ${end}`)
+    const key = entryKey(page, start)
+    if (previous !== undefined && compareRange(previous, key, 0, key.length) >= 0) {
+      throw pageError(id, `leaf keys out of order at entry ${i}`)
+    }
+    previous = key
+  }
+}
+
+/** Index of `key`, or -1 - (index of the first greater key). */
+export function searchLeaf(page: Page, key: Uint8Array): number {
+  let low = 0
+  let high = pageCount(page) - 1
+  while (low <= high) {
+    const middle = (low + high) >>> 1
+    const start = entryStart(page, middle)
+    const from = start + ENTRY_HEADER_BYTES
+    const order = compareRange(key, page.bytes, from, from + entryKeyBytes(page, start))
+    if (order === 0) return middle
+    if (order < 0) high = middle - 1
+    else low = middle + 1
+  }
+  return -1 - low
+}
+
+/** A leaf entry's bytes for a new value; tombstones have none: deleting removes the entry. */
+export function encodeEntry(
+  key: Uint8Array,
+  value: Exclude<Located, { kind: 'tombstone' }>,
+): Uint8Array {
+  const valueBytes = value.kind === 'inline' ? value.value.length : POINTER_BYTES
+  const bytes = new Uint8Array(ENTRY_HEADER_BYTES + key.length + valueBytes)
+  const view = new DataView(bytes.buffer)
+  view.setUint16(0, key.length, true)
+  view.setUint32(2, value.kind === 'inline' ? valueBytes : 0, true)
+  view.setUint8(6, value.kind === 'inline' ? ENTRY_INLINE : ENTRY_POINTER)
+  bytes.set(key, ENTRY_HEADER_BYTES)
+  const at = ENTRY_HEADER_BYTES + key.length
+  if (value.kind === 'inline') bytes.set(value.value, at)
+  else encodePointer(view, at, value.pointer)
+  return bytes
+}
+
+/** Raw entries waiting to be laid out in leaves: existing ones by reference, new ones encoded. */
+export class EntryRun {
+  readonly sources: Uint8Array[] = []
+  readonly starts: number[] = []
+  readonly lengths: number[] = []
+  /** Page bytes they need, directory included. */
+  bytes = 0
+
+  get count(): number {
+    return this.sources.length
+  }
+
+  push(source: Uint8Array, start: number, length: number): void {
+    this.sources.push(source)
+    this.starts.push(start)
+    this.lengths.push(length)
+    this.bytes += length + DIRECTORY_SLOT_BYTES
+  }
+
+  pushPage(page: Page): void {
+    const count = pageCount(page)
+    for (let i = 0; i < count; i++) {
+      const start = entryStart(page, i)
+      this.push(page.bytes, start, entryBytes(page, start))
+    }
+  }
+
+  append(other: EntryRun): void {
+    for (let i = 0; i < other.count; i++) {
+      this.push(
+        other.sources[i] as Uint8Array,
+        other.starts[i] as number,
+        other.lengths[i] as number,
+      )
+    }
+  }
+
+  keyAt(index: number): Uint8Array {
+    const source = this.sources[index] as Uint8Array
+    const start = this.starts[index] as number
+    const keyBytes = (source[start] as number) | ((source[start + 1] as number) << 8)
+    return source.slice(start + ENTRY_HEADER_BYTES, start + ENTRY_HEADER_BYTES + keyBytes)
+  }
+
+  /** Entry [from, to) as one leaf page. */
+  layOut(from: number, to: number, id: number, kind: ChecksumKind): Page {
+    const page = newPage()
+    let top = PAGE_BYTES
+    for (let i = from; i < to; i++) {
+      const start = this.starts[i] as number
+      const length = this.lengths[i] as number
+      top -= length
+      page.bytes.set((this.sources[i] as Uint8Array).subarray(start, start + length), top)
+      page.view.setUint16(PAGE_HEADER_BYTES + (i - from) * DIRECTORY_SLOT_BYTES, top, true)
+    }
+    sealPage(page, { id, type: PAGE_LEAF, count: to - from }, kind)
+    return page
+  }
+
+  /** Cuts the run into page-sized pieces [from, to): even ones, or full ones when `dense` (appends). */
+  *cuts(dense: boolean): Generator<[number, number]> {
+    const pages = Math.max(1, Math.ceil(this.bytes / LEAF_CAPACITY))
+    const target = dense
+      ? LEAF_CAPACITY
+      : Math.min(LEAF_CAPACITY, Math.ceil(this.bytes / pages) + 64)
+    let from = 0
+    let used = 0
+    for (let i = 0; i < this.count; i++) {
+      const need = (this.lengths[i] as number) + DIRECTORY_SLOT_BYTES
+      if (used > 0 && (used + need > LEAF_CAPACITY || used >= target)) {
+        yield [from, i]
+        from = i
+        used = 0
+      }
+      used += need
+    }
+    if (from < this.count) yield [from, this.count]
+  }
+}

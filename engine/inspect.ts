@@ -1,0 +1,452 @@
+/**
+ * Reads a data folder without writing a byte: no lock file, no repair, O_RDONLY throughout, symbolic
+ * links below the folder not followed. One codec serves hosting and this.
+ *
+ *   1. find index.db, the segments and the journals;  2. choose the meta page;  3. read the journal;
+ *   4. walk both trees and collect references;  5. scan each segment and join;  6. say it.
+ *
+ * Memory grows with the number of pointers (8 bytes each) and of journal records, not with values;
+ * asking for keys costs what they cost to list. What this version does not read is named and
+ * skipped; damage costs what is damaged. Only a folder without index.db, or a refusing file system,
+ * is an error.
+ */
+import * as path from 'node:path'
+import type { ChecksumKind } from './checksum.ts'
+import { keyBytes } from './bytes.ts'
+import { EngineError, ioError, type EngineErrorCode } from './errors.ts'
+import type { FileSystem } from './file-system.ts'
+import { PAGE_BYTES } from './index/page.ts'
+import { Sentences, Slices, UnreadFeatures, counted } from './inspect/findings.ts'
+import {
+  isRecord,
+  mapFolder,
+  parseJson,
+  readSegmentFacts,
+  readSmallFile,
+  type FolderMap,
+} from './inspect/folder.ts'
+import { readJournals, type PendingJournal } from './inspect/journal.ts'
+import { IndexFile, chooseMeta, type MetaChoice } from './inspect/meta-choice.ts'
+import { RecordReader } from './inspect/record-reader.ts'
+import { References } from './inspect/references.ts'
+import type { FolderReading, InspectKey, InspectReport, InspectSegment } from './inspect/report.ts'
+import { readSegments } from './inspect/segments.ts'
+import { buildState } from './inspect/state.ts'
+import { PageSet, WalkCounts, type Walk } from './inspect/tree-walk.ts'
+import { describeValue, readTrees, type TreesReading } from './inspect/trees.ts'
+import { segmentFileName } from './ids.ts'
+import { decodeState } from './maintenance/state-file.ts'
+import { resolveOptions } from './options.ts'
+import type { EngineInfo, RewriteDebt } from './types.ts'
+
+export type * from './inspect/report.ts'
+
+export interface InspectDeps {
+  fileSystem: FileSystem
+  /** Gives the thread back to other work; resolves in a later macrotask. */
+  yieldNow: () => Promise<void>
+  /** Wall clock, for `readAtMs`. */
+  nowMs: number
+  /** Longest slice between yields, when `monotonic` can measure it. Default 4 ms. */
+  sliceMs?: number
+  /** Monotonic milliseconds; absent = slices of a fixed number of steps. */
+  monotonic?: () => number
+}
+
+export interface InspectRequest {
+  /** List all keys with the hash of their values: reads every value. */
+  keys?: boolean
+  /** Lay the pending journal over the keys, as a writer would at its next opening. */
+  replay?: boolean
+}
+
+interface Scope {
+  fileSystem: FileSystem
+  problems: Sentences
+  unread: UnreadFeatures
+  slices: Slices
+  /** Facts worth a sentence that are no damage. */
+  notes: Sentences
+}
+
+/** Throws ENGINE_NOT_A_FOLDER or ENGINE_IO; everything else that is wrong is in the reading. */
+export async function inspectFolder(
+  dir: string,
+  deps: InspectDeps,
+  request: InspectRequest = {},
+): Promise<FolderReading> {
+  const scope: Scope = {
+    fileSystem: deps.fileSystem,
+    problems: new Sentences(),
+    unread: new UnreadFeatures(),
+    notes: new Sentences(),
+    slices: new Slices({
+      yieldNow: deps.yieldNow,
+      sliceMs: deps.sliceMs ?? resolveOptions({}).sliceMs,
+      monotonic: deps.monotonic,
+    }),
+  }
+  try {
+    const folder = mapFolder(path.resolve(dir), scope)
+    const handle = scope.fileSystem.open(path.join(folder.base, 'index.db'), 'read')
+    try {
+      return await readFolder(folder, new IndexFile(handle), scope, { request, nowMs: deps.nowMs })
+    } finally {
+      handle.close()
+    }
+  } catch (error) {
+    if (isErrno(error)) throw ioError(`cannot read ${dir}`, error)
+    throw error
+  }
+}
+
+function isErrno(error: unknown): boolean {
+  if (error instanceof EngineError || !(error instanceof Error)) return false
+  return typeof (error as NodeJS.ErrnoException).code === 'string'
+}
+
+/** Everything read, before it is put into words. */
+interface Gathered {
+  folder: FolderMap
+  index: IndexFile
+  files: SmallFiles
+  choice: MetaChoice | undefined
+  /** undefined: nothing in the folder tells; IEEE was assumed. */
+  detected: ChecksumKind | undefined
+  journal: PendingJournal
+  references: References
+  walk: Walk
+  trees: TreesReading | undefined
+  segments: InspectSegment[]
+  keyCount: number
+  replayed: boolean
+}
+
+async function readFolder(
+  folder: FolderMap,
+  index: IndexFile,
+  scope: Scope,
+  asked: { request: InspectRequest; nowMs: number },
+): Promise<FolderReading> {
+  const metaBefore = metaBytesOf(index)
+  const gathered = await gather(folder, index, scope, asked.request)
+  const { choice, journal, keyCount, trees } = gathered
+  const commitSeq = choice?.meta.commitSeq ?? 0
+  const journalSegments = journal.segments()
+  sayWhatIsOdd(gathered, scope)
+  if (!Buffer.from(metaBytesOf(index)).equals(metaBefore)) {
+    scope.problems.add('the folder changed while it was read: its numbers may not fit together')
+  }
+  const unsupported = scope.unread.list()
+  const lowerBound = lowerBoundOf(gathered)
+  if (lowerBound !== null) {
+    if (lowerBound.code === 'ENGINE_UNSUPPORTED') unsupported.push(lowerBound.message)
+    else scope.problems.add(lowerBound.message)
+  }
+  const report = makeReport(gathered, scope.problems.list(), unsupported)
+  const other = choice?.other ?? null
+  const state = buildState({
+    files: folder.segments,
+    segments: gathered.segments,
+    prefix: folder.prefix,
+    facts: gathered.files.facts,
+    debt: gathered.files.debt,
+    commitSeq,
+    journalSegments,
+    otherRoot:
+      other === null || trees === undefined
+        ? null
+        : { metaPage: other.pageNumber, segments: trees.otherRootSegments },
+    keepersUnknown: lowerBound ?? otherRootUnknown(gathered),
+  })
+  const info = infoOf(folder, gathered.detected ?? 'ieee')
+  const attachment = {
+    readAtMs: asked.nowMs,
+    commitSeq,
+    keyCount,
+    journalPending: journal.records,
+    unsupported,
+    problems: [...report.problems, ...scope.notes.list()],
+  }
+  return { report, state, info, attachment }
+}
+
+async function gather(
+  folder: FolderMap,
+  index: IndexFile,
+  scope: Scope,
+  request: InspectRequest,
+): Promise<Gathered> {
+  const files = readSmallFiles(folder, scope)
+  const choice = chooseMeta(index, scope)
+  const detected = choice?.kind ?? detectKind(folder, scope.fileSystem)
+  const kind = detected ?? 'ieee'
+  const journal = await readJournals(folder.journals, kind, scope)
+  const references = new References(folder.segments.map(({ segmentId }) => segmentId))
+  const walk = makeWalk(index, kind, choice, scope)
+  const reader = new RecordReader(scope.fileSystem, kind, folder.segments)
+  try {
+    const trees =
+      choice === undefined
+        ? undefined
+        : await readTrees(walk, choice, {
+            references,
+            reader,
+            keys: request.keys === true,
+            watched: request.replay === true ? journal.keys() : new Set(),
+          })
+    const context = { ...scope, kind, references, journal, reader }
+    const segments = await readSegments(folder.segments, context)
+    const replayed =
+      request.replay === true &&
+      trees !== undefined &&
+      canReplay(journal, files.commandLog, scope.problems)
+    if (replayed) replay(trees, journal, reader)
+    const keyCount = trees?.keyCount ?? 0
+    return {
+      folder,
+      index,
+      files,
+      choice,
+      detected,
+      journal,
+      references,
+      walk,
+      trees,
+      segments,
+      keyCount,
+      replayed,
+    }
+  } finally {
+    reader.close()
+  }
+}
+
+function makeReport(gathered: Gathered, problems: string[], unsupported: string[]): InspectReport {
+  const { choice, index, walk, trees, journal, files, references } = gathered
+  const { keys, systemKeys } = trees ?? { keys: null, systemKeys: null }
+  const { pagesNotRead, visited } = walk.counts
+  return {
+    checksum: gathered.detected ?? null,
+    meta_page: choice?.pageNumber ?? null,
+    meta: choice?.report ?? null,
+    index: {
+      file_bytes: index.bytes,
+      pages: walk.pages,
+      freelist_pages: trees?.freelistPages ?? [],
+      free_ids: trees?.freeIds ?? [],
+      visited,
+      leaf_pages_in_log: references.leafRefs,
+      ...(pagesNotRead > 0 ? { pages_not_read: pagesNotRead } : {}),
+    },
+    segments: gathered.segments,
+    key_count: gathered.keyCount,
+    ...(keys === null ? {} : { keys: Object.fromEntries(keys) }),
+    ...(systemKeys === null ? {} : { system_keys: Object.fromEntries(systemKeys) }),
+    commitlog: journal.files,
+    commitlog_pending_records: journal.records,
+    replayed: gathered.replayed,
+    vlog_generation_state: files.stateJson,
+    format_config: files.format,
+    problems,
+    ...(unsupported.length > 0 ? { unsupported } : {}),
+  }
+}
+
+function infoOf(folder: FolderMap, checksum: ChecksumKind): EngineInfo {
+  return {
+    dir: folder.root,
+    layout: folder.layout,
+    checksum,
+    // A profile is a writer's choice and leaves no trace; a reader has nothing to lose.
+    profile: 'durable',
+    profileLoses: 'Nothing: the folder is only read.',
+    readOnly: true,
+    journalRecordsReplayed: 0,
+    journalBatchesSkipped: 0,
+    options: resolveOptions({}).maintenance,
+  }
+}
+
+// ---------------------------------------------------------------- index
+
+function makeWalk(
+  index: IndexFile,
+  kind: ChecksumKind,
+  choice: MetaChoice | undefined,
+  scope: Scope,
+): Walk {
+  const claimed = choice?.meta.totalPages ?? 0
+  if (claimed > index.filePages) {
+    scope.problems.add(`index.db holds ${index.filePages} pages, its meta page says ${claimed}`)
+  }
+  if (index.bytes % PAGE_BYTES !== 0) {
+    scope.problems.add(`index.db has ${index.bytes} bytes, which is no whole number of pages`)
+  }
+  const pages = claimed > 0 ? Math.min(claimed, index.filePages) : index.filePages
+  return {
+    index,
+    kind,
+    pages,
+    visited: new PageSet(pages),
+    counts: new WalkCounts(),
+    slices: scope.slices,
+    problems: scope.problems,
+    unread: scope.unread,
+  }
+}
+
+/** Both meta pages as they are now: a writer's commit changes one of them. */
+function metaBytesOf(index: IndexFile): Uint8Array {
+  const bytes = new Uint8Array(2 * PAGE_BYTES)
+  return bytes.subarray(0, index.handle.read(bytes, 0, bytes.length, 0))
+}
+
+/** Without a meta page, the first record of any segment tells which checksum the folder uses. */
+function detectKind(folder: FolderMap, fileSystem: FileSystem): ChecksumKind | undefined {
+  for (const kind of ['ieee', 'crc32c'] as const) {
+    const reader = new RecordReader(fileSystem, kind, folder.segments)
+    try {
+      const isRight = folder.segments.some(({ segmentId }) => {
+        try {
+          return reader.record(segmentId, 0).start === 0
+        } catch {
+          return false
+        }
+      })
+      if (isRight) return kind
+    } finally {
+      reader.close()
+    }
+  }
+  return undefined
+}
+
+// ---------------------------------------------------------------- small files
+
+interface SmallFiles {
+  debt: RewriteDebt
+  stateJson: unknown
+  format: unknown
+  /** format.json names a command log: a newer folder whose journal must not be replayed. */
+  commandLog: boolean
+  facts: ReturnType<typeof readSegmentFacts>
+}
+
+const STATE_FILE = 'vlog_generation_state.json'
+const FEATURES_MAX = 20
+
+function readSmallFiles(folder: FolderMap, scope: Scope): SmallFiles {
+  const stateText = readStateText(folder, scope)
+  const confirmDelayMs = resolveOptions({}).maintenance.confirmDelayMs
+  const { debt, problem } = decodeState(stateText ?? null, confirmDelayMs)
+  if (problem !== null) scope.problems.add(`${STATE_FILE}: ${problem}`)
+  const formatText = readSmallFile(path.join(folder.base, 'format.json'), 'format.json', scope)
+  const format = parseJson(formatText)
+  if (formatText !== undefined && format === null) {
+    scope.problems.add('format.json is torn: it is no complete JSON')
+  }
+  const required = isRecord(format) ? format['required_features'] : undefined
+  const features = Array.isArray(required) ? required.slice(0, FEATURES_MAX) : []
+  for (const feature of features) {
+    scope.unread.add(`feature ${JSON.stringify(feature)}, which format.json requires`, 'folder')
+  }
+  return {
+    debt,
+    stateJson: parseJson(stateText),
+    format,
+    commandLog: features.some((name) => typeof name === 'string' && name.startsWith('command_wal')),
+    facts: readSegmentFacts(folder.base, scope),
+  }
+}
+
+/** The state file stands beside maindb in the split layout and inside it before; either is taken. */
+function readStateText(folder: FolderMap, scope: Scope): string | undefined {
+  const places = [...new Set([folder.root, folder.base])]
+  if (folder.layout === 'wal') places.reverse()
+  const texts = places.map((place) =>
+    readSmallFile(path.join(place, STATE_FILE), STATE_FILE, scope),
+  )
+  if (texts.length > 1 && texts.every((text) => text !== undefined)) {
+    scope.problems.add(`there are two ${STATE_FILE}; the one of the ${folder.layout} layout counts`)
+  }
+  return texts.find((text) => text !== undefined)
+}
+
+// ---------------------------------------------------------------- replay
+
+function canReplay(journal: PendingJournal, commandLog: boolean, problems: Sentences): boolean {
+  if (commandLog) problems.add('the journal was not replayed: the folder has a command log')
+  if (journal.incomplete) {
+    problems.add('the journal was not replayed: a part of it cannot be read')
+  }
+  return !commandLog && !journal.incomplete
+}
+
+/** Lays the journal over what the user tree holds. */
+function replay(trees: TreesReading, journal: PendingJournal, reader: RecordReader): void {
+  for (const [key, value] of journal.overlay()) {
+    const wasThere = trees.watchedFound.has(key)
+    const hex = Buffer.from(keyBytes(key)).toString('hex')
+    if (value === null) {
+      if (wasThere) trees.keyCount--
+      trees.keys?.delete(hex)
+      continue
+    }
+    if (!wasThere) trees.keyCount++
+    trees.keys?.set(hex, asReplayed(describeValue(value, reader)))
+  }
+}
+
+function asReplayed(key: InspectKey): InspectKey {
+  return 'tombstone' in key ? key : { ...key, where: 'replayed' }
+}
+
+// ---------------------------------------------------------------- sentences
+
+function sayWhatIsOdd(gathered: Gathered, scope: Scope): void {
+  const { references, journal } = gathered
+  for (const [segmentId, count] of [...references.missing].sort(([a], [b]) => a - b)) {
+    scope.problems.add(
+      `${segmentFileName(segmentId)} (segment ${segmentId}) is missing: ${counted(count, 'pointer')} into it`,
+    )
+  }
+  if (references.malformed > 0) {
+    scope.problems.add(`${counted(references.malformed, 'value pointer')} with impossible bytes`)
+  }
+  if (journal.duplicateRids > 0) {
+    scope.problems.add(`${counted(journal.duplicateRids, 'pending record id')} met twice`)
+  }
+  if (journal.fencedBatches > 0) {
+    scope.notes.add(
+      `${counted(journal.fencedBatches, 'journal batch')} with a record id that no value log holds: a replay skips it whole`,
+    )
+  }
+}
+
+/** Why live bytes are not exact; null when they are. */
+function lowerBoundOf({ choice, walk }: Gathered): Reason | null {
+  if (choice === undefined) {
+    const message = 'live bytes are not known: no tree could be read'
+    return { code: 'ENGINE_CORRUPT', message }
+  }
+  const { damagedPages, pagesNotRead } = walk.counts
+  if (pagesNotRead === 0) return null
+  const were = pagesNotRead === 1 ? 'was' : 'were'
+  return {
+    code: damagedPages > 0 ? 'ENGINE_CORRUPT' : 'ENGINE_UNSUPPORTED',
+    message: `live bytes are a lower bound: ${counted(pagesNotRead, 'index page')} and what hangs below ${were} not read`,
+  }
+}
+
+function otherRootUnknown({ choice, trees }: Gathered): Reason | null {
+  if (trees?.otherRootUnread !== true) return null
+  const page = choice?.other?.pageNumber ?? 0
+  const message = `the tree of meta page ${page} was not read in full and may name this segment`
+  return { code: 'ENGINE_UNSUPPORTED', message }
+}
+
+interface Reason {
+  code: EngineErrorCode
+  message: string
+}

@@ -1,0 +1,248 @@
+/**
+ * The pending journal of a folder (format.md 4): what came after the last checkpoint. Read batch by
+ * batch; nothing is applied to the folder. `overlay` says what replaying would make of each key,
+ * with upstream's fence: a sequenced batch with a RID that no value log holds is skipped whole.
+ */
+import { keyString, viewOf } from '../bytes.ts'
+import type { ChecksumKind } from '../checksum.ts'
+import { decodeJournal, type JournalBatch } from '../commit-log/codec.ts'
+import { EngineError } from '../errors.ts'
+import type { OpenFile } from '../file-system.ts'
+import type { SegmentId } from '../types.ts'
+import type { ScannedRecord } from '../value-log/scan.ts'
+import { CRC_BYTES, groupedLength, type ValuePointer } from '../value-pointer.ts'
+import { BODY_HEADER_BYTES, type RidWords } from '../value-log/record.ts'
+import type { Slices } from './findings.ts'
+import { openForReading, type FolderScope, type JournalFile } from './folder.ts'
+import type { InspectJournal } from './report.ts'
+
+const BATCH_HEADER_BYTES = 8
+const COMPRESSED_BIT = 0x80000000
+/** Far above any engine's batch; a larger one is named instead of taken into memory. */
+const BATCH_BYTES_MAX = 2 ** 28
+
+export type PendingOperation =
+  | { op: 'set_rid'; key: string; rid: RidKey }
+  | { op: 'set_inline'; key: string; value: Uint8Array }
+  | { op: 'delete'; key: string }
+
+/** What one key holds after the replay; null = deleted. */
+export type OverlayValue =
+  { kind: 'inline'; value: Uint8Array } | { kind: 'pointer'; pointer: ValuePointer } | null
+
+interface PendingBatch {
+  seq: number
+  operations: PendingOperation[]
+}
+
+/** A RID as a map key: a number where that is exact. */
+type RidKey = number | bigint
+
+function ridKey(words: RidWords): RidKey {
+  if (words.high < 0x200000) return words.high * 0x1_0000_0000 + words.low
+  return (BigInt(words.high) << 32n) | BigInt(words.low)
+}
+
+export class PendingJournal {
+  readonly files: InspectJournal[] = []
+  records = 0
+  /** A file was damaged or not fully read, so a replay would be a guess. */
+  incomplete = false
+  /** Batches that the fence holds back; known after the segments were scanned. */
+  fencedBatches = 0
+  readonly #batches: PendingBatch[] = []
+  readonly #places = new Map<RidKey, ValuePointer | null>()
+  /** RIDs met twice in the value logs. */
+  duplicateRids = 0
+
+  get isEmpty(): boolean {
+    return this.records === 0
+  }
+
+  add(batch: JournalBatch): void {
+    this.records += batch.operations.length
+    const operations = batch.operations.map((operation): PendingOperation => {
+      const key = keyString(operation.key)
+      if (operation.op === 'delete') return { op: 'delete', key }
+      if (operation.op === 'set_inline') {
+        return { op: 'set_inline', key, value: operation.value.slice() }
+      }
+      const rid = ridKey(operation.rid)
+      this.#places.set(rid, null)
+      return { op: 'set_rid', key, rid }
+    })
+    this.#batches.push({ seq: batch.seq, operations })
+  }
+
+  /** Call with every record of every value log: finds the pending RIDs. */
+  locate(segmentId: SegmentId, record: ScannedRecord): void {
+    if (this.#places.size === 0) return
+    record.rids.forEach((words, i) => {
+      const rid = ridKey(words)
+      const known = this.#places.get(rid)
+      if (known === undefined) return
+      if (known !== null) {
+        this.duplicateRids++
+        return
+      }
+      const bodyBytes = BODY_HEADER_BYTES + record.payloadBytes
+      const length = record.grouped ? groupedLength(bodyBytes, i) : bodyBytes
+      this.#places.set(rid, { segmentId, offset: record.start + CRC_BYTES, length })
+    })
+  }
+
+  /** Every key that some pending record names, replayed or not. */
+  keys(): Set<string> {
+    return new Set(this.#batches.flatMap((batch) => batch.operations.map(({ key }) => key)))
+  }
+
+  /** After all segments were scanned: batches in replay order, those held by the fence left out. */
+  #effective(): PendingBatch[] {
+    const inOrder = [
+      ...this.#batches.filter((batch) => batch.seq === 0),
+      ...this.#batches.filter((batch) => batch.seq !== 0).sort((a, b) => a.seq - b.seq),
+    ]
+    const passed = inOrder.filter((batch) => batch.seq === 0 || this.#isWhole(batch))
+    this.fencedBatches = inOrder.length - passed.length
+    return passed
+  }
+
+  #isWhole(batch: PendingBatch): boolean {
+    return batch.operations.every(
+      (operation) => operation.op !== 'set_rid' || this.#placeOf(operation.rid) !== null,
+    )
+  }
+
+  #placeOf(rid: RidKey): ValuePointer | null {
+    return this.#places.get(rid) ?? null
+  }
+
+  /** Segments that hold a RID of a batch that a replay would apply: without it the batch is lost. */
+  segments(): Set<SegmentId> {
+    const ids = new Set<SegmentId>()
+    for (const batch of this.#effective()) {
+      for (const operation of batch.operations) {
+        const place = operation.op === 'set_rid' ? this.#placeOf(operation.rid) : null
+        if (place !== null) ids.add(place.segmentId)
+      }
+    }
+    return ids
+  }
+
+  /** The last word of the journal on each key that it changes. */
+  overlay(): Map<string, OverlayValue> {
+    const overlay = new Map<string, OverlayValue>()
+    for (const batch of this.#effective()) {
+      for (const operation of batch.operations) {
+        if (operation.op === 'delete') overlay.set(operation.key, null)
+        else if (operation.op === 'set_inline') {
+          overlay.set(operation.key, { kind: 'inline', value: operation.value })
+        } else {
+          const pointer = this.#placeOf(operation.rid)
+          // Only unsequenced batches get here with an unknown RID: that one record is lost.
+          if (pointer !== null) overlay.set(operation.key, { kind: 'pointer', pointer })
+        }
+      }
+    }
+    return overlay
+  }
+}
+
+interface JournalScope extends FolderScope {
+  slices: Slices
+}
+
+export async function readJournals(
+  files: readonly JournalFile[],
+  kind: ChecksumKind,
+  scope: JournalScope,
+): Promise<PendingJournal> {
+  const journal = new PendingJournal()
+  for (const { file, absolute } of files) {
+    const entry: InspectJournal = { file, bytes: 0, batches: 0, records: 0, state: 'clean' }
+    journal.files.push(entry)
+    const handle = openForReading(absolute, file, scope)
+    if (handle === undefined) {
+      entry.state = 'unreadable'
+      journal.incomplete = true
+      continue
+    }
+    try {
+      entry.bytes = handle.size()
+      await readJournal(handle, kind, { journal, entry }, scope)
+    } finally {
+      handle.close()
+    }
+    if (entry.state === 'corrupt' || entry.state === 'unsupported') journal.incomplete = true
+  }
+  return journal
+}
+
+/** Batch after batch until the file's end, a torn tail or damage. */
+async function readJournal(
+  handle: OpenFile,
+  kind: ChecksumKind,
+  target: { journal: PendingJournal; entry: InspectJournal },
+  scope: JournalScope,
+): Promise<void> {
+  const { journal, entry } = target
+  const header = new Uint8Array(BATCH_HEADER_BYTES)
+  let at = 0
+  while (at < entry.bytes) {
+    if (scope.slices.isUsedUp()) await scope.slices.rest()
+    const isHeaderWhole = handle.read(header, 0, header.length, at) === header.length
+    const stored = isHeaderWhole ? viewOf(header).getUint32(0, true) : 0
+    const batchBytes = BATCH_HEADER_BYTES + (stored & ~COMPRESSED_BIT)
+    if (!isHeaderWhole || at + batchBytes > entry.bytes) {
+      entry.state = 'torn'
+      return
+    }
+    if (batchBytes > BATCH_BYTES_MAX) {
+      entry.state = 'unsupported'
+      scope.unread.add(`journal batches above ${BATCH_BYTES_MAX} bytes`, 'batch')
+    } else {
+      const batch = decodeBatch(readBytes(handle, at, batchBytes), kind, { at, entry, scope })
+      // A file that got shorter meanwhile gives no batch and no reason.
+      if (batch === undefined && entry.state === 'clean') entry.state = 'torn'
+      if (entry.state === 'corrupt' || entry.state === 'torn') return
+      if (batch !== undefined) {
+        entry.batches++
+        entry.records += batch.operations.length
+        journal.add(batch)
+      }
+    }
+    at += batchBytes
+  }
+}
+
+function readBytes(handle: OpenFile, at: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length)
+  return bytes.subarray(0, handle.read(bytes, 0, length, at))
+}
+
+/** The batch; undefined when it is damaged or of a kind not read, which is then on record. */
+function decodeBatch(
+  bytes: Uint8Array,
+  kind: ChecksumKind,
+  context: { at: number; entry: InspectJournal; scope: FolderScope },
+): JournalBatch | undefined {
+  const { at, entry, scope } = context
+  try {
+    return decodeJournal(bytes, kind, entry.file).batches[0]
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error
+    if (error.code === 'ENGINE_UNSUPPORTED') {
+      entry.state = 'unsupported'
+      const isCompressed = viewOf(bytes).getUint32(0, true) >= COMPRESSED_BIT
+      const version = bytes[BATCH_HEADER_BYTES] ?? 0
+      const what = isCompressed ? 'zstd-compressed journal batches' : `journal version ${version}`
+      scope.unread.add(what, 'batch')
+    } else {
+      entry.state = 'corrupt'
+      // The codec saw the batch alone, so its own place is always 0.
+      const detail = error.message.replace(`${entry.file} at 0: `, '')
+      scope.problems.add(`${entry.file} is damaged at byte ${at}: ${detail}`)
+    }
+    return undefined
+  }
+}

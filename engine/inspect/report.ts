@@ -1,0 +1,129 @@
+/**
+ * The shapes of a folder reading as data. `InspectReport` is the stable JSON of `restage inspect`:
+ * its key names are those of the format's sample readings (test/data), bytes are bytes, and what
+ * was not asked for or does not apply is absent. JSON-safe, no run-time code.
+ */
+import type { EngineInfo, EngineState, SegmentId } from '../types.ts'
+import type { ChecksumKind } from '../checksum.ts'
+
+export interface InspectMeta {
+  commit_seq: number
+  user_root: number
+  system_root: number
+  /** 0 = no freelist. */
+  freelist_head: number
+  /** 0 in a folder never committed to. */
+  total_pages: number
+  active_slab_id: number
+  active_slab_tail: number
+  last_commit_height: number
+  /** 0 when the meta page has no command-log mark. */
+  applied_command_lsn: number
+}
+
+export interface InspectIndex {
+  file_bytes: number
+  /** Pages in use: the meta page's count, or what the file holds when that is 0. */
+  pages: number
+  freelist_pages: number[]
+  free_ids: number[]
+  /** Pages met in both trees by encoding; a page whose encoding is not read is counted too. */
+  visited: Record<string, number>
+  /** Distinct leaf refs met. */
+  leaf_pages_in_log: number
+  /** Tree pages met whose contents are unknown: damaged, or of an encoding not read. Absent = 0. */
+  pages_not_read?: number
+}
+
+export interface InspectSegment {
+  /** Relative to the folder of index.db, with forward slashes. */
+  file: string
+  file_id: SegmentId
+  lane: number
+  seq: number
+  total_bytes: number
+  /** Upstream's count: plain records once per pointer, frames once, CRCs not counted. May exceed the file. */
+  live_bytes: number
+  /** total_bytes - live_bytes, at least 0. */
+  stale_bytes: number
+  /** Each referenced record once and whole. */
+  live_disk_bytes: number
+  /** Referenced values: distinct (record, place in its frame). */
+  referenced_records: number
+  referenced_disk_records: number
+  referencing_pointers: number
+  /** Of the pointers: leaf pages of the index. */
+  leaf_refs: number
+  /** Values in the file, referenced or not. */
+  records: number
+  plain_records: number
+  frames: number
+  compressed_frames: number
+  /** corrupt, unsupported, unreadable: the counts end at tail_offset. */
+  tail: 'clean' | 'torn' | 'corrupt' | 'unsupported' | 'unreadable'
+  tail_offset: number
+}
+
+/** `replayed`: the value comes from the journal overlay. */
+export type InspectKey =
+  | { where: 'inline' | 'pointer' | 'replayed'; size: number; sha256: string }
+  | { where: 'pointer' | 'replayed'; error: string }
+  | { tombstone: true }
+
+export interface InspectJournal {
+  file: string
+  bytes: number
+  batches: number
+  records: number
+  /** torn: the file's end cuts a batch. corrupt, unsupported: reading stopped or skipped there. */
+  state: 'clean' | 'torn' | 'corrupt' | 'unsupported' | 'unreadable'
+}
+
+export interface InspectReport {
+  /** null: no valid meta page and no record told. */
+  checksum: ChecksumKind | null
+  /** null: neither meta page can be used. */
+  meta_page: 0 | 1 | null
+  meta: InspectMeta | null
+  index: InspectIndex
+  /** Ascending by file id. */
+  segments: InspectSegment[]
+  /** Entries of the user tree, tombstones left out; with the overlay when `replayed`. */
+  key_count: number
+  /** By key in hex; only when asked for. */
+  keys?: Record<string, InspectKey>
+  system_keys?: Record<string, InspectKey>
+  commitlog: InspectJournal[]
+  /** Journal records after the last checkpoint. */
+  commitlog_pending_records: number
+  /** The journal was laid over the keys. */
+  replayed: boolean
+  /** The state file's JSON as found; null when absent or torn. */
+  vlog_generation_state: unknown
+  /** format.json as found; null when absent or torn. */
+  format_config: unknown
+  problems: string[]
+  /** Features met that this version does not read, one sentence each. Absent = none. */
+  unsupported?: string[]
+}
+
+/** What a reading found beside the segments. */
+export interface AttachmentFacts {
+  readAtMs: number
+  /** 0 when no meta page can be used. */
+  commitSeq: number
+  keyCount: number
+  /** Journal records after the last checkpoint; shown, not applied unless a replay was asked for. */
+  journalPending: number
+  /** Named features that this version does not read, each in one sentence. */
+  unsupported: string[]
+  /** Things that looked wrong, each in one sentence; torn tails included. */
+  problems: string[]
+}
+
+export interface FolderReading {
+  report: InspectReport
+  state: EngineState
+  info: EngineInfo
+  attachment: AttachmentFacts
+}

@@ -1,0 +1,113 @@
+/**
+ * A reading as the engine's own state, so that an attached folder is looked at with the same eyes as
+ * a hosted one. Bytes are counted whole (X1): live + stale = total for each segment.
+ */
+import { assert } from '../assert.ts'
+import type { SegmentFacts } from '../metadata.ts'
+import type {
+  Counters,
+  EngineState,
+  RewriteDebt,
+  SchedulerInfo,
+  SegmentId,
+  SegmentInfo,
+  SegmentKeeper,
+} from '../types.ts'
+import type { SegmentFile } from './folder.ts'
+import type { InspectSegment } from './report.ts'
+
+export interface StateInput {
+  /** Same order and length. */
+  files: readonly SegmentFile[]
+  segments: readonly InspectSegment[]
+  /** 'maindb/' or ''. */
+  prefix: string
+  facts: ReadonlyMap<SegmentId, SegmentFacts>
+  debt: RewriteDebt
+  commitSeq: number
+  /** Segments that a replay of the journal would need. */
+  journalSegments: ReadonlySet<SegmentId>
+  /** Segments that the tree of the other meta page names; null when there is no other page. */
+  otherRoot: { metaPage: 0 | 1; segments: ReadonlySet<SegmentId> } | null
+  /** Why something may name a segment that seems dead; null when everything was read. */
+  keepersUnknown: { code: string; message: string } | null
+}
+
+const NO_COUNTERS: Counters = {
+  checkpoints: 0,
+  checkpointKicks: 0,
+  passes: 0,
+  rewriteRuns: 0,
+  rewriteRecordsCopied: 0,
+  rewriteBytesRead: 0,
+  rewriteBytesWritten: 0,
+  gcRuns: 0,
+  gcDeletedSegments: 0,
+  gcDeletedBytes: 0,
+  queuePrunedIds: 0,
+}
+
+/** Nothing is scheduled in a folder that is only read. */
+const NO_SCHEDULER: SchedulerInfo = {
+  mode: 'step',
+  paused: false,
+  state: 'disabled',
+  lastReason: 'none',
+  activePass: null,
+  lastRewriteAtMs: null,
+  lastPlanAtMs: null,
+  lastGcAtMs: null,
+  lastCheckpointKickAtMs: null,
+}
+
+export function buildState(input: StateInput): EngineState {
+  const segments = input.files.map((file, i) => {
+    const reading = input.segments[i]
+    assert(reading?.file_id === file.segmentId, 'readings stand in the order of the files')
+    return segmentInfo(file, reading, input)
+  })
+  return {
+    segments,
+    debt: input.debt,
+    scheduler: { ...NO_SCHEDULER },
+    pins: [],
+    counters: { ...NO_COUNTERS },
+    checkpoint: { commitSeq: input.commitSeq, atMs: null, elapsedMs: null },
+  }
+}
+
+function segmentInfo(file: SegmentFile, reading: InspectSegment, input: StateInput): SegmentInfo {
+  const bytesTotal = reading.total_bytes
+  const bytesLive = reading.live_disk_bytes
+  const facts = input.facts.get(file.segmentId)
+  const isKnown = facts !== undefined && (facts.createdAtMs !== null || facts.sealedAtMs !== null)
+  // The last write is the best guess at the sealing; nothing tells when the file was made.
+  const sealedAtMs = isKnown ? facts.sealedAtMs : Math.floor(file.mtimeMs)
+  return {
+    segmentId: file.segmentId,
+    lane: reading.lane,
+    seq: reading.seq,
+    file: input.prefix + file.file,
+    state: file.isHead ? 'active' : 'sealed',
+    origin: facts?.origin ?? 'unknown',
+    bytesTotal,
+    bytesLive,
+    bytesStale: bytesTotal - bytesLive,
+    createdAtMs: isKnown ? facts.createdAtMs : null,
+    sealedAtMs: file.isHead ? null : sealedAtMs,
+    ageSource: isKnown ? 'metadata' : 'mtime',
+    keptBy: bytesLive === 0 ? keepersOf(file, input) : [],
+  }
+}
+
+/** Every reason that the bytes tell; a writer's snapshots and iterators leave no trace on disk. */
+function keepersOf(file: SegmentFile, input: StateInput): SegmentKeeper[] {
+  const keepers: SegmentKeeper[] = []
+  if (file.isHead) keepers.push({ kind: 'active_writer' })
+  if (input.journalSegments.has(file.segmentId)) keepers.push({ kind: 'journal' })
+  if (input.otherRoot?.segments.has(file.segmentId) === true) {
+    keepers.push({ kind: 'root', metaPage: input.otherRoot.metaPage })
+  }
+  if (input.keepersUnknown !== null) keepers.push({ kind: 'error', ...input.keepersUnknown })
+  return keepers.length > 0 ? keepers : [{ kind: 'awaiting_gc' }]
+}

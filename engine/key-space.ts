@@ -1,0 +1,284 @@
+/**
+ * What the store holds: the memtables over the published tree, versions for open readers, and the
+ * one place where a change becomes visible and live bytes move with it. Synchronous throughout: a
+ * change is either not begun or complete when any other code runs.
+ */
+import { keyBytes, keyString } from './bytes.ts'
+import { TOMBSTONE, type Located } from './index/leaf.ts'
+import type { PageStore } from './index/page-store.ts'
+import { TreeCursor, findInTree, type Change } from './index/tree.ts'
+import { Memtable, lowerBound } from './memtable.ts'
+import type { RangeOptions } from './api.ts'
+import type { SegmentSet } from './value-log/segment-set.ts'
+
+export interface TreeRoot {
+  userRoot: number
+  systemRoot: number
+  /** Counts published trees in this opening; pages retire under it. */
+  version: number
+}
+
+/** A consistent state: everything with a sequence number up to `seq`. */
+export interface ReadView {
+  readonly seq: number
+  /** Newest first. */
+  readonly tables: readonly Memtable[]
+  readonly root: TreeRoot
+}
+
+export interface KeyChange {
+  key: Uint8Array
+  value: Located
+}
+
+export class KeySpace {
+  readonly #pages: PageStore
+  readonly #set: SegmentSet
+  #root: TreeRoot
+  #active = new Memtable(1)
+  #frozen: Memtable | null = null
+  #seq = 0
+  readonly #readers = new Set<ReadView>()
+  /** Highest seq of an open reader, -1 without readers: versions at or below it must stay. */
+  #newestReaderSeq = -1
+
+  constructor(pages: PageStore, set: SegmentSet, root: TreeRoot) {
+    this.#pages = pages
+    this.#set = set
+    this.#root = root
+  }
+
+  /** Sequence number of the newest change; each batch has one. */
+  get seq(): number {
+    return this.#seq
+  }
+
+  /** Generation of changes being taken now. */
+  get generation(): number {
+    return this.#active.generation
+  }
+
+  get root(): TreeRoot {
+    return this.#root
+  }
+
+  get activeBytes(): number {
+    return this.#active.bytes
+  }
+
+  get memtableEntries(): number {
+    return this.#active.size + (this.#frozen?.size ?? 0)
+  }
+
+  get memtableBytes(): number {
+    return this.#active.bytes + (this.#frozen?.bytes ?? 0)
+  }
+
+  // ------------------------------------------------------------ changing
+
+  /** Makes a batch visible under one new sequence number and moves live bytes accordingly. */
+  apply(changes: readonly KeyChange[]): void {
+    const seq = ++this.#seq
+    const at = { seq, generation: this.#active.generation }
+    for (const change of changes) {
+      const key = keyString(change.key)
+      const before = this.#current(key, change.key)
+      // The new value first: a segment that holds both never passes through zero.
+      if (change.value.kind === 'pointer') this.#set.acquire(change.value.pointer)
+      if (before?.kind === 'pointer') this.#set.release(before.pointer, at)
+      this.#active.set(key, change.value, { seq, newestReaderSeq: this.#newestReaderSeq })
+    }
+  }
+
+  /** What the key holds now; a tombstone or undefined when it holds nothing. */
+  current(key: Uint8Array): Located | undefined {
+    return this.#current(keyString(key), key)
+  }
+
+  #current(key: string, bytes: Uint8Array): Located | undefined {
+    return (
+      this.#active.get(key, this.#seq) ??
+      this.#frozen?.get(key, this.#seq) ??
+      findInTree(this.#pages, this.#root.userRoot, bytes)
+    )
+  }
+
+  // ------------------------------------------------------------ checkpointing
+
+  /** Takes what was written so far out of the way of new writes; undefined when there is nothing. */
+  freeze(): Memtable | undefined {
+    if (this.#frozen !== null) return this.#frozen
+    if (this.#active.size === 0) return undefined
+    this.#frozen = this.#active
+    this.#active = new Memtable(this.#frozen.generation + 1)
+    return this.#frozen
+  }
+
+  /** The frozen table as changes for the tree, ascending by key. */
+  frozenChanges(): Change[] {
+    const frozen = this.#frozen
+    if (frozen === null) return []
+    return frozen.sortedKeys().map((key) => ({
+      key: keyBytes(key),
+      value: frozen.get(key, Infinity) ?? TOMBSTONE,
+    }))
+  }
+
+  /** The tree now contains the frozen table. */
+  publish(root: TreeRoot): void {
+    this.#root = root
+    this.#frozen = null
+  }
+
+  // ------------------------------------------------------------ reading
+
+  /** A view of now, or the same as `of`, that stays valid until `closeView`. */
+  openView(of?: ReadView): ReadView {
+    const view = of === undefined ? this.currentView() : { ...of }
+    this.#readers.add(view)
+    this.#newestReaderSeq = Math.max(this.#newestReaderSeq, view.seq)
+    return view
+  }
+
+  closeView(view: ReadView): void {
+    if (!this.#readers.delete(view)) return
+    this.#newestReaderSeq = -1
+    for (const reader of this.#readers) {
+      if (reader.seq > this.#newestReaderSeq) this.#newestReaderSeq = reader.seq
+    }
+  }
+
+  /** Valid until the next change or publication. */
+  currentView(): ReadView {
+    const tables = this.#frozen === null ? [this.#active] : [this.#active, this.#frozen]
+    return { seq: this.#seq, tables, root: this.#root }
+  }
+
+  /** Oldest root version that a reader may still walk. */
+  oldestVersion(): number {
+    let oldest = this.#root.version
+    for (const reader of this.#readers) oldest = Math.min(oldest, reader.root.version)
+    return oldest
+  }
+
+  get(view: ReadView, key: Uint8Array): Located | undefined {
+    const wanted = keyString(key)
+    for (const table of view.tables) {
+      const found = table.get(wanted, view.seq)
+      if (found !== undefined) return found.kind === 'tombstone' ? undefined : found
+    }
+    const found = findInTree(this.#pages, view.root.userRoot, key)
+    return found === undefined || found.kind === 'tombstone' ? undefined : found
+  }
+
+  /** Entries of a view in key order (or reverse), deleted ones left out. */
+  *entries(view: ReadView, range: RangeOptions): Generator<{ key: Uint8Array; value: Located }> {
+    const direction = range.reverse === true ? -1 : 1
+    const sources: Source[] = view.tables.map((table) => tableSource(table, range, view.seq))
+    sources.push(treeSource(new TreeCursor(this.#pages, view.root.userRoot), range))
+    const limit = range.limit ?? Infinity
+    for (let given = 0; given < limit;) {
+      let best: Source | undefined
+      for (const source of sources) {
+        if (source.key === undefined) continue
+        const closer =
+          best?.key === undefined ||
+          (direction === 1 ? source.key < best.key : source.key > best.key)
+        // On equal keys the earlier source wins: it is the newer table.
+        if (closer) best = source
+      }
+      if (best?.key === undefined) return
+      const key = best.key
+      const value = best.value()
+      for (const source of sources) if (source.key === key) source.next()
+      if (value.kind === 'tombstone') continue
+      given++
+      yield { key: keyBytes(key), value }
+    }
+  }
+}
+
+/** One sorted stream of entries; `key` is undefined at its end. */
+interface Source {
+  key: string | undefined
+  value(): Located
+  next(): void
+}
+
+function tableSource(table: Memtable, range: RangeOptions, seq: number): Source {
+  const keys = table.sortedKeys()
+  const from = lowBound(keys, range)
+  const to = highBound(keys, range)
+  const step = range.reverse === true ? -1 : 1
+  let at = step === 1 ? from - 1 : to
+  let current: Located = TOMBSTONE
+  const source: Source = {
+    key: undefined,
+    value: () => current,
+    next() {
+      source.key = undefined
+      for (at += step; at >= from && at < to; at += step) {
+        const key = keys[at] as string
+        const found = table.get(key, seq)
+        // Written after the view was opened: not there for this reader.
+        if (found === undefined) continue
+        source.key = key
+        current = found
+        return
+      }
+    },
+  }
+  source.next()
+  return source
+}
+
+function lowBound(keys: readonly string[], range: RangeOptions): number {
+  const inclusive = range.gte === undefined ? 0 : lowerBound(keys, range.gte, false)
+  const exclusive = range.gt === undefined ? 0 : lowerBound(keys, range.gt, true)
+  return Math.max(inclusive, exclusive)
+}
+
+function highBound(keys: readonly string[], range: RangeOptions): number {
+  const inclusive = range.lte === undefined ? keys.length : lowerBound(keys, range.lte, true)
+  const exclusive = range.lt === undefined ? keys.length : lowerBound(keys, range.lt, false)
+  return Math.min(inclusive, exclusive)
+}
+
+function treeSource(cursor: TreeCursor, range: RangeOptions): Source {
+  const low = [range.gte, range.gt].filter((k) => k !== undefined).map(keyString)
+  const high = [range.lte, range.lt].filter((k) => k !== undefined).map(keyString)
+  const above = range.gt === undefined ? undefined : keyString(range.gt)
+  const below = range.lt === undefined ? undefined : keyString(range.lt)
+  const lowest = low.length === 0 ? undefined : low.reduce((a, b) => (a > b ? a : b))
+  const highest = high.length === 0 ? undefined : high.reduce((a, b) => (a < b ? a : b))
+  const reverse = range.reverse === true
+  const start = reverse ? highest : lowest
+  const startBytes = start === undefined ? undefined : keyBytes(start)
+  if (reverse) cursor.seekLast(startBytes)
+  else cursor.seekFirst(startBytes)
+  const outside = (key: string): boolean =>
+    reverse ? lowest !== undefined && key < lowest : highest !== undefined && key > highest
+  const source: Source = {
+    key: undefined,
+    value: () => cursor.value,
+    next() {
+      cursor.step(reverse ? -1 : 1)
+      settle()
+    },
+  }
+  /** To the next key inside the bounds; exclusive bounds leave out exactly one key. */
+  const settle = (): void => {
+    while (cursor.valid) {
+      const key = keyString(cursor.key)
+      if (outside(key)) break
+      if (key !== above && key !== below) {
+        source.key = key
+        return
+      }
+      cursor.step(reverse ? -1 : 1)
+    }
+    source.key = undefined
+  }
+  settle()
+  return source
+}

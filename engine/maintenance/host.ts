@@ -1,0 +1,42 @@
+/**
+ * What maintenance may see of the engine: this and nothing more. The engine implements it; tests of
+ * the scheduler use the real engine. `await` is the lock boundary: after each call below the
+ * segments, the debt and the pins may have changed.
+ */
+import type { Clock } from '../clock.ts'
+import type {
+  CheckpointReport,
+  EngineEventBody,
+  GcReport,
+  RewriteReport,
+  SegmentId,
+  SegmentInfo,
+} from '../types.ts'
+
+export interface ForegroundActivity {
+  /** null = never in this opening. */
+  lastWriteAtMs: number | null
+  lastReadAtMs: number | null
+  openIterators: number
+  /** Checkpoints published in this opening, plus one if the folder had one at open. */
+  checkpoints: number
+  /** Writes wait in memory, not yet in a checkpoint. */
+  dirty: boolean
+}
+
+export interface MaintenanceHost {
+  readonly clock: Clock
+  /** All segments in the set, ascending by id; zombies included. O(segments), no I/O. */
+  segments(): SegmentInfo[]
+  foreground(): ForegroundActivity
+  /** Copies what lives in the sources and swaps pointers. Never kicks maintenance. */
+  rewrite(sources: SegmentId[], signal: AbortSignal): Promise<RewriteReport>
+  /** Classifies dead segments; unless dry, publishes a checkpoint when only an old root keeps one, marks zombies and deletes what nothing keeps. */
+  reclaim(options: { dryRun: boolean }): Promise<GcReport>
+  checkpoint(reason: CheckpointReport['reason']): Promise<CheckpointReport>
+  emit(body: EngineEventBody, passId: number | null): void
+  /** Atomically replaces `vlog_generation_state.json`; null removes it. Durable when the promise resolves. */
+  saveState(json: string | null): Promise<void>
+  /** Text of the state file at open; null when absent. */
+  loadState(): Promise<string | null>
+}

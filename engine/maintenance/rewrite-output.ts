@@ -1,0 +1,173 @@
+/**
+ * Where a rewrite puts its copies: segments of its own lane, rotated by size. Neighbouring values are
+ * tried as one LZ4 frame; where that does not pay they become plain records. Nothing here is visible
+ * to readers until the caller swaps pointers.
+ */
+import type { ChecksumKind } from '../checksum.ts'
+import { CRC_BYTES, groupedLength, type ValuePointer } from '../value-pointer.ts'
+import { encodeLz4 } from '../value-log/compression.ts'
+import {
+  BODY_HEADER_BYTES,
+  CODEC_LZ4,
+  RECORD_HEADER_BYTES,
+  framePrefixBytes,
+  writeFramePrefix,
+  type RidWords,
+} from '../value-log/record.ts'
+import type { Segment } from '../value-log/segment.ts'
+import { REWRITE_LANE, type ValueLog } from '../value-log/value-log.ts'
+
+export interface Copied {
+  key: Uint8Array
+  from: ValuePointer
+  to: ValuePointer
+  rid: RidWords
+}
+
+interface Waiting {
+  key: Uint8Array
+  from: ValuePointer
+  value: Uint8Array
+}
+
+/**
+ * Raw bytes of one frame. Larger compresses little better and keeps more dead values alive with the
+ * last living one; smaller wastes the compressor's call.
+ */
+const GROUP_RAW_BYTES = 8 * 1024
+const GROUP_VALUES_MAX = 16
+/** After this many groups in a row that did not pay, only every PROBE_EVERY-th is tried. */
+const FAILURES_UNTIL_PROBING = 8
+const PROBE_EVERY = 32
+
+export class RewriteOutput {
+  readonly segments: Segment[] = []
+  bytesWritten = 0
+  readonly #valueLog: ValueLog
+  readonly #kind: ChecksumKind
+  readonly #segmentBytes: number
+  #segment: Segment | null = null
+  #waiting: Waiting[] = []
+  #waitingBytes = 0
+  #copied: Copied[] = []
+  #unsynced = 0
+  #failures = 0
+  #groups = 0
+
+  constructor(valueLog: ValueLog, options: { kind: ChecksumKind; segmentBytes: number }) {
+    this.#valueLog = valueLog
+    this.#kind = options.kind
+    this.#segmentBytes = options.segmentBytes
+  }
+
+  /** Bytes appended since the last `sync`. */
+  get unsyncedBytes(): number {
+    return this.#unsynced + this.#waitingBytes
+  }
+
+  add(key: Uint8Array, from: ValuePointer, value: Uint8Array): void {
+    if (this.#waiting.length > 0 && this.#waitingBytes + value.length > GROUP_RAW_BYTES) {
+      this.#writeGroup()
+    }
+    this.#waiting.push({ key, from, value })
+    this.#waitingBytes += value.length
+    if (this.#waitingBytes >= GROUP_RAW_BYTES || this.#waiting.length >= GROUP_VALUES_MAX) {
+      this.#writeGroup()
+    }
+  }
+
+  /** All copies so far are on disk, folder entry included, when it resolves; they may now be named. */
+  async sync(): Promise<Copied[]> {
+    this.#writeGroup()
+    const copied = this.#copied
+    this.#copied = []
+    if (this.#unsynced === 0) return copied
+    this.#unsynced = 0
+    for (const segment of this.segments) {
+      if (segment.state !== 'active') continue
+      await segment.sync()
+      if (segment !== this.#segment) this.#valueLog.set.seal(segment)
+    }
+    // The folder entries of new segments; foreground appends ride along.
+    await this.#valueLog.sync()
+    return copied
+  }
+
+  /** No more copies: nothing of this rewrite stays open for writing. */
+  finish(): void {
+    for (const segment of this.segments) {
+      if (segment.state === 'active') this.#valueLog.set.seal(segment)
+    }
+    this.#segment = null
+  }
+
+  #writeGroup(): void {
+    const group = this.#waiting
+    if (group.length === 0) return
+    this.#waiting = []
+    this.#waitingBytes = 0
+    const rids = group.map(() => this.#valueLog.takeRid())
+    const block = this.#compress(group)
+    if (block !== undefined && this.#writeFrame(group, rids, block)) return
+    group.forEach((one, i) => {
+      const segment = this.#room(RECORD_HEADER_BYTES + one.value.length)
+      const rid = rids[i] as RidWords
+      const to = segment.appendPlain(one.value, rid, this.#kind)
+      this.#count(segment, RECORD_HEADER_BYTES + one.value.length)
+      this.#copied.push({ key: one.key, from: one.from, to, rid })
+    })
+  }
+
+  #compress(group: readonly Waiting[]): Uint8Array | undefined {
+    this.#groups++
+    const probing = this.#failures >= FAILURES_UNTIL_PROBING
+    if (probing && this.#groups % PROBE_EVERY !== 0) return undefined
+    const raw =
+      group.length === 1 ? (group[0] as Waiting).value : Buffer.concat(group.map((g) => g.value))
+    const block = encodeLz4(raw)
+    this.#failures = block === undefined ? this.#failures + 1 : 0
+    return block
+  }
+
+  /** false when tables and block together are not smaller than plain records would be. */
+  #writeFrame(group: readonly Waiting[], rids: readonly RidWords[], block: Uint8Array): boolean {
+    const prefix = framePrefixBytes(group.length)
+    const payload = prefix + block.length
+    const plain = group.reduce((sum, g) => sum + RECORD_HEADER_BYTES + g.value.length, 0)
+    const bytes = RECORD_HEADER_BYTES + payload
+    if (bytes >= plain) return false
+    const offsets = [0]
+    for (const one of group)
+      offsets.push((offsets[offsets.length - 1] as number) + one.value.length)
+    const segment = this.#room(bytes)
+    const room = segment.reserve(bytes)
+    const at = room.at + RECORD_HEADER_BYTES
+    writeFramePrefix(room.target, at, { rids, offsets, codec: CODEC_LZ4, compressed: true })
+    room.target.set(block, at + prefix)
+    const start = segment.commit(payload, null, this.#kind)
+    this.#count(segment, bytes)
+    group.forEach((one, i) => {
+      const length = groupedLength(BODY_HEADER_BYTES + payload, i)
+      const to = { segmentId: segment.id, offset: start + CRC_BYTES, length }
+      this.#copied.push({ key: one.key, from: one.from, to, rid: rids[i] as RidWords })
+    })
+    return true
+  }
+
+  #count(segment: Segment, bytes: number): void {
+    this.bytesWritten += bytes
+    this.#unsynced += bytes
+    this.#valueLog.set.touch(segment)
+  }
+
+  /** The output segment, a new one when the record does not fit behind the others. */
+  #room(bytes: number): Segment {
+    const full = this.#segment !== null && this.#segment.bytesTotal + bytes > this.#segmentBytes
+    if (this.#segment === null || (full && this.#segment.bytesTotal > 0)) {
+      // A full one stays active until `sync` put it on disk; it gets no more appends.
+      this.#segment = this.#valueLog.createSegment(REWRITE_LANE, 'rewrite')
+      this.segments.push(this.#segment)
+    }
+    return this.#segment
+  }
+}

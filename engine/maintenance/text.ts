@@ -1,0 +1,61 @@
+/**
+ * Numbers in words for gate texts, verdicts and the sentence of a pass. Binary units, three
+ * significant digits; the exact number always stands beside it in a typed field.
+ */
+import type { SegmentId } from '../types.ts'
+
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const
+
+/** 1374389 -> "1.31 MiB". */
+export function bytesText(bytes: number): string {
+  let value = bytes
+  let unit = 0
+  while (Math.abs(value) >= 1024 && unit < UNITS.length - 1) {
+    value /= 1024
+    unit += 1
+  }
+  return `${unit === 0 ? Math.round(value) : trim(value)} ${UNITS[unit] ?? 'B'}`
+}
+
+/** 31200 -> "31.2 s"; below a second in ms, above two minutes in min. Rounded down: 29.96 s is not 30 s. */
+export function durationText(ms: number): string {
+  if (Math.abs(ms) < 1000) return `${Math.round(ms)} ms`
+  if (Math.abs(ms) < 120_000) return `${trim(ms / 1000, Math.floor)} s`
+  return `${trim(ms / 60_000, Math.floor)} min`
+}
+
+/** 0.433 -> "43.3 %". */
+export function percentText(ratio: number): string {
+  return `${trim(ratio * 100)} %`
+}
+
+/**
+ * A ratio rounded down until it is no longer 0: 0.4331 -> "0.43", 0.00123 -> "0.0012".
+ * Down, because it completes "selected if min stale ratio <= ..." and must stay true.
+ */
+export function ratioFloorText(ratio: number): string {
+  for (let digits = 2; digits <= 12; digits += 1) {
+    const text = (Math.floor(ratio * 10 ** digits) / 10 ** digits).toFixed(digits)
+    if (Number(text) > 0 && Number(text) <= ratio) return text
+  }
+  return String(ratio)
+}
+
+/** 1 -> "1 segment", 3 -> "3 segments". */
+export function countText(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}
+
+/** "value-l0-000020": the file name that people see, from the id's fields. */
+export function segmentText(segmentId: SegmentId): string {
+  const lane = (segmentId >>> 23) & 0xff
+  const seq = segmentId & 0x7fffff
+  return `value-l${lane}-${String(seq).padStart(6, '0')}`
+}
+
+/** Three significant digits, without trailing zeros; whole numbers stay whole. */
+function trim(value: number, round: (value: number) => number = Math.round): string {
+  const size = Math.abs(value)
+  const scale = size >= 100 ? 1 : size >= 10 ? 10 : 100
+  return String(round(value * scale) / scale)
+}

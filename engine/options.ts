@@ -1,0 +1,197 @@
+/**
+ * Options with their defaults. `resolveOptions` is the only place that knows a default; nothing
+ * below it reads an optional field. Maintenance numbers are upstream's constants (TreeDB around
+ * PR #843), so that a run here can be held against a run there. Problems are collected: one error
+ * lists every field that is out of range, with its value.
+ */
+import type { EngineOptions } from './api.ts'
+import { EngineError } from './errors.ts'
+import type { MaintenanceOptions, Profile, SchedulerMode } from './types.ts'
+
+const KIB = 1024
+const MIB = 1024 * KIB
+const GIB = 1024 * MIB
+
+/** Every field is present and in range; frozen, with `maintenance` frozen too. */
+export interface ResolvedOptions {
+  readonly profile: Profile
+  readonly inlineThreshold: number
+  readonly segmentBytes: number
+  readonly memtableBytes: number
+  readonly checkpointIntervalMs: number
+  readonly sliceMs: number
+  readonly pageCacheBytes: number
+  readonly mode: SchedulerMode
+  readonly maintenance: Readonly<MaintenanceOptions>
+}
+
+const ENGINE_DEFAULTS: Omit<ResolvedOptions, 'maintenance'> = {
+  // The safe promise first; whoever wants speed says so.
+  profile: 'durable',
+  // Upstream's page.DefaultInlineThreshold. Smaller sends short values to the log, where a record
+  // header outweighs them; larger fills leaf pages with values and makes the index tall.
+  inlineThreshold: 512,
+  // One rewrite copies at most one segment's live bytes: 64 MiB keeps a hot pass well under a second.
+  // Smaller multiplies files; upstream's 256 MiB makes the hot window four times as long.
+  segmentBytes: 64 * MIB,
+  // Bounds what a crash replays and what a checkpoint merges in one go.
+  memtableBytes: 16 * MIB,
+  // Writes of the `fast` profile are durable at checkpoints only, so this is what a crash can lose.
+  checkpointIntervalMs: 30_000,
+  // A foreground read waits for one slice at most. Below 1 ms the yields themselves dominate.
+  sliceMs: 4,
+  // 16,384 index pages: all internal pages of some ten million keys.
+  pageCacheBytes: 64 * MIB,
+  mode: 'auto',
+}
+
+const MAINTENANCE_DEFAULTS: MaintenanceOptions = {
+  restage: 'on',
+  // One segment per confirm delay is the whole write budget of hot maintenance. Shorter lets
+  // checkpoint kicks chain into one long stall; longer lets churn outrun the rewrites.
+  confirmDelayMs: 30_000,
+  // Also the resume rhythm of a quiet store. A look costs O(segments), so once a second is cheap.
+  loopIntervalMs: 1_000,
+  gcEvery: 5,
+  // Three confirm delays hold at most two GC runs of their own; a rewrite reclaims by itself anyway.
+  gcMinIntervalMs: 45_000,
+  // Less than this is not worth a checkpoint that frees it.
+  gcMinBytes: MIB,
+  // Between fresh plans and between fresh rewrites: upstream's one constant for both.
+  rewriteMinIntervalMs: 30_000,
+  // Queued debt was planned once; a quiet store may drain it tick by tick.
+  resumeMinIntervalMs: 1_000,
+  // Checkpoints can come several a second under load; a kick each would make maintenance continuous.
+  checkpointKickMinIntervalMs: 5_000,
+  // A burst of writes that pauses for a breath is not over; 15 s is upstream's answer to how long.
+  quietWriteWindowMs: 15_000,
+  // Reads suffer less from a rewrite than writes do, so they block it for less time.
+  quietReadWindowMs: 2_000,
+  triggerTotalBytes: 4 * GIB,
+  // A log that is a fifth stale costs a quarter more disk than its live bytes need.
+  triggerStaleRatio: 0.2,
+  // At 0.5 a rewritten byte frees a byte: lifetime write amplification 2.
+  resumeMinStaleRatio: 0.5,
+  // A plan made only because the log is big must pay at once: six freed bytes for each one copied.
+  genericMinStaleRatio: 0.85,
+  // Below this a whole store can be rewritten in seconds, and quality floors only keep debt alive.
+  efficacyMinTotalBytes: 512 * MIB,
+  minSegmentStaleBytes: 1,
+  // A segment sealed a moment ago is still losing live bytes; waiting makes its rewrite cheaper.
+  minSegmentAgeMs: 30_000,
+  maxPlanSegments: 0,
+}
+
+/** What a value must be. `words` completes "must be ..."; `ok` never sees undefined. */
+interface Rule {
+  words: string
+  ok: (value: unknown) => boolean
+}
+
+function oneOf(...values: string[]): Rule {
+  return {
+    words: `one of ${values.map((v) => `'${v}'`).join(', ')}`,
+    ok: (value) => typeof value === 'string' && values.includes(value),
+  }
+}
+
+function integer(min: number, max = Number.MAX_SAFE_INTEGER): Rule {
+  const upper = max === Number.MAX_SAFE_INTEGER ? 'up' : `to ${max}`
+  return {
+    words: `an integer from ${min} ${upper}`,
+    ok: (value) => Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max,
+  }
+}
+
+function real(min: number, max: number): Rule {
+  return {
+    words: `a number from ${min} to ${max}`,
+    ok: (value) => typeof value === 'number' && value >= min && value <= max,
+  }
+}
+
+const MILLISECONDS = integer(0)
+const BYTES = integer(0)
+const RATIO = real(0, 1)
+
+const ENGINE_RULES: Record<keyof typeof ENGINE_DEFAULTS, Rule> = {
+  profile: oneOf('durable', 'wal_on_fast', 'fast'),
+  // Half a page: two entries must fit a leaf, or a split could not make progress.
+  inlineThreshold: integer(0, 2048),
+  // Packed pointers hold offsets up to 2^32 - 1 and point 4 bytes into a record.
+  segmentBytes: integer(4 * KIB, 2 ** 32 - 1 - 4),
+  memtableBytes: integer(4 * KIB, 4 * GIB),
+  checkpointIntervalMs: MILLISECONDS,
+  sliceMs: real(0.1, 1_000),
+  pageCacheBytes: integer(64 * KIB),
+  mode: oneOf('auto', 'step'),
+}
+
+const MAINTENANCE_RULES: Record<keyof MaintenanceOptions, Rule> = {
+  restage: oneOf('on', 'off'),
+  confirmDelayMs: MILLISECONDS,
+  // A loop of 0 ms would never leave the thread.
+  loopIntervalMs: integer(10),
+  gcEvery: integer(1),
+  gcMinIntervalMs: MILLISECONDS,
+  gcMinBytes: BYTES,
+  rewriteMinIntervalMs: MILLISECONDS,
+  resumeMinIntervalMs: MILLISECONDS,
+  checkpointKickMinIntervalMs: MILLISECONDS,
+  quietWriteWindowMs: MILLISECONDS,
+  quietReadWindowMs: MILLISECONDS,
+  triggerTotalBytes: BYTES,
+  triggerStaleRatio: RATIO,
+  resumeMinStaleRatio: RATIO,
+  genericMinStaleRatio: RATIO,
+  efficacyMinTotalBytes: BYTES,
+  minSegmentStaleBytes: BYTES,
+  minSegmentAgeMs: MILLISECONDS,
+  maxPlanSegments: integer(0),
+}
+
+/**
+ * Fills in defaults and validates. Absent and undefined fields take the default.
+ * Throws one EngineError ENGINE_OPTIONS that lists every unknown or out-of-range field.
+ */
+export function resolveOptions(options: EngineOptions): ResolvedOptions {
+  const problems: string[] = []
+  const { maintenance, ...rest } = options
+  const engine = merge(ENGINE_DEFAULTS, ENGINE_RULES, rest, { prefix: '', problems })
+  const policy = merge(MAINTENANCE_DEFAULTS, MAINTENANCE_RULES, maintenance ?? {}, {
+    prefix: 'maintenance.',
+    problems,
+  })
+  if (problems.length > 0) throw new EngineError('ENGINE_OPTIONS', problems.join('; '))
+  return Object.freeze({ ...engine, maintenance: Object.freeze(policy) })
+}
+
+function merge<T extends object>(
+  defaults: T,
+  rules: Record<keyof T, Rule>,
+  given: object,
+  report: { prefix: string; problems: string[] },
+): T {
+  const merged = new Map<string, unknown>(Object.entries(defaults))
+  for (const [field, value] of Object.entries(given) as [string, unknown][]) {
+    if (value === undefined) continue
+    // A misspelt option would silently leave its default in force.
+    if (!Object.hasOwn(rules, field)) {
+      report.problems.push(`${report.prefix}${field} is not an option`)
+      continue
+    }
+    const rule = rules[field as keyof T]
+    if (!rule.ok(value)) {
+      report.problems.push(`${report.prefix}${field} must be ${rule.words}, got ${show(value)}`)
+      continue
+    }
+    merged.set(field, value)
+  }
+  return Object.fromEntries(merged) as T
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`
+  if (typeof value === 'object' && value !== null) return JSON.stringify(value)
+  return String(value)
+}

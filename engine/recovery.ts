@@ -1,0 +1,201 @@
+/**
+ * Opening a folder for writing: choose the tree, account every reference, replay the journal. Nothing
+ * is written here except what makes the folder whole again after a crash; damage is an error with a
+ * code, never a guess.
+ */
+import * as path from 'node:path'
+import type { ChecksumKind } from './checksum.ts'
+import { decodeJournal, type JournalBatch } from './commit-log/codec.ts'
+import { EngineError, isCorruption } from './errors.ts'
+import type { FileSystem, OpenFile } from './file-system.ts'
+import type { FolderPaths } from './folder.ts'
+import { parseJournalFileName, parseSegmentFileName, seqOf } from './ids.ts'
+import { entryStart, entryValue } from './index/leaf.ts'
+import { isDurableMeta, readMetaPages, type MetaCandidate } from './index/meta.ts'
+import type { PageStore } from './index/page-store.ts'
+import { walkTree } from './index/tree.ts'
+import { PAGE_BYTES, makePage, newPage, pageCount, type Page } from './index/page.ts'
+import { decodeMetadata, type Metadata } from './metadata.ts'
+import {
+  CRC_BYTES,
+  groupedLength,
+  isGrouped,
+  recordStart,
+  type ValuePointer,
+} from './value-pointer.ts'
+import { RECORD_HEADER_BYTES, ridOf, type RidWords } from './value-log/record.ts'
+import { scanSegment } from './value-log/scan.ts'
+import { Segment } from './value-log/segment.ts'
+import type { SegmentSet } from './value-log/segment-set.ts'
+import type { Slicer } from './slicer.ts'
+
+/** The checksum kind and the meta pages to try, best first. */
+export function readMetas(
+  index: OpenFile,
+  where: string,
+): { kind: ChecksumKind; candidates: MetaCandidate[] } {
+  const pages = [0, 1].map((number) => {
+    const page = newPage()
+    index.read(page.bytes, 0, PAGE_BYTES, number * PAGE_BYTES)
+    return makePage(page.bytes)
+  }) as [Page, Page]
+  const metas = readMetaPages(pages)
+  if (metas !== undefined) return metas
+  if (pages.some(isDurableMeta)) {
+    throw new EngineError('ENGINE_UNSUPPORTED', `${where}: durable meta pages of a later version`)
+  }
+  throw new EngineError('ENGINE_CORRUPT', `${where}: both meta pages are damaged`)
+}
+
+export function readMetadata(fileSystem: FileSystem, paths: FolderPaths): Metadata | undefined {
+  const bytes = fileSystem.readFile(paths.metadata)
+  return bytes === undefined ? undefined : decodeMetadata(Buffer.from(bytes).toString('utf8'))
+}
+
+/** Opens every value segment of the folder as sealed. Returns the highest sequence number, 0 if none. */
+export function openSegments(
+  fileSystem: FileSystem,
+  paths: FolderPaths,
+  into: { set: SegmentSet; metadata: Metadata | undefined },
+): number {
+  let highest = 0
+  for (const name of (fileSystem.list(paths.values) ?? []).sort()) {
+    const id = parseSegmentFileName(name)
+    if (id === undefined) continue
+    const file = path.join(paths.values, name)
+    const stat = fileSystem.stat(file)
+    if (stat?.isFile !== true) {
+      throw new EngineError('ENGINE_CORRUPT', `${file} is not a regular file`)
+    }
+    const known = into.metadata?.segments.get(id)
+    // What was still active at a crash has no seal time; its last write is the best there is.
+    const sealedAtMs = known?.sealedAtMs ?? stat.mtimeMs
+    const segment = new Segment({
+      id,
+      file: fileSystem.open(file, 'read'),
+      name: `${paths.valuesName}/${name}`,
+      origin: known?.origin ?? 'unknown',
+      times: {
+        createdAtMs: known?.createdAtMs ?? null,
+        sealedAtMs,
+        ageSource: known === undefined ? 'mtime' : 'metadata',
+      },
+      state: 'sealed',
+      firstSeq: 0,
+      leftByCrash: known?.isWhole !== true,
+    })
+    into.set.add(segment)
+    highest = Math.max(highest, seqOf(id))
+  }
+  return highest
+}
+
+/** Record starts of plain records met so far, by segment: over all trees of one accounting. */
+export type PlainSeen = Map<number, Set<number>>
+
+/** Counts every pointer of a tree into the segments' live bytes. Visits each page id once. */
+export async function accountTree(
+  pages: PageStore,
+  root: number,
+  into: { set: SegmentSet; reachable: Set<number>; plainSeen: PlainSeen; slicer: Slicer },
+): Promise<number> {
+  const { plainSeen } = into
+  let keys = 0
+  const acquire = (pointer: ValuePointer): void => {
+    const segment = into.set.need(pointer)
+    if (isGrouped(pointer)) {
+      segment.acquire(pointer)
+      return
+    }
+    let seen = plainSeen.get(pointer.segmentId)
+    if (seen === undefined) plainSeen.set(pointer.segmentId, (seen = new Set()))
+    // Two keys may share one plain record in a foreign folder; it lives until both are gone.
+    if (seen.has(recordStart(pointer))) segment.share(pointer)
+    else segment.acquire(pointer)
+    seen.add(recordStart(pointer))
+  }
+  await into.slicer.run(
+    walkTree(pages, root, {
+      page: (id) => into.reachable.add(id),
+      leaf: (page) => {
+        const count = pageCount(page)
+        keys += count
+        for (let i = 0; i < count; i++) {
+          const value = entryValue(page, entryStart(page, i))
+          if (value.kind === 'pointer') acquire(value.pointer)
+        }
+      },
+    }),
+  )
+  return keys
+}
+
+export interface JournalFiles {
+  files: string[]
+  batches: JournalBatch[]
+  nextSeq: number
+}
+
+/** All complete batches of all journal files, in replay order. */
+export function readJournals(
+  fileSystem: FileSystem,
+  folder: string,
+  kind: ChecksumKind,
+): JournalFiles {
+  const found = (fileSystem.list(folder) ?? [])
+    .map((name) => ({ name, parsed: parseJournalFileName(name) }))
+    .filter(
+      (f): f is { name: string; parsed: { lane: number; seq: number } } => f.parsed !== undefined,
+    )
+    .sort((a, b) => a.parsed.lane - b.parsed.lane || a.parsed.seq - b.parsed.seq)
+  const batches: JournalBatch[] = []
+  const files: string[] = []
+  let nextSeq = 1
+  for (const { name, parsed } of found) {
+    const file = path.join(folder, name)
+    files.push(file)
+    nextSeq = Math.max(nextSeq, parsed.seq + 1)
+    batches.push(
+      ...decodeJournal(fileSystem.readFile(file) ?? new Uint8Array(0), kind, file).batches,
+    )
+  }
+  // Array sort is stable: batches without a number come first, in read order.
+  batches.sort((a, b) => a.seq - b.seq)
+  return { files, batches, nextSeq }
+}
+
+/** Where the wanted record ids lie, over all segments; also the highest id there is. */
+export async function indexRids(
+  set: SegmentSet,
+  kind: ChecksumKind,
+  context: { wanted: ReadonlySet<bigint>; slicer: Slicer },
+): Promise<{ pointers: Map<bigint, ValuePointer>; highest: bigint }> {
+  const pointers = new Map<bigint, ValuePointer>()
+  let highest = 0n
+  // Only wanted ids are remembered: memory follows the journal, not the store.
+  const visit = (segment: Segment, rid: RidWords, pointer: ValuePointer): void => {
+    const id = ridOf(rid)
+    if (id > highest) highest = id
+    if (!context.wanted.has(id)) return
+    if (pointers.has(id))
+      throw new EngineError('ENGINE_CORRUPT', `duplicate record id ${id} in ${segment.name}`)
+    pointers.set(id, pointer)
+  }
+  for (const segment of set) {
+    const scan = scanSegment(segment.file, kind, (record) => {
+      const offset = record.start + CRC_BYTES
+      const body = RECORD_HEADER_BYTES - CRC_BYTES + record.payloadBytes
+      record.rids.forEach((rid, index) => {
+        const length = record.grouped ? groupedLength(body, index) : body
+        visit(segment, rid, { segmentId: segment.id, offset, length })
+      })
+    })
+    try {
+      await context.slicer.run(scan)
+    } catch (error) {
+      // Behind the last sync of a file that was still written, a power cut may leave anything.
+      if (!isCorruption(error) || segment.isWhole) throw error
+    }
+  }
+  return { pointers, highest }
+}

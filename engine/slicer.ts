@@ -1,0 +1,79 @@
+/**
+ * Long work in slices: a generator is driven until its time is up, then the thread is given back.
+ * Also the smallest lock: tasks that run one after another.
+ */
+import type { Clock } from './clock.ts'
+
+export interface SliceSettings {
+  clock: Clock
+  yieldNow: () => Promise<void>
+  /** Longest time to hold the thread. */
+  sliceMs: number
+}
+
+/** Measures how long the thread was held and yields when a slice is used up. */
+export class Slicer {
+  longestSliceMs = 0
+  readonly #settings: SliceSettings
+  #sliceStart: number
+
+  constructor(settings: SliceSettings) {
+    this.#settings = settings
+    this.#sliceStart = settings.clock.monotonic()
+  }
+
+  /** Resolves at once inside a slice; after it, the state of the store may have changed. */
+  async pause(): Promise<void> {
+    const held = this.#held()
+    if (held < this.#settings.sliceMs) return
+    await this.#settings.yieldNow()
+    this.restart()
+  }
+
+  /** After an `await` that gave the thread away: a new slice begins. */
+  restart(): void {
+    this.#sliceStart = this.#settings.clock.monotonic()
+  }
+
+  /** Drives a generator to its end, pausing where it yields. */
+  async run<T>(work: Generator<unknown, T>): Promise<T> {
+    for (;;) {
+      const step = work.next()
+      if (step.done === true) {
+        this.#held()
+        return step.value
+      }
+      await this.pause()
+    }
+  }
+
+  #held(): number {
+    const held = this.#settings.clock.monotonic() - this.#sliceStart
+    if (held > this.longestSliceMs) this.longestSliceMs = held
+    return held
+  }
+}
+
+/** The same for tasks of which none may run after one failed: each later one rejects with that failure. */
+export class SerialTaskUntilFailure {
+  #last: Promise<unknown> = Promise.resolve()
+
+  run<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(task)
+    this.#last = result
+    // Whoever asked hears of it; the chain itself is nobody's to await.
+    result.catch(() => undefined)
+    return result
+  }
+}
+
+/** Runs tasks one after another in the order asked; a failed one does not stop the next. */
+export class SerialTask {
+  #last: Promise<unknown> = Promise.resolve()
+
+  run<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(task)
+    this.#last = result.catch(() => undefined)
+    return result
+  }
+}

@@ -1,0 +1,309 @@
+/**
+ * An open folder: everything recovered and wired together, without policy. `openStore` takes a folder
+ * from whatever a crash left to a consistent, writable state; the engine puts its public face on it.
+ */
+import type { EngineDeps } from './api.ts'
+import { Checkpointer } from './checkpoint.ts'
+import type { ChecksumKind } from './checksum.ts'
+import type { JournalBatch } from './commit-log/codec.ts'
+import { Journal } from './commit-log/journal.ts'
+import { removeIfPresent, type FileSystem, type FolderLock, type OpenFile } from './file-system.ts'
+import { createFolders, createIndex, locateFolder, type FolderPaths } from './folder.ts'
+import { MetaPages } from './index/meta-pages.ts'
+import type { Meta, MetaCandidate } from './index/meta.ts'
+import { PageStore } from './index/page-store.ts'
+import { KeySpace, type KeyChange } from './key-space.ts'
+import { MetadataFile, RID_RESERVE } from './metadata.ts'
+import type { ResolvedOptions } from './options.ts'
+import {
+  accountTree,
+  indexRids,
+  openSegments,
+  readJournals,
+  readMetadata,
+  readMetas,
+  type JournalFiles,
+  type PlainSeen,
+} from './recovery.ts'
+import { Slicer, type SliceSettings } from './slicer.ts'
+import type { EngineEventBody } from './types.ts'
+import { ridOf } from './value-log/record.ts'
+import { SegmentSet } from './value-log/segment-set.ts'
+import { ValueLog } from './value-log/value-log.ts'
+import { EngineError, isCorruption } from './errors.ts'
+import type { ValuePointer } from './value-pointer.ts'
+
+export interface Store {
+  paths: FolderPaths
+  kind: ChecksumKind
+  lock: FolderLock
+  pages: PageStore
+  metas: MetaPages
+  set: SegmentSet
+  valueLog: ValueLog
+  keySpace: KeySpace
+  journal: Journal | null
+  checkpointer: Checkpointer
+  metadata: MetadataFile
+  slices: SliceSettings
+  journalRecordsReplayed: number
+  journalBatchesSkipped: number
+}
+
+export interface StoreContext {
+  deps: EngineDeps
+  options: ResolvedOptions
+  emit: (event: EngineEventBody) => void
+}
+
+export async function openStore(dir: string, context: StoreContext): Promise<Store> {
+  const { fileSystem } = context.deps
+  const found = locateFolder(fileSystem, dir)
+  const paths = found ?? (await createFolders(fileSystem, dir))
+  const lock = fileSystem.lock(paths.lock)
+  try {
+    // Asked again under the lock: another opener may have made and filled the store meanwhile.
+    if (locateFolder(fileSystem, dir) === undefined) await createIndex(fileSystem, paths)
+    return await recover(paths, lock, context)
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+async function recover(
+  paths: FolderPaths,
+  lock: FolderLock,
+  context: StoreContext,
+): Promise<Store> {
+  const { deps } = context
+  const { fileSystem } = deps
+  for (const file of [paths.metadata, paths.state, paths.index]) {
+    await removeIfPresent(fileSystem, `${file}.tmp`)
+  }
+  const index = fileSystem.open(paths.index, 'append')
+  const set = new SegmentSet(fileSystem, paths.values, {
+    emit: context.emit,
+    now: () => deps.clock.now(),
+  })
+  try {
+    return await rebuild({ paths, lock, index, set }, context)
+  } catch (error) {
+    set.closeAll()
+    index.close()
+    throw error
+  }
+}
+
+async function rebuild(
+  files: { paths: FolderPaths; lock: FolderLock; index: OpenFile; set: SegmentSet },
+  context: StoreContext,
+): Promise<Store> {
+  const { paths, lock, index, set } = files
+  const { deps, options } = context
+  const { fileSystem, clock } = deps
+  const slices = { clock, yieldNow: deps.yieldNow, sliceMs: options.sliceMs }
+  const { kind, candidates } = readMetas(index, paths.index)
+  const metadata = readMetadata(fileSystem, paths)
+  const highestSeq = openSegments(fileSystem, paths, { set, metadata })
+  const slicer = new Slicer(slices)
+  const accounted = await accountFirstReadable(candidates, (candidate) =>
+    accountCandidate(candidate, { set, slicer, index, kind, cacheBytes: options.pageCacheBytes }),
+  )
+  const { pages, reachable, candidate } = accounted
+  pages.freeAllBut(reachable)
+
+  const journals = readJournals(fileSystem, paths.journal, kind)
+  const rids = await recoverRids(set, kind, { journals, slicer, metadata })
+  const metas = new MetaPages(index, kind, candidate)
+  const keySpace = new KeySpace(pages, set, { ...candidate.meta, version: 0 })
+  const valueLog = new ValueLog(set, {
+    fileSystem,
+    folder: paths.values,
+    folderName: paths.valuesName,
+    kind,
+    segmentBytes: options.segmentBytes,
+    nextSeq: Math.max(highestSeq + 1, metadata?.nextSeq ?? 1),
+    nextRid: rids.next,
+    seq: () => keySpace.seq,
+    now: () => clock.now(),
+  })
+  const replayed = replay(journals.batches, keySpace, rids.pointers)
+  await syncReplayed(fileSystem, paths, { set, pointers: rids.pointers })
+  // A killed process may have left its last meta page unsynced: never both at stake at once.
+  await index.sync()
+  // Both meta pages name one tree before anything else is written (a crash may have left two).
+  await metas.publish({ ...candidate.meta, totalPages: pages.totalPages }, () => undefined)
+  const metadataFile = new MetadataFile(fileSystem, paths.metadata, rids.next + RID_RESERVE)
+  await metadataFile.save(valueLog)
+  const journal = new Journal(fileSystem, {
+    folder: paths.journal,
+    kind,
+    nextSeq: journals.nextSeq,
+    old: journals.files,
+  })
+  const journaled = options.profile === 'fast' ? null : journal
+  const checkpointer = new Checkpointer({
+    keySpace,
+    pages,
+    metas,
+    valueLog,
+    set,
+    journal: journaled,
+    slices,
+  })
+  await checkpointer.run('open')
+  await journal.deleteOld()
+  return {
+    paths,
+    kind,
+    lock,
+    pages,
+    metas,
+    set,
+    valueLog,
+    keySpace,
+    journal: journaled,
+    checkpointer,
+    metadata: metadataFile,
+    slices,
+    ...replayed,
+  }
+}
+
+/**
+ * The checkpoint that follows makes the replayed pointers durable and the journal go. What they name
+ * may so far only be in the system's cache, when a process was killed that did not sync.
+ */
+async function syncReplayed(
+  fileSystem: FileSystem,
+  paths: FolderPaths,
+  replayed: { set: SegmentSet; pointers: ReadonlyMap<bigint, ValuePointer> },
+): Promise<void> {
+  const { set, pointers } = replayed
+  if (pointers.size === 0) return
+  for (const segment of new Set([...pointers.values()].map((p) => set.need(p)))) {
+    await segment.sync()
+  }
+  await fileSystem.syncFolder(paths.values)
+}
+
+interface Accounted {
+  candidate: MetaCandidate
+  pages: PageStore
+  reachable: Set<number>
+}
+
+/** The newest meta page whose trees are readable; an unreadable one gives way to the other. */
+async function accountFirstReadable(
+  candidates: readonly MetaCandidate[],
+  account: (candidate: MetaCandidate) => Promise<Accounted>,
+): Promise<Accounted> {
+  let failure: unknown
+  for (const candidate of candidates) {
+    try {
+      return await account(candidate)
+    } catch (error) {
+      if (!isCorruption(error)) throw error
+      failure ??= error
+    }
+  }
+  throw failure
+}
+
+async function accountCandidate(
+  candidate: MetaCandidate,
+  context: {
+    set: SegmentSet
+    slicer: Slicer
+    index: ConstructorParameters<typeof PageStore>[0]
+    kind: ChecksumKind
+    cacheBytes: number
+  },
+): Promise<Accounted> {
+  const { meta } = candidate
+  if (meta.userRoot === 0 || meta.systemRoot === 0) {
+    throw new EngineError('ENGINE_CORRUPT', `meta page ${candidate.pageNumber} names root 0`)
+  }
+  const totalPages = meta.totalPages === 0 ? pageLimit(context.index.size()) : meta.totalPages
+  const pages = new PageStore(context.index, context.kind, {
+    totalPages,
+    cacheBytes: context.cacheBytes,
+  })
+  const reachable = new Set<number>()
+  const plainSeen: PlainSeen = new Map()
+  // A first try may have counted part of a damaged tree.
+  for (const segment of context.set) segment.forgetReferences()
+  for (const root of [meta.userRoot, meta.systemRoot]) {
+    await accountTree(pages, root, {
+      set: context.set,
+      reachable,
+      plainSeen,
+      slicer: context.slicer,
+    })
+  }
+  return { candidate, pages, reachable }
+}
+
+function pageLimit(fileBytes: number): Meta['totalPages'] {
+  return Math.floor(fileBytes / 4096)
+}
+
+/** Pointers of the ids the journal names, and the first id that was never used. */
+async function recoverRids(
+  set: SegmentSet,
+  kind: ChecksumKind,
+  context: {
+    journals: JournalFiles
+    slicer: Slicer
+    metadata: ReturnType<typeof readMetadata>
+  },
+): Promise<{ pointers: Map<bigint, ValuePointer>; next: bigint }> {
+  const wanted = new Set<bigint>()
+  for (const batch of context.journals.batches) {
+    for (const operation of batch.operations) {
+      if (operation.op === 'set_rid') wanted.add(ridOf(operation.rid))
+    }
+  }
+  const reserved = context.metadata?.ridReservedUntil
+  // Without a high-water mark, or with values to find, every segment is looked through (B7).
+  if (reserved !== undefined && wanted.size === 0) return { pointers: new Map(), next: reserved }
+  const { pointers, highest } = await indexRids(set, kind, {
+    wanted,
+    slicer: context.slicer,
+  })
+  const above = highest + 1n
+  return { pointers, next: reserved !== undefined && reserved > above ? reserved : above }
+}
+
+/** Applies what came after the last checkpoint; a batch with an unknown id is left out whole (fence). */
+function replay(
+  batches: readonly JournalBatch[],
+  keySpace: KeySpace,
+  pointers: ReadonlyMap<bigint, ValuePointer>,
+): { journalRecordsReplayed: number; journalBatchesSkipped: number } {
+  let journalRecordsReplayed = 0
+  let journalBatchesSkipped = 0
+  for (const batch of batches) {
+    const changes: KeyChange[] = []
+    let complete = true
+    for (const operation of batch.operations) {
+      if (operation.op === 'delete') {
+        changes.push({ key: operation.key, value: { kind: 'tombstone' } })
+      } else if (operation.op === 'set_inline') {
+        changes.push({ key: operation.key, value: { kind: 'inline', value: operation.value } })
+      } else {
+        const pointer = pointers.get(ridOf(operation.rid))
+        if (pointer === undefined) complete = false
+        else changes.push({ key: operation.key, value: { kind: 'pointer', pointer } })
+      }
+    }
+    if (!complete) {
+      journalBatchesSkipped++
+      continue
+    }
+    keySpace.apply(changes)
+    journalRecordsReplayed += changes.length
+  }
+  return { journalRecordsReplayed, journalBatchesSkipped }
+}

@@ -1,0 +1,307 @@
+/**
+ * All segments of a store, and the one owner of deletion. A segment goes active -> sealed -> zombie
+ * -> deleted; it becomes a zombie when GC finds it dead, and its file goes when nothing keeps it: no
+ * reader opened before it died, no root that a crash could select, no journal file, no rewrite in
+ * flight. Changes are reported as events; those of bytes, pins and keepers are held back until
+ * `drain`, so that a million puts or iterators do not become a million events.
+ */
+import { assert } from '../assert.ts'
+import { EngineError } from '../errors.ts'
+import type { FileSystem } from '../file-system.ts'
+import type { EngineEventBody, Pin, SegmentId, SegmentInfo, SegmentKeeper } from '../types.ts'
+import type { ValuePointer } from '../value-pointer.ts'
+import type { Segment } from './segment.ts'
+
+/** A reader: it may need every segment that was not dead when it was opened. */
+export interface PinnedReader extends Pin {
+  readonly openedSeq: number
+}
+
+/** What could be selected or replayed after a crash, as generations of the memtable. */
+export interface Recoverable {
+  /** Newest generation contained in the root of meta page 0 and of meta page 1. */
+  metaGenerations: readonly [number, number]
+  /** Oldest generation that a journal file on disk may hold; null without a journal. */
+  journalGeneration: number | null
+}
+
+export class SegmentSet {
+  readonly #fileSystem: FileSystem
+  readonly #folder: string
+  readonly #emit: (event: EngineEventBody) => void
+  readonly #now: () => number
+  readonly #segments = new Map<SegmentId, Segment>()
+  readonly #readers = new Map<number, PinnedReader>()
+  /** Pins that were told of. */
+  readonly #toldPins = new Map<number, Pin>()
+  readonly #changedBytes = new Set<Segment>()
+  readonly #deleting = new Set<SegmentId>()
+  readonly #unlinkErrors = new Map<SegmentId, { code: string; message: string }>()
+  #recoverable: Recoverable = { metaGenerations: [0, 0], journalGeneration: null }
+  #keepersChanged = false
+
+  constructor(
+    fileSystem: FileSystem,
+    folder: string,
+    report: { emit: (event: EngineEventBody) => void; now: () => number },
+  ) {
+    this.#fileSystem = fileSystem
+    this.#folder = folder
+    this.#emit = report.emit
+    this.#now = report.now
+  }
+
+  // ------------------------------------------------------------ registry
+
+  /** Segments are registered before anything can name them. */
+  add(segment: Segment): void {
+    assert(!this.#segments.has(segment.id), `segment ${segment.name} registered twice`)
+    this.#segments.set(segment.id, segment)
+    segment.keptBy = this.keepersOf(segment)
+    this.#emit({ type: 'segment_created', segment: infoOf(segment) })
+  }
+
+  get(id: SegmentId): Segment | undefined {
+    return this.#segments.get(id)
+  }
+
+  /** The segment a pointer names; ENGINE_SEGMENT_MISSING when there is none. */
+  need(pointer: ValuePointer): Segment {
+    const segment = this.#segments.get(pointer.segmentId)
+    if (segment !== undefined) return segment
+    throw new EngineError(
+      'ENGINE_SEGMENT_MISSING',
+      `segment ${pointer.segmentId} is not in the folder, a value at ${pointer.offset} needs it`,
+    )
+  }
+
+  [Symbol.iterator](): IterableIterator<Segment> {
+    return this.#segments.values()
+  }
+
+  /** Ascending by id. */
+  infos(): SegmentInfo[] {
+    return [...this.#segments.values()].sort((a, b) => a.id - b.id).map(infoOf)
+  }
+
+  seal(segment: Segment): void {
+    segment.seal(this.#now())
+    this.#report('segment_sealed', segment)
+  }
+
+  closeAll(): void {
+    for (const segment of this.#segments.values()) segment.file.close()
+  }
+
+  // ------------------------------------------------------------ live bytes
+
+  /** The segment grew. */
+  touch(segment: Segment): void {
+    this.#changedBytes.add(segment)
+  }
+
+  acquire(pointer: ValuePointer): void {
+    const segment = this.need(pointer)
+    segment.acquire(pointer)
+    this.#changedBytes.add(segment)
+  }
+
+  release(pointer: ValuePointer, at: { seq: number; generation: number }): void {
+    const segment = this.need(pointer)
+    segment.release(pointer, at)
+    this.#changedBytes.add(segment)
+  }
+
+  // ------------------------------------------------------------ pins and keepers
+
+  pin(reader: PinnedReader): void {
+    this.#readers.set(reader.pinId, reader)
+    this.#keepersChanged = true
+  }
+
+  unpin(pinId: number): void {
+    this.#readers.delete(pinId)
+    this.#keepersChanged = true
+  }
+
+  pins(): Pin[] {
+    return [...this.#readers.values()].map(pinOf)
+  }
+
+  /** While a rewrite reads it, its file stays. */
+  setBusy(segment: Segment, busy: boolean): void {
+    segment.busy = busy
+    this.#keepersChanged = true
+  }
+
+  setRecoverable(recoverable: Recoverable): void {
+    this.#recoverable = recoverable
+    this.#keepersChanged = true
+  }
+
+  /** Tells everything held back; afterwards `infos` and `pins` are what the events say. */
+  drain(): void {
+    const changed = [...this.#changedBytes].filter((s) => this.#segments.get(s.id) === s)
+    this.#changedBytes.clear()
+    if (changed.length > 0) {
+      const changes = changed.map((s): [SegmentId, number, number] => [
+        s.id,
+        s.bytesTotal,
+        s.bytesLive,
+      ])
+      this.#emit({ type: 'segment_bytes', changes })
+    }
+    if (this.#keepersChanged) {
+      this.#keepersChanged = false
+      this.#drainPins()
+      for (const segment of this.#segments.values()) this.#refreshKeepers(segment)
+    } else {
+      for (const segment of changed) this.#refreshKeepers(segment)
+    }
+  }
+
+  #drainPins(): void {
+    for (const pin of [...this.#toldPins.values()]) {
+      if (this.#readers.has(pin.pinId)) continue
+      this.#toldPins.delete(pin.pinId)
+      const { pinId, kind, label, sinceMs } = pin
+      this.#emit({ type: 'pin_released', pinId, kind, label, heldMs: this.#now() - sinceMs })
+    }
+    for (const reader of this.#readers.values()) {
+      if (this.#toldPins.has(reader.pinId)) continue
+      const pin = pinOf(reader)
+      this.#toldPins.set(pin.pinId, pin)
+      this.#emit({ type: 'pin_opened', pin })
+    }
+  }
+
+  #refreshKeepers(segment: Segment): void {
+    if (segment.deadSinceSeq === null && segment.keptBy.length === 0) return
+    const keepers = this.keepersOf(segment)
+    if (JSON.stringify(keepers) === JSON.stringify(segment.keptBy)) return
+    segment.keptBy = keepers
+    this.#emit({ type: 'segment_kept', segment: infoOf(segment) })
+  }
+
+  /** Why a segment without live bytes is still on disk; empty while it has live bytes. */
+  keepersOf(segment: Segment): SegmentKeeper[] {
+    if (segment.deadSinceSeq === null) return []
+    if (segment.state === 'active') return [{ kind: 'active_writer' }]
+    const keepers: SegmentKeeper[] = segment.busy ? [{ kind: 'rewriting' }] : []
+    for (const reader of this.#readers.values()) {
+      if (reader.openedSeq >= segment.firstSeq && reader.openedSeq < segment.deadSinceSeq) {
+        const { kind, pinId, label, sinceMs } = reader
+        keepers.push({ kind, pinId, label, sinceMs })
+      }
+    }
+    this.#recoverable.metaGenerations.forEach((generation, page) => {
+      if (generation < segment.deadSinceGeneration) {
+        keepers.push({ kind: 'root', metaPage: page as 0 | 1 })
+      }
+    })
+    const journal = this.#recoverable.journalGeneration
+    if (journal !== null && journal <= segment.deadSinceGeneration)
+      keepers.push({ kind: 'journal' })
+    const failed = this.#unlinkErrors.get(segment.id)
+    if (failed !== undefined) keepers.push({ kind: 'error', ...failed })
+    return keepers.length > 0 ? keepers : [{ kind: 'awaiting_gc' }]
+  }
+
+  // ------------------------------------------------------------ deletion
+
+  /** Dead and not written: what GC is about. Ascending by id. */
+  dead(): Segment[] {
+    return [...this.#segments.values()]
+      .filter((s) => s.deadSinceSeq !== null && s.state !== 'active' && !this.#deleting.has(s.id))
+      .sort((a, b) => a.id - b.id)
+  }
+
+  /** Nothing needs the file; an earlier failed unlink does not count as a need. */
+  isFree(segment: Segment): boolean {
+    // What is being deleted is not there to be deleted once more.
+    if (this.#deleting.has(segment.id)) return false
+    return this.keepersOf(segment).every((k) => k.kind === 'awaiting_gc' || k.kind === 'error')
+  }
+
+  /** A root or the journal is all that keeps it: a checkpoint would let it go. */
+  waitsForCheckpoint(segment: Segment): boolean {
+    const keepers = this.keepersOf(segment).filter((k) => k.kind !== 'error')
+    return keepers.length > 0 && keepers.every((k) => k.kind === 'root' || k.kind === 'journal')
+  }
+
+  /** A crash could go back to a state that names it. */
+  isRecoverable(segment: Segment): boolean {
+    return this.keepersOf(segment).some((k) => k.kind === 'root' || k.kind === 'journal')
+  }
+
+  markZombie(segment: Segment): void {
+    if (segment.state === 'zombie') return
+    assert(
+      segment.state === 'sealed' && segment.deadSinceSeq !== null,
+      `${segment.name} is not a dead sealed segment`,
+    )
+    segment.state = 'zombie'
+    this.#report('segment_zombie', segment)
+  }
+
+  /**
+   * Deletes a zombie that nothing keeps. On failure it stays registered, a zombie kept by the error,
+   * and the next GC tries again. `heldBy` names the reader whose end made it possible.
+   */
+  async delete(segment: Segment, heldBy: string | null): Promise<void> {
+    assert(segment.state === 'zombie' && this.isFree(segment), `${segment.name} is still kept`)
+    this.#deleting.add(segment.id)
+    try {
+      await this.#fileSystem.unlink(segment.file.path)
+      await this.#fileSystem.syncFolder(this.#folder)
+    } catch (error) {
+      this.#unlinkErrors.set(segment.id, errorFacts(error))
+      this.#keepersChanged = true
+      throw error
+    } finally {
+      this.#deleting.delete(segment.id)
+    }
+    // Nothing could have begun to need it meanwhile: new readers open above deadSinceSeq.
+    const { bytesTotal } = segment
+    segment.file.close()
+    this.#segments.delete(segment.id)
+    this.#unlinkErrors.delete(segment.id)
+    const segmentId = segment.id
+    this.#emit({ type: 'segment_deleted', segmentId, bytesTotal, heldByUntilNow: heldBy })
+  }
+
+  #report(type: 'segment_sealed' | 'segment_zombie', segment: Segment): void {
+    segment.keptBy = this.keepersOf(segment)
+    this.#changedBytes.delete(segment)
+    this.#emit({ type, segment: infoOf(segment) })
+  }
+}
+
+function pinOf({ pinId, kind, label, sinceMs }: PinnedReader): Pin {
+  return { pinId, kind, label, sinceMs }
+}
+
+export function errorFacts(error: unknown): { code: string; message: string } {
+  return {
+    code: error instanceof EngineError ? error.code : 'ENGINE_IO',
+    message: error instanceof Error ? error.message : String(error),
+  }
+}
+
+export function infoOf(segment: Segment): SegmentInfo {
+  return {
+    segmentId: segment.id,
+    lane: segment.lane,
+    seq: segment.seq,
+    file: segment.name,
+    state: segment.state,
+    origin: segment.origin,
+    bytesTotal: segment.bytesTotal,
+    bytesLive: segment.bytesLive,
+    bytesStale: segment.bytesStale,
+    createdAtMs: segment.times.createdAtMs,
+    sealedAtMs: segment.times.sealedAtMs,
+    ageSource: segment.times.ageSource,
+    keptBy: segment.keptBy,
+  }
+}

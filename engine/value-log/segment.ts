@@ -1,0 +1,235 @@
+/**
+ * One value-log file: its handle, its append buffer while it is written, and its live bytes.
+ * Appends go to memory and reach the file by `flush`, the disk by `sync`; reads see both. Live bytes
+ * are kept by `acquire` and `release`, one call per pointer that appears or disappears.
+ */
+import { assert } from '../assert.ts'
+import type { ChecksumKind } from '../checksum.ts'
+import { EngineError } from '../errors.ts'
+import type { OpenFile } from '../file-system.ts'
+import { laneOf, seqOf } from '../ids.ts'
+import type { SegmentId, SegmentKeeper, SegmentOrigin, SegmentState } from '../types.ts'
+import { CRC_BYTES, hintOf, isGrouped, recordStart, type ValuePointer } from '../value-pointer.ts'
+import { RECORD_HEADER_BYTES, decodeRecordHeader, sealRecord, type RidWords } from './record.ts'
+import { viewOf } from '../bytes.ts'
+
+/** Appends gather up to this before they are written: one call a batch instead of one a value. */
+const APPEND_BUFFER_BYTES = 256 * 1024
+
+export interface SegmentTimes {
+  createdAtMs: number | null
+  sealedAtMs: number | null
+  ageSource: 'metadata' | 'mtime'
+}
+
+export class Segment {
+  readonly id: SegmentId
+  readonly file: OpenFile
+  /** Path inside the opened folder. */
+  readonly name: string
+  readonly origin: SegmentOrigin
+  readonly times: SegmentTimes
+  state: SegmentState
+  bytesLive = 0
+  /** Engine sequence number when the file was created; readers older than it cannot see into it. */
+  readonly firstSeq: number
+  /** Sequence number at which the last live byte went; null while there are live bytes. */
+  deadSinceSeq: number | null
+  /** Memtable generation of that moment: roots that contain it do not name the segment. */
+  deadSinceGeneration = 0
+  keptBy: SegmentKeeper[] = []
+  /** A rewrite reads or writes it right now. */
+  busy = false
+  #fileBytes: number
+  #syncedBytes: number
+  readonly #leftByCrash: boolean
+  #buffer: Buffer | null = null
+  #buffered = 0
+  /** References of records that can have more than one: frames, and shared plain records of foreign folders. */
+  readonly #references = new Map<number, { count: number; bytes: number }>()
+
+  constructor(input: {
+    id: SegmentId
+    file: OpenFile
+    name: string
+    origin: SegmentOrigin
+    times: SegmentTimes
+    state: SegmentState
+    firstSeq: number
+    /** Found in a folder that does not say that it was sealed whole. */
+    leftByCrash?: boolean
+  }) {
+    this.id = input.id
+    this.file = input.file
+    this.name = input.name
+    this.origin = input.origin
+    this.times = input.times
+    this.state = input.state
+    this.firstSeq = input.firstSeq
+    this.deadSinceSeq = input.firstSeq
+    this.#fileBytes = input.file.size()
+    this.#syncedBytes = this.#fileBytes
+    this.#leftByCrash = input.leftByCrash ?? false
+  }
+
+  get lane(): number {
+    return laneOf(this.id)
+  }
+
+  get seq(): number {
+    return seqOf(this.id)
+  }
+
+  /** Buffered appends included. */
+  get bytesTotal(): number {
+    return this.#fileBytes + this.#buffered
+  }
+
+  get bytesStale(): number {
+    return this.bytesTotal - this.bytesLive
+  }
+
+  // ------------------------------------------------------------ appending
+
+  /** Room for `bytes` more at the end: a view to fill in, kept until the next append or flush. */
+  reserve(bytes: number): { target: Buffer; at: number; offset: number } {
+    assert(this.state === 'active', `append to ${this.state} segment ${this.name}`)
+    if (this.#buffer === null || this.#buffered + bytes > this.#buffer.length) {
+      this.flush()
+      const size = Math.max(APPEND_BUFFER_BYTES, bytes)
+      if (this.#buffer === null || this.#buffer.length < size) {
+        this.#buffer = Buffer.allocUnsafeSlow(size)
+      }
+    }
+    return { target: this.#buffer, at: this.#buffered, offset: this.bytesTotal }
+  }
+
+  /** Makes the record around a reserved payload part of the segment; returns its start. */
+  commit(payloadBytes: number, rid: RidWords | null, kind: ChecksumKind): number {
+    const buffer = this.#buffer
+    assert(buffer !== null, 'commit follows reserve')
+    const start = this.bytesTotal
+    this.#buffered += sealRecord(buffer, this.#buffered, payloadBytes, rid, kind)
+    return start
+  }
+
+  appendPlain(value: Uint8Array, rid: RidWords, kind: ChecksumKind): ValuePointer {
+    const room = this.reserve(RECORD_HEADER_BYTES + value.length)
+    room.target.set(value, room.at + RECORD_HEADER_BYTES)
+    const start = this.commit(value.length, rid, kind)
+    return {
+      segmentId: this.id,
+      offset: start + CRC_BYTES,
+      length: RECORD_HEADER_BYTES - CRC_BYTES + value.length,
+    }
+  }
+
+  /** Hands buffered appends to the file system. */
+  flush(): void {
+    if (this.#buffer === null || this.#buffered === 0) return
+    this.file.write(this.#buffer, 0, this.#buffered, this.#fileBytes)
+    this.#fileBytes += this.#buffered
+    this.#buffered = 0
+  }
+
+  /** Everything appended before the call is on disk when it resolves. */
+  async sync(): Promise<void> {
+    this.flush()
+    const bytes = this.#fileBytes
+    await this.file.sync()
+    this.#syncedBytes = Math.max(this.#syncedBytes, bytes)
+  }
+
+  /** All of it is on disk, nothing will be added, and no crash can have cut or damaged its end. */
+  get isWhole(): boolean {
+    return this.state !== 'active' && !this.#leftByCrash && this.#syncedBytes === this.#fileBytes
+  }
+
+  seal(nowMs: number): void {
+    assert(this.state === 'active', `seal of ${this.state} segment ${this.name}`)
+    this.flush()
+    this.#buffer = null
+    this.state = 'sealed'
+    this.times.sealedAtMs = nowMs
+  }
+
+  // ------------------------------------------------------------ reading
+
+  /** Bytes [position, position + length), from memory or the file; ENGINE_CORRUPT past the end. */
+  read(position: number, length: number): Buffer {
+    if (position < 0 || position + length > this.bytesTotal) {
+      throw new EngineError(
+        'ENGINE_CORRUPT',
+        `${this.name}: ${length} bytes at ${position} reach past its end at ${this.bytesTotal}`,
+      )
+    }
+    const target = Buffer.allocUnsafe(length)
+    if (this.#buffer !== null && position >= this.#fileBytes) {
+      this.#buffer.copy(target, 0, position - this.#fileBytes, position - this.#fileBytes + length)
+      return target
+    }
+    if (position + length > this.#fileBytes) this.flush()
+    const got = this.file.read(target, 0, length, position)
+    if (got !== length) {
+      throw new EngineError(
+        'ENGINE_CORRUPT',
+        `${this.name}: ${got} of ${length} bytes at ${position}`,
+      )
+    }
+    return target
+  }
+
+  /** Whole bytes of the record a pointer names: its length tells, or the header when it does not. */
+  recordBytes(pointer: ValuePointer): number {
+    const hint = hintOf(pointer)
+    if (hint !== 0) return CRC_BYTES + hint
+    const header = this.read(recordStart(pointer), RECORD_HEADER_BYTES)
+    const where = `${this.name} at ${recordStart(pointer)}`
+    return RECORD_HEADER_BYTES + decodeRecordHeader(viewOf(header), 0, where).payloadBytes
+  }
+
+  // ------------------------------------------------------------ live bytes
+
+  /** Starts the account over, before references are counted anew. */
+  forgetReferences(): void {
+    this.#references.clear()
+    this.bytesLive = 0
+    this.deadSinceSeq = this.firstSeq
+    this.deadSinceGeneration = 0
+  }
+
+  /** A pointer to a record of this segment became visible. */
+  acquire(pointer: ValuePointer): void {
+    const start = recordStart(pointer)
+    const shared = this.#references.get(start)
+    if (shared !== undefined) shared.count++
+    else {
+      const bytes = this.recordBytes(pointer)
+      if (isGrouped(pointer)) this.#references.set(start, { count: 1, bytes })
+      this.bytesLive += bytes
+    }
+    this.deadSinceSeq = null
+  }
+
+  /** A second pointer to a plain record, as foreign folders have them. */
+  share(pointer: ValuePointer): void {
+    const start = recordStart(pointer)
+    const shared = this.#references.get(start)
+    if (shared !== undefined) shared.count++
+    else this.#references.set(start, { count: 2, bytes: this.recordBytes(pointer) })
+  }
+
+  /** A pointer to a record of this segment is gone from the visible state. */
+  release(pointer: ValuePointer, at: { seq: number; generation: number }): void {
+    const start = recordStart(pointer)
+    const shared = this.#references.get(start)
+    if (shared !== undefined && --shared.count > 0) return
+    if (shared !== undefined) this.#references.delete(start)
+    this.bytesLive -= shared?.bytes ?? this.recordBytes(pointer)
+    assert(this.bytesLive >= 0, `live bytes of ${this.name} fell to ${this.bytesLive}`)
+    if (this.bytesLive === 0) {
+      this.deadSinceSeq = at.seq
+      this.deadSinceGeneration = at.generation
+    }
+  }
+}

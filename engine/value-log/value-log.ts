@@ -1,0 +1,217 @@
+/**
+ * The value log of an open store: one active segment for foreground writes, one for the output of a
+ * running rewrite (never shared), reading by pointer, and the counters that name segments and
+ * records. Segment sequence numbers come from one counter over all lanes.
+ */
+import * as path from 'node:path'
+import type { ChecksumKind } from '../checksum.ts'
+import { EngineError } from '../errors.ts'
+import type { FileSystem } from '../file-system.ts'
+import { encodeSegmentId, segmentFileName } from '../ids.ts'
+import { copyOf, viewOf } from '../bytes.ts'
+import { SerialTaskUntilFailure } from '../slicer.ts'
+import type { SegmentId, SegmentOrigin } from '../types.ts'
+import { hintOf, isGrouped, recordStart, subIndexOf, type ValuePointer } from '../value-pointer.ts'
+import { decodeFrameValues } from './compression.ts'
+import {
+  BODY_HEADER_BYTES,
+  RECORD_HEADER_BYTES,
+  corrupt,
+  decodeRecordHeader,
+  parseFrame,
+  verifyRecord,
+  type RidWords,
+} from './record.ts'
+import { Segment } from './segment.ts'
+import type { SegmentSet } from './segment-set.ts'
+
+/** Lane of foreground writes and lane of rewrite output. */
+export const FOREGROUND_LANE = 0
+export const REWRITE_LANE = 1
+
+/** Decoded frames kept for neighbours of a value just read. */
+const FRAME_CACHE_ENTRIES = 32
+/** Larger frames are decoded each time: the cache stays below 8 MiB. */
+const FRAME_CACHE_VALUE_BYTES = 256 * 1024
+
+export interface ValueLogOptions {
+  fileSystem: FileSystem
+  /** Absolute folder of the segment files. */
+  folder: string
+  /** The same, relative to the opened folder; prefix of every segment's name. */
+  folderName: string
+  kind: ChecksumKind
+  segmentBytes: number
+  nextSeq: number
+  nextRid: bigint
+  /** Engine sequence number and clock. */
+  seq: () => number
+  now: () => number
+}
+
+export class ValueLog {
+  readonly set: SegmentSet
+  readonly #options: ValueLogOptions
+  readonly #frames = new Map<string, { offsets: number[]; values: Uint8Array }>()
+  #foreground: Segment | null = null
+  #nextSeq: number
+  #ridHigh: number
+  #ridLow: number
+  /** Foreground segments with appends that are perhaps not on disk. */
+  readonly #unsynced = new Set<Segment>()
+  /** A failed sync may have lost what it was about: a later one must not seem to make it durable. */
+  readonly #syncs = new SerialTaskUntilFailure()
+  /** Created and perhaps not in the folder's entries on disk. */
+  #folderUnsynced = false
+
+  constructor(set: SegmentSet, options: ValueLogOptions) {
+    this.set = set
+    this.#options = options
+    this.#nextSeq = options.nextSeq
+    this.#ridHigh = Number(options.nextRid >> 32n)
+    this.#ridLow = Number(options.nextRid & 0xffffffffn)
+  }
+
+  get nextSeq(): number {
+    return this.#nextSeq
+  }
+
+  get nextRid(): bigint {
+    return (BigInt(this.#ridHigh) << 32n) | BigInt(this.#ridLow)
+  }
+
+  /** A record id never used before; unused ones leave gaps. */
+  takeRid(): RidWords {
+    const rid = { high: this.#ridHigh, low: this.#ridLow }
+    this.#ridLow++
+    if (this.#ridLow > 0xffffffff) {
+      this.#ridLow = 0
+      this.#ridHigh++
+      if (this.#ridHigh > 0xffffffff)
+        throw new EngineError('ENGINE_LIMIT', 'record ids are used up')
+    }
+    return rid
+  }
+
+  /** Registers an empty active segment; its folder entry is durable only after `sync`. */
+  createSegment(lane: number, origin: SegmentOrigin): Segment {
+    const id = encodeSegmentId(lane, this.#nextSeq)
+    const name = segmentFileName(id)
+    const file = this.#options.fileSystem.open(path.join(this.#options.folder, name), 'create')
+    this.#nextSeq++
+    this.#folderUnsynced = true
+    const segment = new Segment({
+      id,
+      file,
+      name: `${this.#options.folderName}/${name}`,
+      origin,
+      times: { createdAtMs: this.#options.now(), sealedAtMs: null, ageSource: 'metadata' },
+      state: 'active',
+      firstSeq: this.#options.seq(),
+    })
+    this.set.add(segment)
+    return segment
+  }
+
+  /** Appends a foreground value, rotating when the segment is full. */
+  append(value: Uint8Array, rid: RidWords): ValuePointer {
+    let segment = this.#foreground
+    if (segment !== null && segment.bytesTotal + value.length > this.#options.segmentBytes) {
+      this.set.seal(segment)
+      segment = null
+    }
+    segment ??= this.createSegment(FOREGROUND_LANE, 'foreground')
+    this.#foreground = segment
+    this.#unsynced.add(segment)
+    return segment.appendPlain(value, rid, this.#options.kind)
+  }
+
+  /** Hands buffered foreground appends to the file system: they survive the process. */
+  flush(): void {
+    this.#foreground?.flush()
+  }
+
+  /** All foreground appends so far, and the names of all files, are on disk when it resolves. */
+  sync(): Promise<void> {
+    return this.#syncs.run(async () => {
+      const unsynced = [...this.#unsynced]
+      this.#unsynced.clear()
+      const folder = this.#folderUnsynced
+      this.#folderUnsynced = false
+      // What is appended while the disk works puts its segment back into the set.
+      for (const segment of unsynced) await segment.sync()
+      if (folder) await this.#options.fileSystem.syncFolder(this.#options.folder)
+    })
+  }
+
+  isForeground(id: SegmentId): boolean {
+    return this.#foreground?.id === id
+  }
+
+  /** Closes the foreground segment for writing, so that GC and rewrites may look at it. */
+  sealForeground(): void {
+    if (this.#foreground !== null) this.set.seal(this.#foreground)
+    this.#foreground = null
+  }
+
+  // ------------------------------------------------------------ reading
+
+  /** The value's bytes, verified against the record's checksum; the caller owns them. */
+  read(pointer: ValuePointer): Uint8Array {
+    const segment = this.set.need(pointer)
+    if (isGrouped(pointer)) return this.#readGrouped(segment, pointer)
+    const record = this.#readRecord(segment, pointer)
+    return record.subarray(RECORD_HEADER_BYTES)
+  }
+
+  /** A whole record, checked: header, length against the pointer's hint, grouping and CRC. */
+  #readRecord(segment: Segment, pointer: ValuePointer): Buffer {
+    const start = recordStart(pointer)
+    const record = segment.read(start, segment.recordBytes(pointer))
+    const where = `${segment.name} at ${start}`
+    const header = decodeRecordHeader(viewOf(record), 0, where)
+    const hint = hintOf(pointer)
+    if (hint !== 0 && hint !== BODY_HEADER_BYTES + header.payloadBytes) {
+      throw corrupt(
+        where,
+        `pointer says ${hint} bytes, record ${BODY_HEADER_BYTES + header.payloadBytes}`,
+      )
+    }
+    if (header.grouped !== isGrouped(pointer)) {
+      throw corrupt(where, `pointer and record disagree on grouping`)
+    }
+    verifyRecord(record, 0, header, this.#options.kind, where)
+    return record
+  }
+
+  #readGrouped(segment: Segment, pointer: ValuePointer): Uint8Array {
+    const frame = this.#frame(segment, pointer)
+    const index = subIndexOf(pointer)
+    const from = frame.offsets[index]
+    const to = frame.offsets[index + 1]
+    if (from === undefined || to === undefined) {
+      const where = `${segment.name} at ${recordStart(pointer)}`
+      throw corrupt(where, `value ${index} of a frame of ${frame.offsets.length - 1}`)
+    }
+    return copyOf(frame.values.subarray(from, to))
+  }
+
+  #frame(segment: Segment, pointer: ValuePointer): { offsets: number[]; values: Uint8Array } {
+    const cacheKey = `${segment.id}:${pointer.offset}`
+    const cached = this.#frames.get(cacheKey)
+    if (cached !== undefined) return cached
+    const record = this.#readRecord(segment, pointer)
+    const where = `${segment.name} at ${recordStart(pointer)}`
+    const payload = record.subarray(RECORD_HEADER_BYTES)
+    const parsed = parseFrame(payload, where)
+    const frame = { offsets: parsed.offsets, values: decodeFrameValues(payload, parsed, where) }
+    if (frame.values.length > FRAME_CACHE_VALUE_BYTES) return frame
+    // Oldest out: neighbours are read soon after each other or not at all.
+    if (this.#frames.size >= FRAME_CACHE_ENTRIES) {
+      const oldest = this.#frames.keys().next().value
+      if (oldest !== undefined) this.#frames.delete(oldest)
+    }
+    this.#frames.set(cacheKey, frame)
+    return frame
+  }
+}

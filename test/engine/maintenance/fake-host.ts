@@ -1,0 +1,241 @@
+/**
+ * A host of hand-made segments for tests of decisions: rewriting a segment makes it dead, reclaiming
+ * deletes dead ones. Records what was asked of it. The real engine has tests of its own.
+ */
+import { manualClock } from '../../../engine/clock.ts'
+import { EngineError } from '../../../engine/errors.ts'
+import type { ForegroundActivity, MaintenanceHost } from '../../../engine/maintenance/host.ts'
+import { MaintenanceScheduler } from '../../../engine/maintenance/scheduler.ts'
+import { encodeState, NO_EXTRAS } from '../../../engine/maintenance/state-file.ts'
+import { resolveOptions } from '../../../engine/options.ts'
+import type {
+  Counters,
+  EngineEventBody,
+  EngineEventType,
+  GcReport,
+  LedgerEntry,
+  MaintenanceOptions,
+  RewriteDebt,
+  RewriteReport,
+  SchedulerInfo,
+  SchedulerMode,
+  SegmentId,
+  SegmentInfo,
+  Stage,
+} from '../../../engine/types.ts'
+
+export const KIB = 1024
+export const MIB = 1024 * KIB
+/** Start of every manual clock. */
+export const T0 = 1_774_000_000_000
+
+/** Segment id of lane 0. */
+export function id(seq: number): SegmentId {
+  return 0x80000000 + seq
+}
+
+/** A sealed segment of 1 MiB, old enough for every filter, with `staleRatio` of it stale. */
+export function segment(
+  seq: number,
+  staleRatio: number,
+  overrides: Partial<SegmentInfo> = {},
+): SegmentInfo {
+  const bytesTotal = overrides.bytesTotal ?? MIB
+  const bytesStale = Math.round(bytesTotal * staleRatio)
+  return {
+    segmentId: id(seq),
+    lane: 0,
+    seq,
+    file: `maindb/value_vlog/value-l0-${String(seq).padStart(6, '0')}.log`,
+    state: 'sealed',
+    origin: 'foreground',
+    bytesTotal,
+    bytesLive: bytesTotal - bytesStale,
+    bytesStale,
+    createdAtMs: T0 - 600_000,
+    sealedAtMs: T0 - 300_000,
+    ageSource: 'metadata',
+    keptBy: [],
+    ...overrides,
+  }
+}
+
+export function entry(seq: number, staleRatio: number): LedgerEntry {
+  const { segmentId, bytesTotal, bytesLive, bytesStale } = segment(seq, staleRatio)
+  return { segmentId, bytesTotal, bytesLive, bytesStale, staleRatio: bytesStale / bytesTotal }
+}
+
+export function debtOf(ledger: LedgerEntry[], stage: Stage | null = null): RewriteDebt {
+  return { queue: ledger.map((e) => e.segmentId), ledger, stage }
+}
+
+export function staged(observedAtMs: number, minStaleRatio: number | null = 0.2): Stage {
+  return { observedAtMs, dueAtMs: observedAtMs + 30_000, minStaleRatio }
+}
+
+export class FakeHost implements MaintenanceHost {
+  readonly clock = manualClock(T0)
+  list: SegmentInfo[]
+  activity: ForegroundActivity = {
+    lastWriteAtMs: null,
+    lastReadAtMs: null,
+    openIterators: 0,
+    checkpoints: 1,
+    dirty: false,
+  }
+  /** Sources of each rewrite call, in order. */
+  readonly rewrites: SegmentId[][] = []
+  /** dryRun of each reclaim call. */
+  readonly reclaims: boolean[] = []
+  /** Every state file written; null = removed. */
+  readonly saves: (string | null)[] = []
+  readonly events: (EngineEventBody & { passId: number | null })[] = []
+  stateFile: string | null = null
+  /** Runs inside rewrite before it takes effect; may throw, wait or change segments. */
+  onRewrite: (sources: SegmentId[], signal: AbortSignal) => Promise<void> = () => Promise.resolve()
+  onReclaim: () => Promise<void> = () => Promise.resolve()
+  onSave: () => Promise<void> = () => Promise.resolve()
+
+  constructor(segments: SegmentInfo[]) {
+    this.list = segments
+  }
+
+  segments(): SegmentInfo[] {
+    return this.list
+  }
+
+  foreground(): ForegroundActivity {
+    return this.activity
+  }
+
+  async rewrite(sources: SegmentId[], signal: AbortSignal): Promise<RewriteReport> {
+    this.rewrites.push(sources)
+    await this.onRewrite(sources, signal)
+    if (signal.aborted) throw new EngineError('ENGINE_ABORTED', 'aborted')
+    const found = this.list.filter((s) => sources.includes(s.segmentId))
+    const bytesRead = found.reduce((n, s) => n + s.bytesLive, 0)
+    const bytes = found.reduce((n, s) => n + s.bytesTotal, 0)
+    this.list = this.list.map((s) =>
+      sources.includes(s.segmentId) ? { ...s, bytesLive: 0, bytesStale: s.bytesTotal } : s,
+    )
+    return {
+      sourceSegmentsRequested: sources,
+      outputSegments: [],
+      recordsCopied: found.length,
+      swapsLost: 0,
+      bytesRead,
+      bytesWritten: bytesRead,
+      sourcesUnreferenced: sources,
+      sourceBytesUnreferenced: bytes,
+      sourcesStillReferenced: [],
+      sourceBytesStillReferenced: 0,
+      longestSliceMs: 0,
+      elapsedMs: 1,
+      cancelled: false,
+    }
+  }
+
+  async reclaim(options: { dryRun: boolean }): Promise<GcReport> {
+    this.reclaims.push(options.dryRun)
+    await this.onReclaim()
+    const dead = this.list.filter((s) => s.bytesLive === 0 && s.state !== 'active')
+    const free = dead.filter((s) => s.keptBy.length === 0)
+    const bytes = free.reduce((n, s) => n + s.bytesTotal, 0)
+    if (!options.dryRun) this.list = this.list.filter((s) => !free.includes(s))
+    const ids = free.map((s) => s.segmentId)
+    return {
+      dryRun: options.dryRun,
+      segmentsTotal: this.list.length,
+      segmentsReferenced: this.list.length - dead.length,
+      segmentsActive: 0,
+      segmentsKept: [],
+      bytesKept: 0,
+      eligible: ids,
+      bytesEligible: bytes,
+      deleted: options.dryRun ? [] : ids,
+      bytesDeleted: options.dryRun ? 0 : bytes,
+      errors: [],
+      elapsedMs: 1,
+    }
+  }
+
+  checkpoint(): Promise<never> {
+    return Promise.reject(new Error('no pass asks for a checkpoint of its own'))
+  }
+
+  emit(body: EngineEventBody, passId: number | null): void {
+    this.events.push({ ...body, passId })
+  }
+
+  async saveState(json: string | null): Promise<void> {
+    await this.onSave()
+    this.saves.push(json)
+    this.stateFile = json
+  }
+
+  loadState(): Promise<string | null> {
+    return Promise.resolve(this.stateFile)
+  }
+
+  types(): EngineEventType[] {
+    return this.events.map((event) => event.type)
+  }
+
+  eventsOf<T extends EngineEventType>(type: T): Extract<EngineEventBody, { type: T }>[] {
+    return this.events.filter((event) => event.type === type) as never
+  }
+}
+
+export interface World {
+  host: FakeHost
+  scheduler: MaintenanceScheduler
+}
+
+/** A loaded scheduler over these segments, in step mode unless said otherwise. */
+export async function world(
+  segments: SegmentInfo[],
+  setup: {
+    debt?: RewriteDebt
+    mode?: SchedulerMode
+    maintenance?: Partial<MaintenanceOptions>
+    prepare?: (host: FakeHost) => void
+  } = {},
+): Promise<World> {
+  const host = new FakeHost(segments)
+  if (setup.debt !== undefined) host.stateFile = encodeState(setup.debt, NO_EXTRAS)
+  setup.prepare?.(host)
+  const options = resolveOptions({
+    mode: setup.mode ?? 'step',
+    maintenance: { triggerTotalBytes: 0, ...setup.maintenance },
+  })
+  const scheduler = new MaintenanceScheduler(host, options)
+  await scheduler.load()
+  return { host, scheduler }
+}
+
+/** Lets everything run that only waits for promises. */
+export async function settle(): Promise<void> {
+  for (let turn = 0; turn < 50; turn += 1) await Promise.resolve()
+}
+
+/** Moves the clock in steps, letting passes finish in between. */
+export async function advance(host: FakeHost, ms: number, stepMs = 1_000): Promise<void> {
+  for (let left = ms; left > 0; left -= stepMs) {
+    host.clock.advance(Math.min(left, stepMs))
+    await settle()
+  }
+}
+
+/** What the events say the state is. */
+export function replay(
+  start: { debt: RewriteDebt; scheduler: SchedulerInfo; counters: Counters },
+  events: readonly EngineEventBody[],
+): { debt: RewriteDebt; scheduler: SchedulerInfo; counters: Counters } {
+  const state = { ...start }
+  for (const event of events) {
+    if (event.type === 'debt_changed') state.debt = event.debt
+    if (event.type === 'scheduler_changed') state.scheduler = event.scheduler
+    if (event.type === 'counters_changed') state.counters = event.counters
+  }
+  return state
+}

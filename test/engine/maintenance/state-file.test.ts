@@ -1,0 +1,188 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { NO_DEBT } from '../../../engine/maintenance/ledger.ts'
+import {
+  decodeState,
+  encodeState,
+  extrasFor,
+  NO_EXTRAS,
+} from '../../../engine/maintenance/state-file.ts'
+import type { RewriteDebt } from '../../../engine/types.ts'
+import { debtOf, entry, id, staged, T0 } from './fake-host.ts'
+
+const DELAY = 30_000
+
+/** A file as upstream writes it, with a time that no double holds. */
+const FOREIGN = `{
+  "rewrite_source_file_ids": [
+    "2147483649",
+    "2147483650"
+  ],
+  "rewrite_debt_ledger": [
+    {
+      "file_id": "2147483649",
+      "bytes_total": 5808,
+      "bytes_live": 3292,
+      "bytes_stale": 2516,
+      "stale_ratio": 0.4331955922865014
+    },
+    {
+      "file_id": "2147483650",
+      "bytes_total": 7473,
+      "bytes_live": 5286,
+      "bytes_stale": 2187,
+      "stale_ratio": 0.2926535527900442
+    }
+  ],
+  "rewrite_stage_pending": true,
+  "rewrite_stage_observed_unix_nano": 1774040000123456789,
+  "rewrite_penalties": [
+    {
+      "file_id": "2147483700",
+      "attempts": 1,
+      "cooldown_until_unix_nano": 1774040600000000001,
+      "note": "a \\"brace } in, a string"
+    }
+  ]
+}`
+
+function decode(value: unknown): ReturnType<typeof decodeState> {
+  return decodeState(JSON.stringify(value), DELAY)
+}
+
+describe('state file', () => {
+  test('reads and writes a foreign file to the byte, penalties and nanoseconds included', () => {
+    const { debt, extras, problem } = decodeState(FOREIGN, DELAY)
+    expect(problem).toBeNull()
+    expect(debt.queue).toEqual([id(1), id(2)])
+    expect(debt.ledger[0]).toEqual({
+      segmentId: id(1),
+      bytesTotal: 5808,
+      bytesLive: 3292,
+      bytesStale: 2516,
+      staleRatio: 0.4331955922865014,
+    })
+    expect(debt.stage).toEqual({
+      observedAtMs: 1774040000123,
+      dueAtMs: 1774040030123,
+      minStaleRatio: null,
+    })
+    expect(encodeState(debt, extras)).toBe(FOREIGN)
+  })
+
+  test('keeps foreign keys while debt remains and forgets the exact time once it moved', () => {
+    const { debt, extras } = decodeState(FOREIGN, DELAY)
+    const restaged: RewriteDebt = { ...debt, stage: staged(T0, 0.2) }
+    const text = encodeState(restaged, extrasFor(restaged, extras)) ?? ''
+    expect(text).toContain('"cooldown_until_unix_nano": 1774040600000000001')
+    expect(text).toContain('"rewrite_stage_observed_unix_nano": 1774000000000000000')
+    expect(text).toContain('"rewrite_stage_min_stale_ratio": 0.2')
+    expect(extrasFor(restaged, extras).observedUnixNano).toBeNull()
+    expect(encodeState(NO_DEBT, extras)).toBeNull()
+    expect(extrasFor(NO_DEBT, extras)).toEqual(NO_EXTRAS)
+  })
+
+  test('no file and an empty file are no debt and no problem', () => {
+    for (const text of [null, '', ' \n']) {
+      expect(decodeState(text, DELAY)).toEqual({ debt: NO_DEBT, extras: NO_EXTRAS, problem: null })
+    }
+  })
+
+  test('a torn file counts as empty and says how much was dropped', () => {
+    const { debt, problem } = decodeState(FOREIGN.slice(0, 200), DELAY)
+    expect(debt).toEqual(NO_DEBT)
+    expect(problem).toContain('200 characters were dropped')
+    expect(decodeState('[1]', DELAY).problem).toContain('no JSON object')
+  })
+
+  test('skips ids that are 0, no decimal string or beyond 32 bits, one by one', () => {
+    const { debt, problem } = decode({
+      rewrite_source_file_ids: ['0', '', 'x', 7, '4294967296', '-1', '11', '11'],
+    })
+    expect(debt.queue).toEqual([11])
+    expect(problem).toContain('"4294967296"')
+  })
+
+  test('lets the ledger define the queue when there is one', () => {
+    const { debt } = decode({
+      rewrite_source_file_ids: ['5', '6'],
+      rewrite_debt_ledger: [{ file_id: '7', bytes_total: 10, bytes_live: 4 }],
+    })
+    expect(debt.queue).toEqual([7])
+    expect(debt.ledger[0]).toMatchObject({ bytesStale: 6, staleRatio: 0.6 })
+  })
+
+  test('falls back to the ids when no ledger entry can be used', () => {
+    const { debt } = decode({
+      rewrite_source_file_ids: ['5'],
+      rewrite_debt_ledger: [{ file_id: '0' }],
+    })
+    expect(debt).toEqual({ queue: [5], ledger: [], stage: null })
+  })
+
+  test('M4: keeps the stage of queue-only debt', () => {
+    const debt: RewriteDebt = { queue: [5, 6], ledger: [], stage: staged(T0, null) }
+    expect(decodeState(encodeState(debt, NO_EXTRAS), DELAY).debt).toEqual(debt)
+  })
+
+  test('M3: keeps the ratio that staged the debt', () => {
+    const debt = debtOf([entry(1, 0.3)], staged(T0, 0.2))
+    expect(decodeState(encodeState(debt, NO_EXTRAS), DELAY).debt.stage?.minStaleRatio).toBe(0.2)
+  })
+
+  test('a stage without debt is no stage; one without a time is due', () => {
+    expect(decode({ rewrite_stage_pending: true }).debt).toEqual(NO_DEBT)
+    const { debt } = decode({ rewrite_source_file_ids: ['5'], rewrite_stage_pending: true })
+    expect(debt.stage).toEqual({ observedAtMs: 0, dueAtMs: DELAY, minStaleRatio: null })
+    const off = decode({ rewrite_source_file_ids: ['5'], rewrite_stage_pending: false })
+    expect(off.debt.stage).toBeNull()
+  })
+
+  test('any debt survives a round trip', () => {
+    const anyDebt = fc
+      .record({
+        ids: fc.uniqueArray(fc.integer({ min: 1, max: 0xffffffff }), {
+          minLength: 1,
+          maxLength: 6,
+        }),
+        withLedger: fc.boolean(),
+        observedAtMs: fc.option(fc.integer({ min: 0, max: 4_000_000_000_000 }), { nil: null }),
+        ratio: fc.option(fc.double({ min: 0, max: 1, noNaN: true }), { nil: null }),
+        total: fc.integer({ min: 1, max: 2 ** 40 }),
+        live: fc.integer({ min: 0, max: 2 ** 40 }),
+      })
+      .map(({ ids, withLedger, observedAtMs, ratio, total, live }): RewriteDebt => {
+        const bytesLive = Math.min(live, total)
+        const bytesStale = total - bytesLive
+        const economics = {
+          bytesTotal: total,
+          bytesLive,
+          bytesStale,
+          staleRatio: bytesStale / total,
+        }
+        return {
+          queue: ids,
+          ledger: withLedger ? ids.map((segmentId) => ({ segmentId, ...economics })) : [],
+          stage: observedAtMs === null ? null : staged(observedAtMs, ratio),
+        }
+      })
+    const anyForeign = fc.dictionary(
+      fc.string().filter((key) => !key.startsWith('rewrite_') && key !== '__proto__'),
+      fc.jsonValue(),
+      { maxKeys: 4 },
+    )
+    fc.assert(
+      fc.property(anyDebt, anyForeign, fc.constantFrom(0, 2), (debt, foreign, indent) => {
+        const own = JSON.parse(encodeState(debt, NO_EXTRAS) ?? '{}') as object
+        const text = JSON.stringify({ ...foreign, ...own }, null, indent)
+        const first = decodeState(text, DELAY)
+        expect(first.debt).toEqual(debt)
+        const again = encodeState(first.debt, first.extras) ?? ''
+        expect(JSON.parse(again)).toEqual(JSON.parse(text))
+        for (const [key, raw] of first.extras.foreign) {
+          expect(JSON.parse(raw)).toEqual((JSON.parse(text) as Record<string, unknown>)[key])
+        }
+      }),
+    )
+  })
+})

@@ -1,0 +1,144 @@
+/** A real engine on a real temporary folder, with a clock that only the test moves. */
+import * as fs from 'node:fs'
+import * as os from 'node:os'
+import * as path from 'node:path'
+import type { Engine, EngineOptions } from '../../engine/api.ts'
+import { StepClock, manualClock } from '../../engine/clock.ts'
+import { openEngine } from '../../engine/engine.ts'
+import { nodeFileSystem, type FileSystem } from '../../engine/file-system.ts'
+import type { EngineEvent } from '../../engine/types.ts'
+
+const folders: string[] = []
+
+/** Removed when the test process ends. */
+export function temporaryFolder(parent = os.tmpdir()): string {
+  if (folders.length === 0) {
+    process.once('exit', () => {
+      for (const folder of folders) fs.rmSync(folder, { recursive: true, force: true })
+    })
+  }
+  const folder = fs.mkdtempSync(path.join(parent, 'restage-'))
+  folders.push(folder)
+  return folder
+}
+
+/** On a memory file system where there is one: for tests that bring their own model of the disk. */
+export function memoryFolder(): string {
+  return temporaryFolder(fs.existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir())
+}
+
+/** For tests that make many: the disk stays small. */
+export function removeFolder(folder: string): void {
+  fs.rmSync(folder, { recursive: true, force: true })
+}
+
+/**
+ * The files as they are now: what the next process finds when this one is killed. A file that an
+ * unlink in flight takes away meanwhile is left out.
+ */
+export function copyFolder(from: string, to: string = temporaryFolder()): string {
+  for (const entry of fs.readdirSync(from, { withFileTypes: true })) {
+    const [source, target] = [path.join(from, entry.name), path.join(to, entry.name)]
+    if (entry.isDirectory()) {
+      fs.mkdirSync(target, { recursive: true })
+      copyFolder(source, target)
+      continue
+    }
+    try {
+      fs.copyFileSync(source, target)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
+  }
+  return to
+}
+
+export interface Fixture {
+  dir: string
+  engine: Engine
+  clock: StepClock
+  events: EngineEvent[]
+}
+
+/** A manual clock by which every look costs a millisecond: sliced work yields wherever it may. */
+export function eagerClock(startMs = 1_774_000_000_000): StepClock {
+  let ticks = 0
+  return new StepClock({ wall: () => startMs, monotonic: () => (ticks += 1), arm: null })
+}
+
+/** Syncs that only take a turn: for tests about anything but the disk. */
+export const quickFileSystem: FileSystem = {
+  ...nodeFileSystem,
+  open(file, mode) {
+    const opened = nodeFileSystem.open(file, mode)
+    opened.sync = () => yieldNow()
+    return opened
+  },
+  syncFolder: () => yieldNow(),
+}
+
+/** Macrotask yield without a timer. */
+export const yieldNow = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+export async function openFixture(
+  options: EngineOptions = {},
+  where: {
+    dir?: string
+    clock?: StepClock
+    fileSystem?: FileSystem
+    yieldNow?: () => Promise<void>
+  } = {},
+): Promise<Fixture> {
+  const dir = where.dir ?? temporaryFolder()
+  const clock = where.clock ?? manualClock()
+  const engine = await openEngine(
+    dir,
+    { mode: 'step', checkpointIntervalMs: 0, ...options },
+    {
+      clock,
+      fileSystem: where.fileSystem ?? quickFileSystem,
+      yieldNow: where.yieldNow ?? yieldNow,
+    },
+  )
+  const events: EngineEvent[] = []
+  engine.subscribe((event) => events.push(event))
+  return { dir, engine, clock, events }
+}
+
+const text = new TextEncoder()
+
+export function key(name: string | number): Uint8Array {
+  return text.encode(typeof name === 'number' ? `key/${String(name).padStart(8, '0')}` : name)
+}
+
+/** `bytes` long, different for each seed; compressible about two to one. */
+export function value(seed: number, bytes: number): Uint8Array {
+  const out = new Uint8Array(bytes)
+  let state = (seed * 2654435761 + 1) >>> 0
+  for (let i = 0; i < bytes; i++) {
+    if (i % 2 === 0) state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    out[i] = i % 2 === 0 ? state >>> 24 : seed & 0xff
+  }
+  return out
+}
+
+/** Value-log files of the folder with their sizes on disk. */
+export function segmentFiles(dir: string): Map<string, number> {
+  const folder = path.join(dir, 'maindb', 'value_vlog')
+  return new Map(
+    fs
+      .readdirSync(folder)
+      .sort()
+      .map((name) => [name, fs.statSync(path.join(folder, name)).size]),
+  )
+}
+
+export function bytesEqual(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b
+  return a.length === b.length && Buffer.compare(a, b) === 0
+}
+
+/** All entries as [latin1 key, value]. */
+export function entriesOf(engine: Pick<Engine, 'iterate'>): [string, Uint8Array][] {
+  return [...engine.iterate()].map(([k, v]) => [Buffer.from(k).toString('latin1'), v])
+}
