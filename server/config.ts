@@ -1,0 +1,276 @@
+/**
+ * Command line and environment -> what to do. The only place that reads either; it decides nothing
+ * about the running server and ends no process.
+ */
+import { randomBytes } from 'node:crypto'
+import * as path from 'node:path'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import type { AppConfig } from './app.ts'
+import { DEFAULT_WORKLOAD, DEMO_DIR, DEMO_ENGINE } from './demo.ts'
+import { type FileSystem, nodeFileSystem } from './engine-door.ts'
+import type { Profile, SchedulerMode } from './protocol.ts'
+
+export const DEFAULT_PORT = 4810
+
+export interface ServeConfig {
+  app: AppConfig
+  /** The port was asked for by name: another one will not do. */
+  portFixed: boolean
+  /** Folder of the store, absolute. */
+  dir: string
+  /** Show the address in a browser once the server is ready. */
+  openBrowser: boolean
+  /** One line of JSON instead of text for people. */
+  jsonReady: boolean
+}
+
+export type Intent =
+  | { kind: 'serve'; config: ServeConfig }
+  /** Help was asked for, or the arguments make no sense; `text` was made for people. */
+  | { kind: 'stop'; exitCode: number; text: string }
+
+export interface Surroundings {
+  /** Without node and the script. */
+  args: string[]
+  env: Record<string, string | undefined>
+  cwd: string
+  platform: string
+  isTerminal: boolean
+  fileSystem: FileSystem
+}
+
+export function processSurroundings(): Surroundings {
+  return {
+    args: process.argv.slice(2),
+    env: process.env,
+    cwd: process.cwd(),
+    platform: process.platform,
+    isTerminal: process.stdout.isTTY,
+    fileSystem: nodeFileSystem,
+  }
+}
+
+interface ServeOptions {
+  readOnly: boolean
+  create: boolean
+  port?: number
+  host: string
+  mode: SchedulerMode
+  profile: Profile
+  token?: string
+  /** undefined: as the kind of store wants it. */
+  workload?: boolean
+  open: boolean
+  allowOrigin: string[]
+  jsonReady: boolean
+  logLevel?: string
+}
+
+export function readIntent(from: Surroundings): Intent {
+  let text = ''
+  const intents: Intent[] = []
+  const program = makeProgram((dir, options) => {
+    intents.push(serveIntent(from, dir, options))
+  })
+  const collect = (part: string): void => {
+    text += part
+  }
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({ writeOut: collect, writeErr: collect })
+  }
+  try {
+    program.parse(from.args, { from: 'user' })
+  } catch (error) {
+    if (error instanceof CommanderError) return { kind: 'stop', exitCode: error.exitCode, text }
+    throw error
+  }
+  return intents[0] ?? { kind: 'stop', exitCode: 1, text: program.helpInformation() }
+}
+
+function makeProgram(serve: (dir: string | undefined, options: ServeOptions) => void): Command {
+  const program = new Command('restage').description(
+    'An observatory for value-log maintenance: hosts a key-value store, or attaches to a data\n' +
+      'folder, and shows in a browser why every segment is rewritten, staged, kept or deleted.',
+  )
+  program
+    .command('serve', { isDefault: true })
+    .description('serve the dashboard of one store; without DIR a demo store in ./data/demo')
+    .argument('[dir]', 'data folder to host, or to attach to with --read-only')
+    .option('--read-only', 'attach: read the folder and never write anything in it', false)
+    .option('--create', 'make DIR a new store when it is absent or empty', false)
+    .option(
+      '--port <port>',
+      `port to listen on; 0 = any (default: ${DEFAULT_PORT}, or the next free one)`,
+      parsePort,
+    )
+    .option('--host <address>', 'address to bind', '127.0.0.1')
+    .addOption(
+      new Option(
+        '--mode <mode>',
+        'auto: the scheduler runs by itself; step: nothing runs unasked, time stands still',
+      )
+        .choices(['auto', 'step'])
+        .default('auto'),
+    )
+    .addOption(
+      new Option(
+        '--profile <profile>',
+        'what a crash may lose: durable nothing acknowledged; wal_on_fast what the system had not written out; fast all since the last checkpoint',
+      )
+        .choices(['durable', 'wal_on_fast', 'fast'])
+        .default('durable'),
+    )
+    .option('--workload', 'start the workload (default for the demo store only)')
+    .option('--no-workload', 'do not start the workload')
+    .option(
+      '--token <token>',
+      'access token, 16 or more of A-Z a-z 0-9 - _ (default: random; also RESTAGE_TOKEN)',
+      parseToken,
+    )
+    .option(
+      '--allow-origin <origin>',
+      'serve this origin and host, too, such as a proxy; repeatable',
+      collectOrigin,
+      [],
+    )
+    .option('--no-open', 'do not open a browser')
+    .option(
+      '--json-ready',
+      'print one line of JSON when ready: {"event","url","port","pid"}',
+      false,
+    )
+    .addOption(
+      new Option(
+        '--log-level <level>',
+        'log to standard error (default: warn on a terminal, else info)',
+      ).choices(['silent', 'fatal', 'error', 'warn', 'info', 'debug']),
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n' +
+        '  restage serve                            watch the demo store at work\n' +
+        '  restage serve ./store --mode step        host a store and step its maintenance\n' +
+        '  restage serve ./copy --read-only         look at a folder without touching it\n',
+    )
+    .action((dir: string | undefined, options: ServeOptions) => serve(dir, options))
+  return program
+}
+
+function serveIntent(
+  from: Surroundings,
+  dirArgument: string | undefined,
+  options: ServeOptions,
+): Intent {
+  const isDemo = dirArgument === undefined
+  if (isDemo && options.readOnly) return stop('--read-only needs a DIR to attach to')
+  if (options.readOnly && options.create) return stop('--read-only and --create exclude each other')
+  if (options.readOnly && options.workload === true)
+    return stop('--read-only and --workload exclude each other')
+  const dir = path.resolve(from.cwd, dirArgument ?? DEMO_DIR)
+  const problem = folderProblem(from.fileSystem, dir, {
+    mayCreate: isDemo || options.create,
+    readOnly: options.readOnly,
+  })
+  if (problem !== null) return stop(problem)
+
+  const hosted = { mode: options.mode, profile: options.profile }
+  const token = options.token ?? environmentToken(from) ?? randomBytes(32).toString('base64url')
+  return {
+    kind: 'serve',
+    config: {
+      app: {
+        host: options.host,
+        port: options.port ?? DEFAULT_PORT,
+        token,
+        allowedOrigins: options.allowOrigin,
+        logLevel: options.logLevel ?? (from.isTerminal ? 'warn' : 'info'),
+        stores: [
+          {
+            storeId: storeIdOf(dir),
+            init: {
+              dir,
+              mode: options.readOnly ? 'attached' : 'hosted',
+              engine: isDemo ? { ...DEMO_ENGINE, ...hosted } : hosted,
+              workload: { settings: DEFAULT_WORKLOAD, autostart: options.workload ?? isDemo },
+            },
+          },
+        ],
+      },
+      portFixed: options.port !== undefined,
+      dir,
+      openBrowser: options.open && !options.jsonReady && from.isTerminal && hasDesktop(from),
+      jsonReady: options.jsonReady,
+    },
+  }
+}
+
+function stop(problem: string): Intent {
+  return { kind: 'stop', exitCode: 1, text: `error: ${problem}\n` }
+}
+
+/** null when the folder can be served as asked. The engine checks the inside when it opens it. */
+function folderProblem(
+  fileSystem: FileSystem,
+  dir: string,
+  how: { mayCreate: boolean; readOnly: boolean },
+): string | null {
+  const names = fileSystem.list(dir)
+  if (names === undefined) {
+    if (how.mayCreate) return null
+    if (fileSystem.stat(dir) !== undefined) return `${dir} is not a folder`
+    return `there is no folder ${dir}${how.readOnly ? '' : '; --create makes a new store there'}`
+  }
+  if (names.includes('maindb') || names.includes('index.db')) return null
+  if (names.length > 0) return `${dir} is not a data folder: it has neither maindb/ nor index.db`
+  if (how.mayCreate) return null
+  return `${dir} is empty${how.readOnly ? '' : '; --create makes a new store there'}`
+}
+
+/** From the folder's name, for addresses; there is one store, so it need not be unique. */
+function storeIdOf(dir: string): string {
+  const id = path
+    .basename(dir)
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^-+|-+$/g, '')
+  return id === '' ? 'store' : id.slice(0, 60)
+}
+
+function hasDesktop({ platform, env }: Surroundings): boolean {
+  if (platform === 'darwin' || platform === 'win32') return true
+  return (env['DISPLAY'] ?? '') !== '' || (env['WAYLAND_DISPLAY'] ?? '') !== ''
+}
+
+function environmentToken({ env }: Surroundings): string | undefined {
+  const token = env['RESTAGE_TOKEN']
+  return token === undefined || token === '' ? undefined : parseToken(token)
+}
+
+function parsePort(text: string): number {
+  const port = Number(text)
+  if (!/^\d+$/.test(text) || port > 65_535) throw new InvalidArgumentError('a port is 0 to 65535.')
+  return port
+}
+
+function parseToken(text: string): string {
+  // The token travels as a websocket subprotocol, which allows few characters.
+  if (!/^[A-Za-z0-9_-]{16,200}$/.test(text)) {
+    throw new InvalidArgumentError('a token is 16 to 200 of A-Z a-z 0-9 - _.')
+  }
+  return text
+}
+
+function collectOrigin(text: string, before: string[]): string[] {
+  let origin: string
+  try {
+    origin = new URL(text).origin
+  } catch {
+    origin = ''
+  }
+  if (origin !== text.toLowerCase() || !/^https?:/.test(origin)) {
+    throw new InvalidArgumentError(
+      'an origin is scheme://host[:port] without a path, such as http://localhost:5173.',
+    )
+  }
+  return [...before, origin]
+}

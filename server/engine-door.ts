@@ -1,0 +1,22 @@
+/**
+ * The server's only import of the engine. Everything in server/ that needs engine code or engine
+ * types beyond the wire contract takes it from here, so a change of the front door shows in one file.
+ */
+import type { inspectFolder } from '../engine/index.ts'
+
+export {
+  EngineError,
+  inspectFolder,
+  nodeFileSystem,
+  openEngine,
+  StepClock,
+} from '../engine/index.ts'
+export type {
+  BatchOperation,
+  Engine,
+  EngineOptions,
+  FileSystem,
+  Snapshot,
+} from '../engine/index.ts'
+
+export type FolderReading = Awaited<ReturnType<typeof inspectFolder>>

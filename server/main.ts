@@ -1,0 +1,136 @@
+#!/usr/bin/env node
+/**
+ * The process: reads what is wanted, builds the application, listens, says where, and ends in
+ * order. The only file with signals, exit codes and output for people.
+ */
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { type App, buildApp, listeningPort } from './app.ts'
+import { processSurroundings, readIntent, type ServeConfig } from './config.ts'
+import { API_BASE, type StoreInfo, type StoresBody } from './protocol.ts'
+
+/** Ports tried after the usual one before any free port is taken. */
+const PORTS_TRIED = 20
+
+const deps = {
+  workerUrl: new URL('./store/store-worker.js', import.meta.url),
+  webRoot: fileURLToPath(new URL('../web', import.meta.url)),
+  // Standard output is for people, and for the one line of --json-ready.
+  logStream: process.stderr,
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
+
+function complain(text: string): void {
+  process.stderr.write(`${text}\n`)
+}
+
+async function serve(config: ServeConfig): Promise<void> {
+  const app = await buildApp(config.app, deps)
+  endOnSignals(app)
+  await listen(app, config)
+  const port = listeningPort(app) ?? config.app.port
+  const url = pageUrl(config, port)
+  if (config.jsonReady) {
+    say(JSON.stringify({ event: 'ready', url, port, pid: process.pid }))
+    return
+  }
+  const [store] = await storesOf(app, config, port)
+  if (store !== undefined) describe(store, config)
+  say(`\n  ${url}\n\nThe address holds the access token of this start. Stop with Ctrl+C.`)
+  if (config.openBrowser) openInBrowser(url)
+}
+
+async function listen(app: App, config: ServeConfig): Promise<void> {
+  const { host, port } = config.app
+  const candidates = config.portFixed
+    ? [port]
+    : [...Array.from({ length: PORTS_TRIED }, (_, i) => port + i), 0]
+  for (const candidate of candidates) {
+    try {
+      await app.listen({ host, port: candidate })
+      if (candidate !== port && !config.jsonReady)
+        say(`Port ${port} is taken, another one is used.`)
+      return
+    } catch (error) {
+      const taken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'
+      if (!taken) throw error
+    }
+  }
+  throw new Error(`port ${port} on ${host} is taken; choose another with --port`)
+}
+
+/** Through the front door like everybody: the application has no other one. */
+async function storesOf(app: App, config: ServeConfig, port: number): Promise<StoreInfo[]> {
+  const answer = await app.inject({
+    url: `${API_BASE}/stores`,
+    headers: { host: `127.0.0.1:${port}`, authorization: `Bearer ${config.app.token}` },
+  })
+  return answer.json<StoresBody>().stores
+}
+
+function describe(store: StoreInfo, config: ServeConfig): void {
+  if (store.failure !== null) {
+    complain(`${config.dir} could not be opened: ${store.failure.code}: ${store.failure.message}`)
+  } else if (store.mode === 'attached') {
+    say(`Restage reads ${config.dir} and writes nothing in it.`)
+  } else {
+    const workload = config.app.stores[0]?.init.workload.autostart === true
+    say(
+      `Restage hosts ${config.dir} (${store.engine?.profile ?? 'unknown'}${workload ? ', workload running' : ''}).`,
+    )
+  }
+}
+
+function pageUrl(config: ServeConfig, port: number): string {
+  const { host, token } = config.app
+  // 0.0.0.0 and :: are no addresses to visit.
+  const name =
+    host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host
+  return `http://${name}:${port}/#token=${token}`
+}
+
+/** First signal: stop in order; second: stop now. */
+function endOnSignals(app: App): void {
+  let ending = false
+  const end = (): void => {
+    if (ending) process.exit(1)
+    ending = true
+    app.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        complain(`closing failed: ${String(error)}`)
+        process.exit(1)
+      },
+    )
+  }
+  process.on('SIGINT', end)
+  process.on('SIGTERM', end)
+}
+
+/** Best effort: the address is printed anyway. */
+function openInBrowser(url: string): void {
+  const commands: Partial<Record<NodeJS.Platform, [string, string[]]>> = {
+    darwin: ['open', [url]],
+    win32: ['explorer.exe', [url]],
+  }
+  const [command, args] = commands[process.platform] ?? ['xdg-open', [url]]
+  const child = spawn(command, args, { stdio: 'ignore', detached: true })
+  child.on('error', () => undefined)
+  child.unref()
+}
+
+const intent = readIntent(processSurroundings())
+if (intent.kind === 'stop') {
+  if (intent.exitCode === 0) process.stdout.write(intent.text)
+  else process.stderr.write(intent.text)
+  process.exit(intent.exitCode)
+}
+try {
+  await serve(intent.config)
+} catch (error) {
+  complain(`restage: ${error instanceof Error ? error.message : String(error)}`)
+  process.exit(1)
+}

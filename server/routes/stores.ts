@@ -1,0 +1,42 @@
+/** Reading routes: the stores, their held events and their last passes. */
+import type { App } from '../app.ts'
+import { API_BASE, type StoresBody } from '../protocol.ts'
+import { Refusal } from '../refusal.ts'
+import { EVENTS_LIMIT_MAX, eventsQuerySchema, storeParamsSchema } from '../schemas.ts'
+import type { Stores } from '../stores.ts'
+
+const JSON_TYPE = 'application/json; charset=utf-8'
+
+export function registerStoreRoutes(app: App, stores: Stores): void {
+  app.get(`${API_BASE}/stores`, (): StoresBody => ({ stores: stores.list() }))
+
+  app.get(
+    `${API_BASE}/stores/:storeId/state`,
+    { schema: { params: storeParamsSchema } },
+    async (request, reply) => {
+      const answer = await stores.client(request.params.storeId).request('snapshot', {})
+      return reply.type(JSON_TYPE).send(answer.snapshotJson)
+    },
+  )
+
+  app.get(
+    `${API_BASE}/stores/:storeId/events`,
+    { schema: { params: storeParamsSchema, querystring: eventsQuerySchema } },
+    (request, reply) => {
+      const { storeId } = request.params
+      const feed = stores.feed(storeId)
+      if (feed === undefined) throw new Refusal('NOT_FOUND', `no store ${storeId}`)
+      const { after = 0, limit = EVENTS_LIMIT_MAX } = request.query
+      return reply.type(JSON_TYPE).send(feed.eventsBody(after, limit))
+    },
+  )
+
+  app.get(
+    `${API_BASE}/stores/:storeId/passes`,
+    { schema: { params: storeParamsSchema } },
+    async (request, reply) => {
+      const { bodyJson } = await stores.client(request.params.storeId).request('passes', {})
+      return reply.type(JSON_TYPE).send(bodyJson)
+    },
+  )
+}

@@ -1,0 +1,113 @@
+/**
+ * What crosses the border between the main thread and a store's worker: requests with an id, their
+ * answers, and batches that the worker pushes. The port keeps order, and two things rest on that: a
+ * batch posted before an answer is handled before it, and a snapshot's `seq` is the newest event the
+ * main thread has seen when the answer arrives.
+ */
+import type { BatchOperation, EngineOptions } from '../engine-door.ts'
+import type {
+  ActionName,
+  Actions,
+  AttachmentReport,
+  EngineInfo,
+  StoreMode,
+  WorkloadSettings,
+} from '../protocol.ts'
+import type { Failure } from '../refusal.ts'
+
+/** `workerData` of a store worker. */
+export interface WorkerInit {
+  dir: string
+  mode: StoreMode
+  /** Not used by an attached store. */
+  engine: EngineOptions
+  workload: { settings: WorkloadSettings; autostart: boolean }
+}
+
+/** State up to `seq`, already serialised: the main thread only joins strings. */
+export interface SnapshotAnswer {
+  seq: number
+  /** A StoreSnapshot. */
+  snapshotJson: string
+  /** An array of PassReport, newest first. */
+  passesJson: string
+}
+
+interface StoreRequests {
+  snapshot: { body: Record<string, never>; answer: SnapshotAnswer }
+  /** A PassesBody. */
+  passes: { body: Record<string, never>; answer: { bodyJson: string } }
+  /** null: no such key. */
+  'get-key': { body: { key: Uint8Array }; answer: { value: Uint8Array | null } }
+  batch: { body: { operations: BatchOperation[] }; answer: Record<string, never> }
+  /** Last request: stops the workload, closes the engine, pushes what is left. */
+  close: { body: Record<string, never>; answer: Record<string, never> }
+}
+
+export type Requests = StoreRequests & { [Name in ActionName]: Actions[Name] }
+export type RequestName = keyof Requests
+export type RequestBody<Name extends RequestName> = Requests[Name]['body']
+export type RequestAnswer<Name extends RequestName> = Requests[Name]['answer']
+
+/** One function a request; synchronous answers are taken as they are. */
+export type RequestHandlers<Names extends RequestName = RequestName> = {
+  [Name in Names]: (body: RequestBody<Name>) => RequestAnswer<Name> | Promise<RequestAnswer<Name>>
+}
+
+/**
+ * Which stores take a request. `hosted` ones are refused with READ_ONLY on an attached store. This
+ * table is the one place that keeps an attached folder read-only; `StoreClient.request` obeys it
+ * for every caller.
+ */
+export const REQUEST_ACCESS: Record<RequestName, 'any' | StoreMode> = {
+  snapshot: 'any',
+  passes: 'any',
+  close: 'any',
+  reread: 'attached',
+  'get-key': 'hosted',
+  batch: 'hosted',
+  checkpoint: 'hosted',
+  'periodic-pass': 'hosted',
+  'stage-confirm': 'hosted',
+  gc: 'hosted',
+  plan: 'hosted',
+  stage: 'hosted',
+  rewrite: 'hosted',
+  pause: 'hosted',
+  resume: 'hosted',
+  mode: 'hosted',
+  'advance-clock': 'hosted',
+  'hold-snapshot': 'hosted',
+  'release-snapshot': 'hosted',
+  'workload-start': 'hosted',
+  'workload-stop': 'hosted',
+  verify: 'hosted',
+}
+
+export interface RequestMessage<Name extends RequestName = RequestName> {
+  id: number
+  name: Name
+  body: RequestBody<Name>
+}
+
+/** Everything that happened since the last batch; events already serialised, once for all readers. */
+export interface WorkerBatch {
+  kind: 'batch'
+  /** Consecutive from here; meaningless when eventCount is 0. */
+  firstSeq: number
+  eventCount: number
+  /** Events joined by commas, without brackets. */
+  eventsJson: string
+  gaugesJson: string
+  workloadJson: string
+  /** One MetricSample each, serialised. */
+  samples: string[]
+}
+
+export type WorkerMessage =
+  /** The folder is open and a new stream begins after event `seq`. Sent again after a reread. */
+  | { kind: 'opened'; seq: number; engine: EngineInfo; attachment: AttachmentReport | null }
+  | { kind: 'open_failed'; failure: Failure }
+  | { kind: 'answer'; id: number; answer: unknown }
+  | { kind: 'refused'; id: number; failure: Failure }
+  | WorkerBatch
