@@ -1,0 +1,125 @@
+import { describe, expect, test } from 'vitest'
+import {
+  byteTicks,
+  downsample,
+  passMarks,
+  timeTicks,
+} from '../../web/charts/debt-over-time-series.ts'
+import { layoutTiles, moveInMap, tileAt } from '../../web/charts/segment-map-layout.ts'
+import { addPass } from '../../web/state/apply-message.ts'
+import { NOW, makePass, makeSample } from './fixtures.ts'
+
+const sample = (index: number, bytesStale = 0) => makeSample(NOW + index * 1000, bytesStale)
+
+describe('downsample', () => {
+  const samples = Array.from({ length: 3600 }, (_, index) =>
+    sample(index, index === 1777 ? 999 : 1),
+  )
+
+  test('keeps the peak, the first and the last, in order, within the limit', () => {
+    const kept = downsample(samples, 600)
+    expect(kept).toHaveLength(600)
+    expect(kept[0]).toBe(samples[0])
+    expect(kept.at(-1)).toBe(samples.at(-1))
+    expect(kept.some((one) => one.bytesStale === 999)).toBe(true)
+    expect(kept.every((one, index) => index === 0 || one.atMs > (kept[index - 1]?.atMs ?? 0))).toBe(
+      true,
+    )
+  })
+
+  test('leaves a short series as it is', () => {
+    expect(downsample(samples.slice(0, 10), 600)).toEqual(samples.slice(0, 10))
+    expect(downsample([], 600)).toEqual([])
+  })
+})
+
+describe('ticks', () => {
+  test('bytes step by powers of two and reach above the maximum', () => {
+    const ticks = byteTicks(900 * 1024 * 1024)
+    expect(ticks.slice(0, 3)).toEqual([0, 256 * 1024 * 1024, 512 * 1024 * 1024])
+    expect(ticks.at(-1)).toBeGreaterThanOrEqual(900 * 1024 * 1024)
+  })
+
+  test('an empty store does not get ticks of half a byte', () => {
+    expect(byteTicks(1).every((tick) => Number.isInteger(tick))).toBe(true)
+    expect(new Set(byteTicks(1)).size).toBe(byteTicks(1).length)
+  })
+
+  test('times fall on round steps inside the range', () => {
+    const ticks = timeTicks(NOW, NOW + 600_000)
+    expect(ticks.length).toBeGreaterThan(2)
+    expect(ticks.every((tick) => tick >= NOW && tick <= NOW + 600_000 && tick % 60_000 === 0)).toBe(
+      true,
+    )
+  })
+})
+
+describe('passMarks', () => {
+  test('marks what did something within the time shown', () => {
+    const passes = [
+      makePass(1, { endedAtMs: NOW - 5000 }),
+      makePass(2, { endedAtMs: NOW + 2000 }),
+      makePass(3, { endedAtMs: NOW + 3000, outcome: 'blocked' }),
+    ].reduce(addPass, [])
+    expect(passMarks(passes, [sample(0), sample(10)]).map((mark) => mark.passId)).toEqual([2])
+  })
+})
+
+describe('layoutTiles', () => {
+  const check = (count: number, width: number) => {
+    const layout = layoutTiles(
+      Array.from({ length: count }, (_, index) => 1000 + (index % 7) * 200),
+      width,
+    )
+    expect(layout.tiles).toHaveLength(count)
+    for (const [index, tile] of layout.tiles.entries()) {
+      expect(tile.x + tile.width).toBeLessThanOrEqual(width)
+      expect(tile.width).toBeGreaterThanOrEqual(1)
+      const next = layout.tiles[index + 1]
+      if (next?.y === tile.y) expect(next.x).toBeGreaterThan(tile.x + tile.width - 1)
+    }
+    return layout
+  }
+
+  test.each([
+    [1, 920],
+    [31, 920],
+    [31, 340],
+    [300, 340],
+    [10_000, 920],
+    [10_000, 340],
+  ])('%d segments fit %d pixels without overlap', (count, width) => {
+    check(count, width)
+  })
+
+  test('ten thousand segments stay within about a screen', () => {
+    expect(check(10_000, 920).height).toBeLessThan(600)
+  })
+
+  test('more bytes are drawn wider, and a giant does not hide the rest', () => {
+    const { tiles } = layoutTiles([1000, 2000, 1000, 1_000_000, 1000], 920)
+    expect(tiles[3]?.width ?? 0).toBeGreaterThan(tiles[0]?.width ?? 0)
+    expect(tiles[3]?.width ?? 0).toBeLessThan(400)
+  })
+
+  test('a point finds its tile, a gap finds none', () => {
+    const layout = check(31, 400)
+    for (const tile of layout.tiles) {
+      expect(tileAt(layout, tile.x + tile.width / 2, tile.y + 2)?.index).toBe(tile.index)
+    }
+    expect(tileAt(layout, 5, layout.tileHeight + 3)).toBeNull()
+    expect(tileAt(layout, 5, 99_999)).toBeNull()
+  })
+
+  test('arrow keys move along and across rows and stop at the ends', () => {
+    const layout = check(31, 400)
+    const second = layout.rowStarts[1] ?? 0
+    expect(moveInMap(layout, 0, 'ArrowLeft')).toBe(0)
+    expect(moveInMap(layout, 0, 'ArrowRight')).toBe(1)
+    expect(moveInMap(layout, 0, 'ArrowDown')).toBe(second)
+    expect(moveInMap(layout, second, 'ArrowUp')).toBe(0)
+    expect(moveInMap(layout, 0, 'ArrowUp')).toBe(0)
+    expect(moveInMap(layout, 3, 'End')).toBe(30)
+    expect(moveInMap(layout, 3, 'x')).toBeNull()
+  })
+})

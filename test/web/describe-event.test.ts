@@ -1,0 +1,198 @@
+import { describe, expect, test } from 'vitest'
+import type { EngineEventBody, EngineEventType } from '../../server/protocol.ts'
+import { describeEvent } from '../../web/lib/describe-event.ts'
+import { eventGroups, groupOfEvent } from '../../web/lib/words.ts'
+import { NOW, makeEvent, makePass, makeSegment, makeState, segmentId } from './fixtures.ts'
+
+const one = segmentId(3)
+const gcReport = {
+  dryRun: false,
+  segmentsTotal: 3,
+  segmentsReferenced: 1,
+  segmentsActive: 1,
+  segmentsKept: [],
+  bytesKept: 0,
+  eligible: [one],
+  bytesEligible: 2048,
+  deleted: [one],
+  bytesDeleted: 2048,
+  errors: [],
+  elapsedMs: 1,
+}
+const rewriteReport = {
+  sourceSegmentsRequested: [one],
+  outputSegments: [segmentId(9)],
+  recordsCopied: 4,
+  swapsLost: 0,
+  bytesRead: 4096,
+  bytesWritten: 1024,
+  sourcesUnreferenced: [one],
+  sourceBytesUnreferenced: 4096,
+  sourcesStillReferenced: [],
+  sourceBytesStillReferenced: 0,
+  longestSliceMs: 1,
+  elapsedMs: 62.95,
+  cancelled: false,
+}
+const checkpoint = {
+  reason: 'interval' as const,
+  commitSeq: 12,
+  entriesMerged: 1,
+  pagesWritten: 2,
+  noop: false,
+  elapsedMs: 14,
+  longestSliceMs: 2,
+}
+const pin = { pinId: 7, kind: 'snapshot' as const, label: 'backup', sinceMs: NOW }
+
+/** One of each, with words that its line must contain. */
+const lines: {
+  [T in EngineEventType]: [Omit<Extract<EngineEventBody, { type: T }>, 'type'>, string[]]
+} = {
+  store_opened: [
+    { journalRecordsReplayed: 12, journalBatchesSkipped: 2, segments: 3 },
+    ['3 segments', '12 journal records', '2 journal batches'],
+  ],
+  state_file_ignored: [{ problem: 'torn JSON' }, ['torn JSON']],
+  checkpoint_done: [{ report: checkpoint }, ['commit 12', '1 entry', '2 pages', '14.0 ms']],
+  maintenance_retry_collision: [
+    { source: 'checkpoint_kick', active: 'periodic' },
+    ['Checkpoint kick', 'periodic pass'],
+  ],
+  maintenance_active_acquire: [{ source: 'manual', activePassId: 41 }, ['Pass 41', 'manual pass']],
+  maintenance_active_release: [{ source: 'periodic', durMs: 63 }, ['periodic pass', '63.0 ms']],
+  checkpoint_kick_skip: [
+    { reason: 'min_interval', text: 'the last was 2 s ago' },
+    ['min interval', 'the last was 2 s ago'],
+  ],
+  checkpoint_kick_start: [{}, ['kick']],
+  checkpoint_kick_done: [
+    { rewriteRunsBefore: 1, rewriteRunsAfter: 2, gcRunsBefore: 1, gcRunsAfter: 1 },
+    ['1 rewrite,', '0 GC runs'],
+  ],
+  rewrite_queue_missing_prune: [
+    { dropped: [one], remaining: 0, stagePending: false },
+    ['L0-3', 'missing on disk', '0 remain'],
+  ],
+  rewrite_queue_quality_prune: [
+    { dropped: [one], remaining: 2, minRatio: 0.5, minStaleBytes: 1 },
+    ['L0-3', '50.0 %', '2 remain'],
+  ],
+  rewrite_plan: [
+    {
+      trigger: 'stale_ratio_trigger',
+      minRatio: 0.2,
+      selected: [one],
+      candidates: 31,
+      selectedBytesTotal: 1,
+      selectedBytesLive: 1,
+      selectedBytesStale: 1,
+      bytesTotal: 1,
+      bytesLive: 1,
+      bytesStale: 1,
+      ageBlockedSegments: 2,
+      durMs: 1,
+    },
+    ['1 of 31', '20.0 %', 'L0-3', '2 too young'],
+  ],
+  rewrite_plan_staged: [{ selected: [one], queueLen: 1, dueAtMs: NOW }, ['Staged L0-3', 'due']],
+  rewrite_stage_confirm_due: [{ observedAgeMs: 30_000 }, ['30.0 s']],
+  rewrite_stage_confirm_use_persisted: [{ queued: 5, ledger: 4 }, ['5 queued', '4 with']],
+  rewrite_stage_cleared: [{ why: 'nothing is left' }, ['nothing is left']],
+  rewrite_skip: [
+    { reason: 'min_interval', gate: 'rewrite_min_interval', queueLen: 2 },
+    ['min_interval', 'since the last rewrite', '2 queued'],
+  ],
+  rewrite_start: [{ reason: 'rewrite_resume', rewriteQueue: 4 }, ['resuming queued debt', '4']],
+  rewrite_exec: [
+    { reason: 'rewrite_resume', sourceIds: [one], queueLen: 4, ledgerLiveBytes: 1024 },
+    ['L0-3', '1.00 KiB'],
+  ],
+  rewrite_done: [
+    { reason: 'rewrite_resume', report: rewriteReport },
+    ['L0-3', '1.00 KiB', '63.0 ms'],
+  ],
+  rewrite_err: [
+    { reason: 'manual', code: 'ENGINE_IO', message: 'disk full', durMs: 5 },
+    ['disk full', 'ENGINE_IO'],
+  ],
+  rewrite_queue_restage: [{ remaining: 3, confirmDelayMs: 30_000 }, ['3', '30.0 s']],
+  rewrite_queue_restaged: [{ reason: 'rewrite_resume', processedIds: [one] }, ['L0-3']],
+  gc_run: [{ phase: 'after_rewrite', report: gcReport }, ['deleted 1 segment', '2.00 KiB']],
+  gc_skip: [{ reason: 'nothing is dead', gate: 'gc_eligible' }, ['nothing is dead', 'to delete']],
+  maintenance_failed: [{ code: 'ENGINE_IO', message: 'disk full' }, ['disk full', 'ENGINE_IO']],
+  segment_created: [{ segment: makeSegment(3, { origin: 'rewrite' }) }, ['L0-3', 'rewrite']],
+  segment_sealed: [{ segment: makeSegment(3, { bytesLive: 500 }) }, ['L0-3', '500 B stale']],
+  segment_zombie: [
+    {
+      segment: makeSegment(3, {
+        keptBy: [{ kind: 'snapshot', pinId: 7, label: 'backup', sinceMs: NOW }],
+      }),
+    },
+    ['L0-3', 'backup'],
+  ],
+  segment_kept: [{ segment: makeSegment(3, { keptBy: [{ kind: 'journal' }] }) }, ['journal']],
+  segment_deleted: [
+    { segmentId: one, bytesTotal: 1024, heldByUntilNow: 'snapshot backup' },
+    ['L0-3', '1.00 KiB', 'snapshot backup'],
+  ],
+  segment_bytes: [{ changes: [[one, 10, 5]] }, ['1 segment', 'L0-3']],
+  debt_changed: [
+    {
+      cause: 'restaged',
+      debt: {
+        queue: [one],
+        ledger: [],
+        stage: { observedAtMs: NOW, dueAtMs: NOW, minStaleRatio: null },
+      },
+    },
+    ['restaged', '1 segment queued', 'without economics', 'staged until'],
+  ],
+  scheduler_changed: [
+    { scheduler: { ...makeState().scheduler, mode: 'step', paused: true } },
+    ['step', 'paused'],
+  ],
+  counters_changed: [{ counters: { ...makeState().counters, passes: 7 } }, ['7 passes']],
+  pin_opened: [{ pin }, ['Snapshot', 'backup']],
+  pin_released: [
+    { pinId: 7, kind: 'snapshot', label: 'backup', heldMs: 95_000 },
+    ['backup', '1 min 35 s'],
+  ],
+  pass_done: [
+    { report: makePass(41, { sentence: 'Rewrote L0-3 and restaged 3.' }) },
+    ['rewrote', 'Rewrote L0-3 and restaged 3.'],
+  ],
+}
+
+describe('describeEvent', () => {
+  test.each(Object.entries(lines))('%s is one readable line', (type, [fields, words]) => {
+    const line = describeEvent(makeEvent(1, { type, ...fields } as EngineEventBody))
+    expect(line).not.toContain('\n')
+    expect(line).not.toMatch(/undefined|NaN|\[object/)
+    for (const word of words) expect(line).toContain(word)
+  })
+
+  test('a dry GC run does not claim to have deleted anything', () => {
+    const line = describeEvent(
+      makeEvent(1, {
+        type: 'gc_run',
+        phase: 'standalone',
+        report: { ...gcReport, dryRun: true, deleted: [] },
+      }),
+    )
+    expect(line).toContain('could go')
+    expect(line).not.toContain('deleted')
+  })
+
+  test('a checkpoint with nothing to do says so', () => {
+    const line = describeEvent(
+      makeEvent(1, { type: 'checkpoint_done', report: { ...checkpoint, noop: true } }),
+    )
+    expect(line).toContain('nothing was waiting')
+  })
+
+  test('every event type is filed under a chip that exists', () => {
+    for (const group of Object.values(groupOfEvent)) expect(eventGroups).toContain(group)
+    expect(Object.keys(groupOfEvent).sort()).toEqual(Object.keys(lines).sort())
+  })
+})

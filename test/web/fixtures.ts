@@ -1,0 +1,220 @@
+// Made-up states and messages for the web tests: small builders with overrides.
+import type {
+  EngineEvent,
+  EngineEventBody,
+  EngineGauges,
+  EngineInfo,
+  EngineState,
+  MaintenanceOptions,
+  MetricSample,
+  PassReport,
+  SegmentInfo,
+  ServerMessage,
+  StoreInfo,
+} from '../../server/protocol.ts'
+
+export const NOW = 1_700_000_000_000
+
+export function segmentId(seq: number, lane = 0): number {
+  return 0x80000000 + lane * 2 ** 23 + seq
+}
+
+export function makeSegment(seq: number, overrides: Partial<SegmentInfo> = {}): SegmentInfo {
+  const bytesTotal = overrides.bytesTotal ?? 1000
+  const bytesLive = overrides.bytesLive ?? bytesTotal
+  return {
+    segmentId: segmentId(seq),
+    lane: 0,
+    seq,
+    file: `maindb/value_vlog/value-l0-${String(seq).padStart(6, '0')}.log`,
+    state: 'sealed',
+    origin: 'foreground',
+    createdAtMs: NOW - 60_000,
+    sealedAtMs: NOW - 30_000,
+    ageSource: 'metadata',
+    keptBy: [],
+    ...overrides,
+    bytesTotal,
+    bytesLive,
+    bytesStale: bytesTotal - bytesLive,
+  }
+}
+
+export function makeState(overrides: Partial<EngineState> = {}): EngineState {
+  return {
+    segments: [],
+    debt: { queue: [], ledger: [], stage: null },
+    scheduler: {
+      mode: 'auto',
+      paused: false,
+      state: 'idle',
+      lastReason: 'none',
+      activePass: null,
+      lastRewriteAtMs: null,
+      lastPlanAtMs: null,
+      lastGcAtMs: null,
+      lastCheckpointKickAtMs: null,
+    },
+    pins: [],
+    counters: {
+      checkpoints: 0,
+      checkpointKicks: 0,
+      passes: 0,
+      rewriteRuns: 0,
+      rewriteRecordsCopied: 0,
+      rewriteBytesRead: 0,
+      rewriteBytesWritten: 0,
+      gcRuns: 0,
+      gcDeletedSegments: 0,
+      gcDeletedBytes: 0,
+      queuePrunedIds: 0,
+    },
+    checkpoint: { commitSeq: 0, atMs: null, elapsedMs: null },
+    ...overrides,
+  }
+}
+
+export function makeGauges(overrides: Partial<EngineGauges> = {}): EngineGauges {
+  return {
+    nowMs: NOW,
+    clockOffsetMs: 0,
+    clockFrozen: false,
+    puts: 0,
+    deletes: 0,
+    gets: 0,
+    bytesPut: 0,
+    memtableEntries: 0,
+    memtableBytes: 0,
+    journalBytes: 0,
+    indexFileBytes: 0,
+    lastWriteAtMs: null,
+    lastReadAtMs: null,
+    ...overrides,
+  }
+}
+
+export const options: MaintenanceOptions = {
+  restage: 'on',
+  confirmDelayMs: 30_000,
+  loopIntervalMs: 1000,
+  gcEvery: 5,
+  gcMinIntervalMs: 45_000,
+  gcMinBytes: 1 << 20,
+  rewriteMinIntervalMs: 30_000,
+  resumeMinIntervalMs: 1000,
+  checkpointKickMinIntervalMs: 5000,
+  quietWriteWindowMs: 15_000,
+  quietReadWindowMs: 2000,
+  triggerTotalBytes: 0,
+  triggerStaleRatio: 0.2,
+  resumeMinStaleRatio: 0.5,
+  genericMinStaleRatio: 0.85,
+  efficacyMinTotalBytes: 512 << 20,
+  minSegmentStaleBytes: 1,
+  minSegmentAgeMs: 30_000,
+  maxPlanSegments: 0,
+}
+
+export function makeStore(overrides: Partial<StoreInfo> = {}): StoreInfo {
+  const engine: EngineInfo = {
+    dir: '/data/demo',
+    layout: 'split',
+    checksum: 'ieee',
+    profile: 'durable',
+    profileLoses: 'nothing',
+    readOnly: false,
+    journalRecordsReplayed: 0,
+    journalBatchesSkipped: 0,
+    options,
+  }
+  return {
+    storeId: 'demo',
+    name: 'demo',
+    mode: 'hosted',
+    status: 'open',
+    failure: null,
+    engine,
+    attachment: null,
+    ...overrides,
+  }
+}
+
+export function makeEvent(
+  seq: number,
+  body: EngineEventBody,
+  passId: number | null = null,
+): EngineEvent {
+  return { seq, atMs: NOW + seq, passId, ...body }
+}
+
+/** An event that leaves the state alone. */
+export function skipEvent(seq: number): EngineEvent {
+  return makeEvent(seq, { type: 'gc_skip', reason: 'nothing is dead', gate: null })
+}
+
+export function makePass(passId: number, overrides: Partial<PassReport> = {}): PassReport {
+  const debt = { queue: [], ledger: [], stage: null }
+  return {
+    passId,
+    source: 'periodic',
+    startedAtMs: NOW,
+    endedAtMs: NOW,
+    elapsedMs: 1,
+    gates: [],
+    steps: [],
+    before: debt,
+    after: debt,
+    outcome: 'rewrote',
+    blockedBy: null,
+    sentence: 'Rewrote one segment.',
+    error: null,
+    ...overrides,
+  }
+}
+
+export function makeSample(atMs: number, bytesStale = 0): MetricSample {
+  return {
+    atMs,
+    bytesTotal: bytesStale,
+    bytesLive: 0,
+    bytesStale,
+    queueLength: 0,
+    segments: 0,
+    zombies: 0,
+    putsPerSecond: 0,
+    bytesPutPerSecond: 0,
+    rewriteBytesPerSecond: 0,
+  }
+}
+
+export function makeSnapshot(
+  overrides: Partial<Extract<ServerMessage, { type: 'snapshot' }>> = {},
+): Extract<ServerMessage, { type: 'snapshot' }> {
+  return {
+    type: 'snapshot',
+    streamId: 'stream-1',
+    seq: 0,
+    reason: 'first',
+    store: makeStore(),
+    snapshot: { state: makeState(), gauges: makeGauges(), workload: null },
+    events: [],
+    passes: [],
+    samples: [],
+    ...overrides,
+  }
+}
+
+export function makeFrame(
+  events: EngineEvent[],
+  overrides: Partial<Extract<ServerMessage, { type: 'frame' }>> = {},
+): Extract<ServerMessage, { type: 'frame' }> {
+  return {
+    type: 'frame',
+    streamId: 'stream-1',
+    events,
+    gauges: makeGauges(),
+    workload: null,
+    samples: [],
+    ...overrides,
+  }
+}

@@ -1,0 +1,214 @@
+// The live client against a real websocket server on the loopback interface.
+import type { AddressInfo } from 'node:net'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { WebSocket, WebSocketServer } from 'ws'
+import type { ClientMessage, ServerMessage } from '../../server/protocol.ts'
+import {
+  LiveClient,
+  type LiveOptions,
+  type LiveSocket,
+  type LiveStatus,
+} from '../../web/api/live.ts'
+import { makeFrame, makeSnapshot, makeStore, skipEvent } from './fixtures.ts'
+
+/** expect's matchers are typed any; this one stands where a string does. */
+const containing = (text: string) => expect.stringContaining(text) as string
+
+interface Seen {
+  socket: WebSocket
+  messages: ClientMessage[]
+  protocols: string[]
+}
+
+let server: WebSocketServer
+let connections: Seen[]
+let client: LiveClient | null
+let received: ServerMessage[]
+let statuses: LiveStatus[]
+let refuse: boolean
+
+beforeEach(async () => {
+  connections = []
+  received = []
+  statuses = []
+  refuse = false
+  client = null
+  server = new WebSocketServer({
+    host: '127.0.0.1',
+    port: 0,
+    handleProtocols: () => 'restage.v1',
+    verifyClient: () => !refuse,
+  })
+  server.on('connection', (socket, request) => {
+    const seen: Seen = {
+      socket,
+      messages: [],
+      protocols: (request.headers['sec-websocket-protocol'] ?? '').split(/,\s*/),
+    }
+    connections.push(seen)
+    socket.on('message', (data: Buffer) => {
+      seen.messages.push(JSON.parse(data.toString()) as ClientMessage)
+    })
+  })
+  await vi.waitUntil(() => server.address() !== null)
+})
+
+afterEach(async () => {
+  client?.stop()
+  for (const { socket } of connections) socket.terminate()
+  await new Promise((resolve) => server.close(resolve))
+})
+
+function start(overrides: Partial<LiveOptions> = {}): LiveClient {
+  const { port } = server.address() as AddressInfo
+  client = new LiveClient({
+    url: `ws://127.0.0.1:${String(port)}/api/v1/live`,
+    token: 'secret',
+    storeId: 'demo',
+    onMessages: (messages) => received.push(...messages),
+    onStatus: (status) => statuses.push(status),
+    isTokenRefused: () => Promise.resolve(false),
+    createSocket: (url, protocols) => new WebSocket(url, protocols) as unknown as LiveSocket,
+    schedule: (flush) => setTimeout(flush, 1),
+    random: () => 0,
+    timing: { retryMinMs: 10, retryMaxMs: 40, pingEveryMs: 20, silenceMaxMs: 10_000 },
+    ...overrides,
+  })
+  client.start()
+  return client
+}
+
+const connection = async (index: number): Promise<Seen> => {
+  await vi.waitUntil(() => connections[index]?.messages.some((message) => message.type === 'hello'))
+  const found = connections[index]
+  if (found === undefined) throw new Error('no such connection')
+  return found
+}
+const say = (to: Seen, message: ServerMessage) => to.socket.send(JSON.stringify(message))
+const hello = (of: Seen) => of.messages.find((message) => message.type === 'hello')
+const eventSeqs = () =>
+  received.flatMap((message) => (message.type === 'frame' ? message.events.map((e) => e.seq) : []))
+
+describe('connecting', () => {
+  test('offers the protocol and the token, and says hello without a position', async () => {
+    start()
+    const first = await connection(0)
+    expect(first.protocols).toEqual(['restage.v1', 'restage.token.secret'])
+    expect(hello(first)).toEqual({ type: 'hello', storeId: 'demo', streamId: null, seq: 0 })
+    expect(statuses).toEqual([{ phase: 'connecting' }])
+    say(first, makeSnapshot({ seq: 4 }))
+    await vi.waitUntil(() => statuses.at(-1)?.phase === 'live')
+  })
+
+  test('messages of one moment are handed out together', async () => {
+    const batches: ServerMessage[][] = []
+    start({
+      onMessages: (messages) => batches.push(messages),
+      schedule: (flush) => setTimeout(flush, 60),
+    })
+    const first = await connection(0)
+    say(first, makeSnapshot())
+    for (let seq = 1; seq <= 5; seq += 1) say(first, makeFrame([skipEvent(seq)]))
+    await vi.waitUntil(() => batches.flat().length === 6)
+    expect(batches.length).toBeLessThanOrEqual(2)
+  })
+})
+
+describe('coming back', () => {
+  test('after a cut it says what it has, and gets the rest without a doubled event', async () => {
+    start()
+    const first = await connection(0)
+    say(first, makeSnapshot({ seq: 2 }))
+    say(first, makeFrame([skipEvent(3)]))
+    await vi.waitUntil(() => eventSeqs().length === 1)
+    first.socket.terminate()
+    const second = await connection(1)
+    expect(statuses.some((status) => status.phase === 'reconnecting')).toBe(true)
+    expect(hello(second)).toEqual({ type: 'hello', storeId: 'demo', streamId: 'stream-1', seq: 3 })
+    say(second, { type: 'resumed', streamId: 'stream-1', seq: 3, store: makeStore() })
+    say(second, makeFrame([skipEvent(2), skipEvent(3), skipEvent(4)]))
+    await vi.waitUntil(() => eventSeqs().length === 2)
+    expect(eventSeqs()).toEqual([3, 4])
+    expect(statuses.at(-1)).toEqual({ phase: 'live' })
+  })
+
+  test('a hole makes it ask for a fresh snapshot, and it says why', async () => {
+    start()
+    const first = await connection(0)
+    say(first, makeSnapshot({ seq: 2 }))
+    say(first, makeFrame([skipEvent(3), skipEvent(6)]))
+    const second = await connection(1)
+    expect(hello(second)).toMatchObject({ streamId: null, seq: 0 })
+    expect(eventSeqs()).toEqual([3])
+    const why = statuses.find((status) => status.phase === 'reconnecting')
+    expect(why).toMatchObject({ why: containing('events 4 to 5 are missing') })
+  })
+
+  test('a frame of another stream makes it ask for a fresh snapshot', async () => {
+    start()
+    const first = await connection(0)
+    say(first, makeSnapshot())
+    say(first, makeFrame([skipEvent(1)], { streamId: 'stream-2' }))
+    const second = await connection(1)
+    expect(hello(second)).toMatchObject({ streamId: null })
+    expect(eventSeqs()).toEqual([])
+  })
+
+  test('waits longer after each failure, up to the maximum', async () => {
+    refuse = true
+    start()
+    await vi.waitUntil(() => statuses.filter((s) => s.phase === 'reconnecting').length >= 4)
+    const attempts = statuses.flatMap((s) => (s.phase === 'reconnecting' ? [s.attempt] : []))
+    expect(attempts.slice(0, 4)).toEqual([1, 2, 3, 4])
+    refuse = false
+    const back = await connection(0)
+    say(back, makeSnapshot())
+    await vi.waitUntil(() => statuses.at(-1)?.phase === 'live')
+  })
+
+  test('a refused token ends the attempts', async () => {
+    refuse = true
+    start({ isTokenRefused: () => Promise.resolve(true) })
+    await vi.waitUntil(() => statuses.at(-1)?.phase === 'unauthorized')
+    await new Promise((resolve) => setTimeout(resolve, 60))
+    expect(statuses.at(-1)?.phase).toBe('unauthorized')
+    expect(connections).toHaveLength(0)
+  })
+
+  test('stop means stop', async () => {
+    const live = start()
+    const first = await connection(0)
+    say(first, makeSnapshot())
+    await vi.waitUntil(() => statuses.at(-1)?.phase === 'live')
+    live.stop()
+    await vi.waitUntil(() => first.socket.readyState === WebSocket.CLOSED)
+    await new Promise((resolve) => setTimeout(resolve, 60))
+    expect(connections).toHaveLength(1)
+    expect(statuses.at(-1)?.phase).toBe('stopped')
+  })
+})
+
+describe('a dead socket', () => {
+  test('is pinged, and given up after silence', async () => {
+    start({ timing: { retryMinMs: 10, retryMaxMs: 40, pingEveryMs: 20, silenceMaxMs: 70 } })
+    const first = await connection(0)
+    say(first, makeSnapshot())
+    await vi.waitUntil(() => first.messages.some((message) => message.type === 'ping'))
+    await connection(1)
+    expect(statuses.find((s) => s.phase === 'reconnecting')).toMatchObject({
+      why: containing('silent'),
+    })
+  })
+
+  test('is kept while pongs come back', async () => {
+    start({ timing: { retryMinMs: 10, retryMaxMs: 40, pingEveryMs: 20, silenceMaxMs: 150 } })
+    const first = await connection(0)
+    first.socket.on('message', (data: Buffer) => {
+      const message = JSON.parse(data.toString()) as ClientMessage
+      if (message.type === 'ping') say(first, { type: 'pong', id: message.id })
+    })
+    say(first, makeSnapshot())
+    await new Promise((resolve) => setTimeout(resolve, 400))
+    expect(connections).toHaveLength(1)
+  })
+})

@@ -1,0 +1,219 @@
+import { describe, expect, test } from 'vitest'
+import {
+  blockersOf,
+  engineNow,
+  keptByPin,
+  lastPass,
+  orderSegments,
+  queueRows,
+  stageOf,
+  theSentence,
+  totalsOf,
+  whatIsNext,
+  whyNoActions,
+} from '../../web/state/selectors.ts'
+import { addPass } from '../../web/state/apply-message.ts'
+import type { EngineState } from '../../server/protocol.ts'
+import {
+  NOW,
+  makeGauges,
+  makePass,
+  makeSegment,
+  makeState,
+  makeStore,
+  segmentId,
+} from './fixtures.ts'
+
+const MiB = 1 << 20
+const stage = { observedAtMs: NOW - 12_000, dueAtMs: NOW + 18_000, minStaleRatio: 0.2 }
+const segments = [
+  makeSegment(1, { bytesTotal: 4 * MiB, bytesLive: MiB }),
+  makeSegment(2, { bytesTotal: 4 * MiB, bytesLive: 3 * MiB }),
+  makeSegment(3, { bytesTotal: 4 * MiB }),
+]
+const ids = [segmentId(1), segmentId(2)]
+const staged = makeState({ segments, debt: { queue: ids, ledger: [], stage } })
+
+describe('theSentence', () => {
+  test('says how much, where, and when', () => {
+    expect(theSentence(staged, NOW)).toBe(
+      '4.00 MiB stale in 2 of 3 segments. 2 queued, staged, confirm in 18 s.',
+    )
+  })
+
+  test('changes when the confirm is due, when nothing is staged and when nothing is queued', () => {
+    expect(theSentence(staged, NOW + 18_000)).toContain('2 queued, staged, confirm is due.')
+    const open = makeState({ segments, debt: { queue: ids, ledger: [], stage: null } })
+    expect(theSentence(open, NOW)).toContain('2 queued, ready to rewrite.')
+    expect(theSentence(makeState({ segments }), NOW)).toContain('Nothing queued.')
+  })
+
+  test('no stale bytes and no segments are different answers', () => {
+    expect(theSentence(makeState({ segments: [makeSegment(1)] }), NOW)).toContain('No stale bytes')
+    expect(theSentence(makeState(), NOW)).toContain('No segments yet')
+  })
+})
+
+describe('the engine’s clock', () => {
+  const base = {
+    gauges: makeGauges(),
+    receivedAtMs: 1000,
+    link: { phase: 'live' as const },
+    store: makeStore(),
+  }
+
+  test('runs on between frames', () => {
+    expect(engineNow(base, 1500)).toBe(NOW + 500)
+  })
+
+  test('stands while frozen, while cut off and when attached', () => {
+    expect(engineNow({ ...base, gauges: makeGauges({ clockFrozen: true }) }, 9000)).toBe(NOW)
+    const cut = { phase: 'reconnecting' as const, attempt: 1, retryAtMs: 0, why: 'cut' }
+    expect(engineNow({ ...base, link: cut }, 9000)).toBe(NOW)
+    expect(engineNow({ ...base, store: makeStore({ mode: 'attached' }) }, 9000)).toBe(NOW)
+  })
+
+  test('is not known before the first snapshot', () => {
+    expect(engineNow({ ...base, gauges: null }, 9000)).toBeNull()
+  })
+})
+
+describe('stage and queue', () => {
+  test('the stage has four states', () => {
+    expect(stageOf(makeState().debt, NOW).kind).toBe('none')
+    expect(stageOf({ queue: ids, ledger: [], stage: null }, NOW).kind).toBe('ready')
+    expect(stageOf(staged.debt, NOW)).toEqual({ kind: 'waiting', dueInMs: 18_000 })
+    expect(stageOf(staged.debt, NOW + 20_000)).toEqual({ kind: 'due', overdueMs: 2000 })
+  })
+
+  test('a queued segment without economics or without a file keeps its row', () => {
+    const planned = {
+      segmentId: ids[0] ?? 0,
+      bytesTotal: 10,
+      bytesLive: 5,
+      bytesStale: 5,
+      staleRatio: 0.5,
+    }
+    const rows = queueRows(
+      makeState({ segments, debt: { queue: [...ids, segmentId(99)], ledger: [planned], stage } }),
+    )
+    expect(rows.map((row) => [row.position, row.planned !== null, row.current !== null])).toEqual([
+      [1, true, true],
+      [2, false, true],
+      [3, false, false],
+    ])
+  })
+})
+
+describe('whatIsNext', () => {
+  const ask = (engine: EngineState, store = makeStore(), gauges = makeGauges()) =>
+    whatIsNext({ engine, store, gauges, nowMs: NOW })
+
+  test('names the segment and the wait', () => {
+    expect(ask(staged).headline).toBe('Stage confirm in 18 s, then L0-1 is rewritten.')
+  })
+
+  test('a paused scheduler, step mode and a running pass come before the debt', () => {
+    const scheduler = staged.scheduler
+    expect(ask({ ...staged, scheduler: { ...scheduler, paused: true } }).headline).toContain(
+      'paused',
+    )
+    expect(ask({ ...staged, scheduler: { ...scheduler, mode: 'step' } }).headline).toContain(
+      'Advance the clock by 18 s',
+    )
+    const activePass = { passId: 41, source: 'checkpoint_kick' as const, startedAtMs: NOW }
+    expect(ask({ ...staged, scheduler: { ...scheduler, activePass } }).headline).toContain(
+      'Pass 41',
+    )
+  })
+
+  test('says that writes are not quiet, with both numbers', () => {
+    const open = makeState({ segments, debt: { queue: ids, ledger: [], stage: null } })
+    const next = ask(open, makeStore(), makeGauges({ lastWriteAtMs: NOW - 3000 }))
+    expect(next.reasons.join(' ')).toContain('the last was 3 s ago')
+    expect(next.reasons.join(' ')).toContain('15.0 s')
+  })
+
+  test('no debt says why that is good', () => {
+    const next = ask(makeState({ segments: [makeSegment(1)] }))
+    expect(next.headline).toContain('every byte on disk is live')
+  })
+
+  test('below the trigger it says how far', () => {
+    const some = makeState({ segments: [makeSegment(1, { bytesTotal: 1000, bytesLive: 900 })] })
+    expect(ask(some).reasons[0]).toContain('10.0 %')
+    expect(ask(some).reasons[0]).toContain('20.0 %')
+  })
+
+  test('an attached folder runs nothing', () => {
+    expect(ask(staged, makeStore({ mode: 'attached' })).headline).toContain('read-only')
+  })
+})
+
+describe('passes', () => {
+  const blocked = (passId: number) =>
+    makePass(passId, { outcome: 'blocked', blockedBy: 'quiet_writes' })
+
+  test('the last pass that acted is found behind those in vain', () => {
+    const passes = [makePass(1), blocked(2), blocked(3)].reduce(addPass, [])
+    const { acted, since } = lastPass(passes)
+    expect(acted?.report.passId).toBe(1)
+    expect(since?.times).toBe(2)
+  })
+
+  test('blockers are ranked by how often they stopped a pass', () => {
+    const passes = [
+      blocked(1),
+      blocked(2),
+      makePass(3, { outcome: 'blocked', blockedBy: 'stage_due' }),
+    ].reduce(addPass, [])
+    expect(blockersOf(passes)).toEqual([
+      { gate: 'quiet_writes', times: 2 },
+      { gate: 'stage_due', times: 1 },
+    ])
+  })
+})
+
+describe('segments', () => {
+  test('totals add up', () => {
+    const totals = totalsOf(segments)
+    expect(totals.bytesLive + totals.bytesStale).toBe(totals.bytesTotal)
+    expect(totals).toMatchObject({ bytesStale: 4 * MiB, segmentsWithStale: 2, segments: 3 })
+  })
+
+  test('orders by stale bytes and by age, the unsealed one youngest', () => {
+    const list = [
+      makeSegment(1, { sealedAtMs: NOW }),
+      makeSegment(2, { sealedAtMs: null, bytesLive: 0 }),
+      makeSegment(3, { sealedAtMs: NOW - 1, bytesLive: 500 }),
+    ]
+    expect(orderSegments(list, 'stale').map((one) => one.seq)).toEqual([2, 3, 1])
+    expect(orderSegments(list, 'age').map((one) => one.seq)).toEqual([3, 1, 2])
+    expect(list.map((one) => one.seq)).toEqual([1, 2, 3])
+  })
+
+  test('a pin keeps what names it', () => {
+    const keeper = { kind: 'snapshot' as const, pinId: 7, label: 'a', sinceMs: NOW }
+    const list = [
+      makeSegment(1, { keptBy: [keeper] }),
+      makeSegment(2, { keptBy: [{ kind: 'journal' }] }),
+    ]
+    expect(keptByPin(list, 7).map((one) => one.seq)).toEqual([1])
+    expect(keptByPin(list, 8)).toEqual([])
+  })
+})
+
+describe('whyNoActions', () => {
+  const live = { phase: 'live' as const }
+  test('is null only for a connected, open, hosted store', () => {
+    expect(whyNoActions({ store: makeStore(), link: live })).toBeNull()
+    expect(whyNoActions({ store: makeStore({ mode: 'attached' }), link: live })).toContain(
+      'read-only',
+    )
+    expect(whyNoActions({ store: makeStore(), link: { phase: 'connecting' } })).toContain(
+      'Not connected',
+    )
+    expect(whyNoActions({ store: makeStore({ status: 'failed' }), link: live })).toContain('failed')
+    expect(whyNoActions({ store: null, link: live })).not.toBeNull()
+  })
+})

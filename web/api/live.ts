@@ -1,0 +1,279 @@
+// The websocket client. It keeps the position in the stream, reconnects with what it has, drops
+// doubled events, and on a hole asks for a fresh snapshot instead of drawing a wrong state.
+// No React and no store in here: it hands batches of messages out, at most one a frame.
+import {
+  CLOSE_CODES,
+  LIVE_PROTOCOL,
+  LIVE_TOKEN_PREFIX,
+  type ClientMessage,
+  type ServerMessage,
+} from '../../server/protocol.ts'
+import { takeFresh } from '../lib/sequence.ts'
+
+export type LiveStatus =
+  | { phase: 'connecting' }
+  | { phase: 'live' }
+  | { phase: 'reconnecting'; attempt: number; retryAtMs: number; why: string }
+  | { phase: 'unauthorized' }
+  | { phase: 'stopped' }
+
+/** The part of a WebSocket that is used; `ws` in tests has it too. */
+export interface LiveSocket {
+  onopen: ((event: never) => void) | null
+  onmessage: ((event: { data: unknown }) => void) | null
+  onclose: ((event: { code: number; reason: string }) => void) | null
+  onerror: ((event: never) => void) | null
+  send(text: string): void
+  close(code?: number, reason?: string): void
+}
+
+export interface LiveOptions {
+  url: string
+  token: string
+  storeId: string
+  /** In order, without doubled events and without holes. */
+  onMessages: (messages: ServerMessage[]) => void
+  onStatus: (status: LiveStatus) => void
+  /** A browser hides why an upgrade failed; this asks over HTTP whether it was the token. */
+  isTokenRefused: () => Promise<boolean>
+  createSocket?: (url: string, protocols: string[]) => LiveSocket
+  /** Runs `flush` once, soon; the default is the next animation frame. */
+  schedule?: (flush: () => void) => void
+  nowMs?: () => number
+  random?: () => number
+  timing?: Partial<LiveTiming>
+}
+
+export interface LiveTiming {
+  /** First wait before a retry; doubles up to the maximum. */
+  retryMinMs: number
+  /** Long enough to spare a server that is down, short enough that a person does not give up. */
+  retryMaxMs: number
+  pingEveryMs: number
+  /** Silence after which the socket counts as dead. Frames come every second, pongs on every ping. */
+  silenceMaxMs: number
+}
+
+const defaultTiming: LiveTiming = {
+  retryMinMs: 300,
+  retryMaxMs: 10_000,
+  pingEveryMs: 5000,
+  silenceMaxMs: 15_000,
+}
+
+export class LiveClient {
+  private readonly options: LiveOptions
+  private readonly timing: LiveTiming
+  private readonly nowMs: () => number
+  private socket: LiveSocket | null = null
+  private streamId: string | null = null
+  private seq = 0
+  private attempt = 0
+  private pending: ServerMessage[] = []
+  private flushScheduled = false
+  private retryTimer: ReturnType<typeof setTimeout> | undefined
+  private pingTimer: ReturnType<typeof setInterval> | undefined
+  private lastMessageAtMs = 0
+  private pingId = 0
+  private stopped = true
+  private closeWhy: string | null = null
+
+  constructor(options: LiveOptions) {
+    this.options = options
+    this.timing = { ...defaultTiming, ...options.timing }
+    this.nowMs = options.nowMs ?? (() => performance.now())
+  }
+
+  start(): void {
+    if (!this.stopped) return
+    this.stopped = false
+    this.options.onStatus({ phase: 'connecting' })
+    this.connect()
+  }
+
+  stop(): void {
+    if (this.stopped) return
+    this.stopped = true
+    clearTimeout(this.retryTimer)
+    this.dropSocket()
+    this.options.onStatus({ phase: 'stopped' })
+  }
+
+  /** Skips the rest of the wait. */
+  retryNow(): void {
+    if (this.stopped || this.socket !== null) return
+    clearTimeout(this.retryTimer)
+    this.connect()
+  }
+
+  private connect(): void {
+    const { url, token, storeId } = this.options
+    const create = this.options.createSocket ?? ((u, p) => new WebSocket(u, p) as LiveSocket)
+    const socket = create(url, [LIVE_PROTOCOL, LIVE_TOKEN_PREFIX + token])
+    let opened = false
+    this.socket = socket
+    this.closeWhy = null
+    socket.onopen = () => {
+      opened = true
+      this.lastMessageAtMs = this.nowMs()
+      this.send({ type: 'hello', storeId, streamId: this.streamId, seq: this.seq })
+      this.pingTimer = setInterval(() => this.beat(), this.timing.pingEveryMs)
+    }
+    socket.onmessage = ({ data }) => {
+      if (this.socket === socket) this.receive(data)
+    }
+    // A failed connection reports both, and the close event follows the error event.
+    socket.onerror = () => undefined
+    socket.onclose = ({ code, reason }) => {
+      if (this.socket !== socket) return
+      this.dropSocket()
+      void this.afterClose(opened, this.closeWhy ?? closeText(code, reason, opened))
+    }
+  }
+
+  private dropSocket(): void {
+    clearInterval(this.pingTimer)
+    const socket = this.socket
+    this.socket = null
+    if (socket === null) return
+    socket.onmessage = null
+    socket.onclose = null
+    try {
+      socket.close()
+    } catch {
+      // Closing a socket that never opened may throw; it is gone either way.
+    }
+  }
+
+  private async afterClose(opened: boolean, why: string): Promise<void> {
+    if (!opened && (await this.options.isTokenRefused())) {
+      // Reconnecting cannot help: a restarted server has another token.
+      this.stopped = true
+      this.options.onStatus({ phase: 'unauthorized' })
+      return
+    }
+    if (!this.stopped) this.retryLater(why)
+  }
+
+  private retryLater(why: string): void {
+    this.attempt += 1
+    const { retryMinMs, retryMaxMs } = this.timing
+    const full = Math.min(retryMaxMs, retryMinMs * 2 ** Math.min(this.attempt - 1, 10))
+    // Half fixed, half random: many pages that lost one server must not come back in step.
+    const waitMs = full * (0.5 + 0.5 * (this.options.random ?? Math.random)())
+    this.options.onStatus({
+      phase: 'reconnecting',
+      attempt: this.attempt,
+      retryAtMs: this.nowMs() + waitMs,
+      why,
+    })
+    this.retryTimer = setTimeout(() => this.connect(), waitMs)
+  }
+
+  private beat(): void {
+    if (this.nowMs() - this.lastMessageAtMs > this.timing.silenceMaxMs) {
+      this.dropSocket()
+      void this.afterClose(true, 'the server has gone silent')
+      return
+    }
+    this.pingId += 1
+    this.send({ type: 'ping', id: this.pingId })
+  }
+
+  private send(message: ClientMessage): void {
+    this.socket?.send(JSON.stringify(message))
+  }
+
+  private receive(data: unknown): void {
+    this.lastMessageAtMs = this.nowMs()
+    if (typeof data !== 'string') return
+    const message = JSON.parse(data) as ServerMessage
+    switch (message.type) {
+      case 'snapshot':
+        this.streamId = message.streamId
+        this.seq = message.seq
+        this.live()
+        break
+      case 'resumed':
+        this.live()
+        break
+      case 'frame':
+        this.receiveFrame(message)
+        return
+      case 'error':
+        if (message.code === 'UNAUTHORIZED') {
+          this.stopped = true
+          this.dropSocket()
+          this.options.onStatus({ phase: 'unauthorized' })
+          return
+        }
+        this.closeWhy = message.message
+        break
+      case 'store':
+      case 'pong':
+        break
+    }
+    this.hand(message)
+  }
+
+  private live(): void {
+    this.attempt = 0
+    this.options.onStatus({ phase: 'live' })
+  }
+
+  private receiveFrame(frame: Extract<ServerMessage, { type: 'frame' }>): void {
+    if (frame.streamId !== this.streamId) {
+      this.resync('the store was opened again')
+      return
+    }
+    const { fresh, gap } = takeFresh(this.seq, frame.events)
+    this.seq += fresh.length
+    this.hand({ ...frame, events: fresh })
+    if (gap !== null) {
+      this.resync(
+        `events ${String(gap.expectedSeq)} to ${String(gap.gotSeq - 1)} are missing; asking for a fresh snapshot`,
+      )
+    }
+  }
+
+  /** Forgets the position and connects again, which makes the server send a snapshot. */
+  private resync(why: string): void {
+    this.streamId = null
+    this.seq = 0
+    this.dropSocket()
+    this.retryLater(why)
+  }
+
+  private hand(message: ServerMessage): void {
+    this.pending.push(message)
+    if (this.flushScheduled) return
+    this.flushScheduled = true
+    const schedule = this.options.schedule ?? nextFrame
+    schedule(() => {
+      this.flushScheduled = false
+      const messages = this.pending
+      this.pending = []
+      this.options.onMessages(messages)
+    })
+  }
+}
+
+/** The next animation frame, or a second later in a hidden tab, where frames do not happen. */
+function nextFrame(flush: () => void): void {
+  let done = false
+  const once = () => {
+    if (done) return
+    done = true
+    flush()
+  }
+  requestAnimationFrame(once)
+  setTimeout(once, 1000)
+}
+
+function closeText(code: number, reason: string, opened: boolean): string {
+  if (code === CLOSE_CODES.SHUTTING_DOWN) return 'the server is shutting down'
+  if (code === CLOSE_CODES.TOO_SLOW) return 'this page fell too far behind the feed'
+  if (code === CLOSE_CODES.BAD_MESSAGE) return 'the server did not understand this page'
+  if (reason !== '') return reason
+  return opened ? 'the connection was cut' : 'the server does not answer'
+}

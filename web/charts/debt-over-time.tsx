@@ -1,0 +1,173 @@
+// Live and stale bytes over time, passes marked on the time axis, and the churn under it on the same
+// axis. Loaded lazily: recharts is the largest part of the page.
+import { memo, type ReactNode } from 'react'
+import {
+  Area,
+  AreaChart,
+  CartesianGrid,
+  Line,
+  LineChart,
+  ReferenceLine,
+  ResponsiveContainer,
+  Tooltip,
+  XAxis,
+  YAxis,
+} from 'recharts'
+import type { MetricSample } from '../../server/protocol.ts'
+import { formatByteRate, formatBytes, formatCount, formatTime } from '../lib/format.ts'
+import { byteTicks, timeTicks, type PassMark } from './debt-over-time-series.ts'
+
+interface DebtOverTimeProps {
+  samples: readonly MetricSample[]
+  marks: readonly PassMark[]
+}
+
+const axis = { stroke: 'var(--line-strong)', tick: { fill: 'var(--text-2)', fontSize: 12 } }
+const margin = { top: 8, right: 12, bottom: 0, left: 0 }
+const Y_WIDTH = 72
+
+export const DebtOverTime = memo(function DebtOverTime({
+  samples,
+  marks,
+}: DebtOverTimeProps): ReactNode {
+  const data = samples as MetricSample[]
+  const first = samples[0]?.atMs ?? 0
+  const last = samples.at(-1)?.atMs ?? 1
+  const bytes = byteTicks(Math.max(...samples.map((sample) => sample.bytesTotal), 1))
+  const rates = byteTicks(
+    Math.max(
+      ...samples.map((sample) => Math.max(sample.bytesPutPerSecond, sample.rewriteBytesPerSecond)),
+      1,
+    ),
+    2,
+  )
+  const time = {
+    dataKey: 'atMs',
+    type: 'number' as const,
+    domain: [first, last],
+    ticks: timeTicks(first, last),
+    tickFormatter: (value: number) => formatTime(value),
+    ...axis,
+  }
+  return (
+    <div className="charts">
+      <ResponsiveContainer width="100%" height={220}>
+        <AreaChart data={data} margin={margin} syncId="time" syncMethod="value">
+          <CartesianGrid stroke="var(--line)" vertical={false} />
+          <XAxis {...time} />
+          <YAxis
+            {...axis}
+            width={Y_WIDTH}
+            ticks={bytes}
+            domain={[0, bytes.at(-1) ?? 1]}
+            tickFormatter={(value: number) => formatBytes(value)}
+          />
+          <Tooltip
+            isAnimationActive={false}
+            content={({ payload }) => <SampleTip sample={sampleOf(payload)} marks={marks} />}
+          />
+          <Area
+            dataKey="bytesLive"
+            stackId="bytes"
+            stroke="var(--live)"
+            fill="var(--live)"
+            fillOpacity={0.85}
+            isAnimationActive={false}
+          />
+          <Area
+            dataKey="bytesStale"
+            stackId="bytes"
+            stroke="var(--stale)"
+            fill="var(--stale)"
+            fillOpacity={0.65}
+            isAnimationActive={false}
+          />
+          {marks.map((mark) => (
+            <ReferenceLine
+              key={mark.passId}
+              x={mark.atMs}
+              stroke="var(--text)"
+              strokeDasharray={mark.outcome === 'staged' ? '2 3' : '0'}
+              strokeOpacity={0.55}
+            />
+          ))}
+        </AreaChart>
+      </ResponsiveContainer>
+      <p className="chart-name">
+        Bytes a second: <span className="key key-put" /> written by the foreground{' '}
+        <span className="key key-rewrite" /> copied by rewrites
+      </p>
+      <ResponsiveContainer width="100%" height={96}>
+        <LineChart data={data} margin={margin} syncId="time" syncMethod="value">
+          <CartesianGrid stroke="var(--line)" vertical={false} />
+          <XAxis {...time} hide />
+          <YAxis
+            {...axis}
+            width={Y_WIDTH}
+            ticks={rates}
+            domain={[0, rates.at(-1) ?? 1]}
+            tickFormatter={(value: number) => formatByteRate(value)}
+          />
+          <Tooltip isAnimationActive={false} content={() => null} />
+          <Line
+            dataKey="bytesPutPerSecond"
+            stroke="var(--queued)"
+            dot={false}
+            isAnimationActive={false}
+          />
+          <Line
+            dataKey="rewriteBytesPerSecond"
+            stroke="var(--rewriting)"
+            strokeDasharray="4 2"
+            dot={false}
+            isAnimationActive={false}
+          />
+        </LineChart>
+      </ResponsiveContainer>
+    </div>
+  )
+})
+
+function sampleOf(payload: unknown): MetricSample | null {
+  if (!Array.isArray(payload)) return null
+  const first = (payload as { payload?: MetricSample }[])[0]
+  return first?.payload ?? null
+}
+
+/** The numbers under the pointer, and the pass nearest to it within two seconds. */
+function SampleTip({
+  sample,
+  marks,
+}: {
+  sample: MetricSample | null
+  marks: readonly PassMark[]
+}): ReactNode {
+  if (sample === null) return null
+  const near = marks.find((mark) => Math.abs(mark.atMs - sample.atMs) <= 2000)
+  return (
+    <div className="tip">
+      <strong className="num">{formatTime(sample.atMs)}</strong>
+      <dl className="tip-list num">
+        <dt>stale</dt>
+        <dd>{formatBytes(sample.bytesStale)}</dd>
+        <dt>live</dt>
+        <dd>{formatBytes(sample.bytesLive)}</dd>
+        <dt>queued</dt>
+        <dd>{formatCount(sample.queueLength)}</dd>
+        <dt>segments</dt>
+        <dd>
+          {formatCount(sample.segments)}, {formatCount(sample.zombies)} dead
+        </dd>
+        <dt>written</dt>
+        <dd>{formatByteRate(sample.bytesPutPerSecond)}</dd>
+        <dt>copied</dt>
+        <dd>{formatByteRate(sample.rewriteBytesPerSecond)}</dd>
+      </dl>
+      {near !== undefined && (
+        <p className="tip-pass">
+          Pass {near.passId}: {near.sentence}
+        </p>
+      )}
+    </div>
+  )
+}

@@ -1,0 +1,153 @@
+// The segment map for up to a few hundred segments: one element each, so that moves are animated
+// and each can be hovered and read out.
+import { memo, useEffect, useMemo, useRef, type KeyboardEvent, type ReactNode } from 'react'
+import type { SegmentId, SegmentInfo } from '../../server/protocol.ts'
+import { segmentLabel } from '../lib/format.ts'
+import { PinGlyph } from '../parts/glyphs.tsx'
+import { segmentText, segmentTitle, type SegmentMarks } from './segment-look.ts'
+import { moveInMap, type MapLayout } from './segment-map-layout.ts'
+
+export interface SegmentMapProps {
+  segments: readonly SegmentInfo[]
+  layout: MapLayout
+  marks: (segment: SegmentInfo) => SegmentMarks
+  selected: readonly SegmentId[]
+  onChoose: (id: SegmentId, add: boolean) => void
+}
+
+export function SegmentTiles(props: SegmentMapProps): ReactNode {
+  const { segments, layout, marks, selected, onChoose } = props
+  const chosen = useMemo(() => new Set(selected), [selected])
+  const list = useRef<HTMLDivElement>(null)
+  const focusNext = useRef<SegmentId | null>(null)
+  const current = selected.at(-1)
+  const currentIndex = segments.findIndex((segment) => segment.segmentId === current)
+  const tabStop = currentIndex === -1 ? 0 : currentIndex
+
+  useEffect(() => {
+    if (focusNext.current === null) return
+    const tile = list.current?.querySelector<HTMLElement>(
+      `[data-segment-id="${String(focusNext.current)}"]`,
+    )
+    focusNext.current = null
+    tile?.focus()
+  })
+
+  const onKeyDown = (event: KeyboardEvent) => {
+    const target = (event.target as HTMLElement).closest<HTMLElement>('[data-index]')
+    const from = Number(target?.dataset['index'] ?? tabStop)
+    const at = segments[from]
+    if (event.key === ' ' || event.key === 'Enter') {
+      if (at !== undefined) onChoose(at.segmentId, event.key === ' ')
+      event.preventDefault()
+      return
+    }
+    const to = moveInMap(layout, from, event.key)
+    const next = to === null ? undefined : segments[to]
+    if (next === undefined) return
+    event.preventDefault()
+    focusNext.current = next.segmentId
+    onChoose(next.segmentId, event.shiftKey && !chosen.has(next.segmentId))
+  }
+
+  return (
+    <div
+      ref={list}
+      role="listbox"
+      aria-label="Segments. Arrow keys move, space adds to the choice."
+      aria-multiselectable="true"
+      aria-orientation="horizontal"
+      onKeyDown={onKeyDown}
+    >
+      {segments.map((segment, index) => {
+        const tile = layout.tiles[index]
+        if (tile === undefined) return null
+        const look = marks(segment)
+        return (
+          <Tile
+            key={segment.segmentId}
+            segment={segment}
+            index={index}
+            x={tile.x}
+            y={tile.y}
+            width={tile.width}
+            height={layout.tileHeight}
+            labelled={layout.rowHeight - layout.tileHeight > 12}
+            look={lookKey(look)}
+            text={segmentText(segment, look)}
+            title={segmentTitle(segment, look)}
+            chosen={chosen.has(segment.segmentId)}
+            tabStop={index === tabStop}
+            onChoose={onChoose}
+          />
+        )
+      })}
+    </div>
+  )
+}
+
+/** Marks as one string, so that a tile is drawn again only when one of them changes. */
+function lookKey(marks: SegmentMarks): string {
+  const words: string[] = []
+  if (marks.queued !== null) words.push('queued')
+  if (marks.staged) words.push('staged')
+  if (marks.rewriting) words.push('rewriting')
+  if (marks.pinned) words.push('pinned')
+  if (marks.zombie) words.push('zombie')
+  if (marks.active) words.push('active')
+  return `${words.map((word) => `tile-${word}`).join(' ')}|${String(marks.queued ?? '')}`
+}
+
+interface TileProps {
+  segment: SegmentInfo
+  index: number
+  x: number
+  y: number
+  width: number
+  height: number
+  labelled: boolean
+  look: string
+  text: string
+  title: string
+  chosen: boolean
+  tabStop: boolean
+  onChoose: (id: SegmentId, add: boolean) => void
+}
+
+const Tile = memo(function Tile(props: TileProps): ReactNode {
+  const { segment, look, width } = props
+  const [classes = '', place = ''] = look.split('|')
+  const liveShare = segment.bytesTotal === 0 ? 0 : segment.bytesLive / segment.bytesTotal
+  return (
+    <div
+      className={`tile ${classes}${props.chosen ? ' tile-chosen' : ''}`}
+      role="option"
+      aria-selected={props.chosen}
+      aria-label={props.text}
+      title={props.title}
+      tabIndex={props.tabStop ? 0 : -1}
+      data-testid="segment-tile"
+      data-segment-id={segment.segmentId}
+      data-index={props.index}
+      style={{ transform: `translate(${String(props.x)}px, ${String(props.y)}px)`, width }}
+      onClick={(event) =>
+        props.onChoose(segment.segmentId, event.ctrlKey || event.metaKey || event.shiftKey)
+      }
+    >
+      <div className="tile-box" style={{ height: props.height }}>
+        <div className="tile-live" style={{ height: `${String(liveShare * 100)}%` }} />
+        {place !== '' && <span className="tile-place">{place}</span>}
+        {classes.includes('tile-pinned') && (
+          <span className="tile-pin">
+            <PinGlyph />
+          </span>
+        )}
+      </div>
+      {props.labelled && (
+        <div className="tile-label num">
+          {width >= 36 ? segmentLabel(segment.segmentId) : segment.seq}
+        </div>
+      )}
+    </div>
+  )
+})

@@ -1,0 +1,190 @@
+// One readable line for every event. Pure; the switch is exhaustive, so an event type without a
+// line does not compile.
+import type { EngineEvent, GateName, RewriteDebt } from '../../server/protocol.ts'
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatRatio,
+  formatTime,
+  plural,
+  segmentLabel,
+  segmentList,
+  shortNames,
+} from './format.ts'
+import { gateWords, keeperShort, outcomeWords, reasonWords, sourceWords } from './words.ts'
+
+const atGate = (gate: GateName | null) =>
+  gate === null ? '' : ` at the gate “${gateWords[gate].toLowerCase()}”`
+
+/** "4 queued, staged until 14:03:07" */
+export function describeDebt(debt: RewriteDebt): string {
+  if (debt.queue.length === 0) return 'queue empty'
+  const economics = debt.ledger.length === 0 ? ' without economics' : ''
+  const stage =
+    debt.stage === null ? 'not staged' : `staged until ${formatTime(debt.stage.dueAtMs)}`
+  return `${plural(debt.queue.length, 'segment')} queued${economics}, ${stage}`
+}
+
+const debtCauses = {
+  loaded: 'Debt loaded from the folder',
+  planned: 'Debt planned',
+  staged: 'Debt staged',
+  pruned: 'Queue pruned',
+  consumed: 'Queue consumed',
+  restaged: 'Queue restaged',
+  postponed: 'Confirm postponed',
+  cleared: 'Debt cleared',
+} as const
+
+/** The event in one line of plain words. */
+export function describeEvent(event: EngineEvent): string {
+  switch (event.type) {
+    case 'store_opened':
+      return `Store opened with ${plural(event.segments, 'segment')}; ${plural(event.journalRecordsReplayed, 'journal record')} replayed${event.journalBatchesSkipped === 0 ? '' : `, ${plural(event.journalBatchesSkipped, 'journal batch', 'journal batches')} left out: values they name never reached the log`}`
+    case 'state_file_ignored':
+      return `State file ignored: ${event.problem}`
+    case 'checkpoint_done':
+    case 'checkpoint_kick_skip':
+    case 'checkpoint_kick_start':
+    case 'checkpoint_kick_done':
+      return describeCheckpoint(event)
+    case 'maintenance_retry_collision':
+      return `${capital(sourceWords[event.source])} found the slot taken by a ${sourceWords[event.active]}`
+    case 'maintenance_active_acquire':
+      return `Pass ${event.activePassId} started: ${sourceWords[event.source]}`
+    case 'maintenance_active_release':
+      return `Pass ended: ${sourceWords[event.source]}, ${formatDuration(event.durMs)}`
+    case 'maintenance_failed':
+      return `Maintenance failed: ${event.message} (${event.code})`
+    case 'pass_done':
+      return `${capital(sourceWords[event.report.source])} ${outcomeWords[event.report.outcome]}: ${shortNames(event.report.sentence)}`
+    case 'rewrite_plan':
+      return `Plan (${event.trigger.replaceAll('_', ' ')}) selected ${event.selected.length} of ${formatCount(event.candidates)} candidates at stale ratio ≥ ${formatRatio(event.minRatio)}: ${segmentList(event.selected)}${event.ageBlockedSegments > 0 ? `; ${formatCount(event.ageBlockedSegments)} too young` : ''}`
+    case 'rewrite_plan_staged':
+    case 'rewrite_stage_confirm_due':
+    case 'rewrite_stage_confirm_use_persisted':
+    case 'rewrite_stage_cleared':
+    case 'rewrite_queue_missing_prune':
+    case 'rewrite_queue_quality_prune':
+    case 'rewrite_queue_restage':
+    case 'rewrite_queue_restaged':
+      return describeQueue(event)
+    case 'debt_changed':
+      return `${debtCauses[event.cause]}: ${describeDebt(event.debt)}`
+    case 'rewrite_skip':
+      return `No rewrite${atGate(event.gate)}: ${shortNames(event.reason)}; ${formatCount(event.queueLen)} queued`
+    case 'rewrite_start':
+      return `Rewrite begins (${reasonWords[event.reason]}), ${formatCount(event.rewriteQueue)} queued`
+    case 'rewrite_exec':
+      return `Rewriting ${segmentList(event.sourceIds)}: ${formatBytes(event.ledgerLiveBytes)} live to copy`
+    case 'rewrite_done':
+      return `Rewrote ${segmentList(event.report.sourceSegmentsRequested)}: ${formatBytes(event.report.bytesWritten)} copied in ${formatDuration(event.report.elapsedMs)}${event.report.cancelled ? ', cancelled' : ''}`
+    case 'rewrite_err':
+      return `Rewrite failed after ${formatDuration(event.durMs)}: ${event.message} (${event.code})`
+    case 'gc_run':
+      return event.report.dryRun
+        ? `GC dry run: ${plural(event.report.eligible.length, 'segment')} could go, ${formatBytes(event.report.bytesEligible)}`
+        : `GC deleted ${plural(event.report.deleted.length, 'segment')}, ${formatBytes(event.report.bytesDeleted)}; ${formatCount(event.report.segmentsKept.length)} dead but kept`
+    case 'gc_skip':
+      return `No GC${atGate(event.gate)}: ${shortNames(event.reason)}`
+    case 'segment_created':
+    case 'segment_sealed':
+    case 'segment_zombie':
+    case 'segment_kept':
+    case 'segment_deleted':
+      return describeSegment(event)
+    case 'segment_bytes':
+      return `Bytes changed in ${plural(event.changes.length, 'segment')}: ${segmentList(event.changes.map(([id]) => id))}`
+    case 'scheduler_changed':
+      return `Scheduler ${event.scheduler.state}, ${event.scheduler.mode} mode${event.scheduler.paused ? ', paused' : ''}`
+    case 'counters_changed':
+      return `Counters: ${formatCount(event.counters.passes)} passes, ${formatCount(event.counters.rewriteRuns)} rewrites, ${formatCount(event.counters.gcDeletedSegments)} segments deleted`
+    case 'pin_opened':
+      return `${capital(event.pin.kind)} “${event.pin.label}” opened`
+    case 'pin_released':
+      return `${capital(event.kind)} “${event.label}” released after ${formatDuration(event.heldMs)}`
+  }
+}
+
+type OfType<T extends EngineEvent['type']> = Extract<EngineEvent, { type: T }>
+
+function describeCheckpoint(
+  event: OfType<
+    'checkpoint_done' | 'checkpoint_kick_skip' | 'checkpoint_kick_start' | 'checkpoint_kick_done'
+  >,
+): string {
+  switch (event.type) {
+    case 'checkpoint_done':
+      return event.report.noop
+        ? `Checkpoint (${event.report.reason}): nothing was waiting`
+        : `Checkpoint (${event.report.reason}) published commit ${formatCount(event.report.commitSeq)}: ${plural(event.report.entriesMerged, 'entry', 'entries')}, ${plural(event.report.pagesWritten, 'page')}, ${formatDuration(event.report.elapsedMs)}`
+    case 'checkpoint_kick_skip':
+      return `No checkpoint kick (${event.reason.replaceAll('_', ' ')}): ${event.text}`
+    case 'checkpoint_kick_start':
+      return 'Checkpoint kick starts a pass'
+    case 'checkpoint_kick_done':
+      return `Checkpoint kick done: ${plural(event.rewriteRunsAfter - event.rewriteRunsBefore, 'rewrite')}, ${plural(event.gcRunsAfter - event.gcRunsBefore, 'GC run')}`
+  }
+}
+
+function describeQueue(
+  event: OfType<
+    | 'rewrite_plan_staged'
+    | 'rewrite_stage_confirm_due'
+    | 'rewrite_stage_confirm_use_persisted'
+    | 'rewrite_stage_cleared'
+    | 'rewrite_queue_missing_prune'
+    | 'rewrite_queue_quality_prune'
+    | 'rewrite_queue_restage'
+    | 'rewrite_queue_restaged'
+  >,
+): string {
+  switch (event.type) {
+    case 'rewrite_plan_staged':
+      return `Staged ${segmentList(event.selected)}; confirm due at ${formatTime(event.dueAtMs)}`
+    case 'rewrite_stage_confirm_due':
+      return `Confirm is due, ${formatDuration(event.observedAgeMs)} after staging`
+    case 'rewrite_stage_confirm_use_persisted':
+      return `Confirm uses the saved ledger: ${formatCount(event.queued)} queued, ${formatCount(event.ledger)} with economics`
+    case 'rewrite_stage_cleared':
+      return `Stage cleared: ${shortNames(event.why)}`
+    case 'rewrite_queue_missing_prune':
+      return `Pruned ${segmentList(event.dropped)}: missing on disk; ${formatCount(event.remaining)} remain${event.stagePending ? ', staged' : ''}`
+    case 'rewrite_queue_quality_prune':
+      return `Pruned ${segmentList(event.dropped)}: below stale ratio ${formatRatio(event.minRatio)}; ${formatCount(event.remaining)} remain`
+    case 'rewrite_queue_restage':
+      return `Restaging the remaining ${formatCount(event.remaining)} for ${formatDuration(event.confirmDelayMs)}`
+    case 'rewrite_queue_restaged':
+      return `Restaged after ${segmentList(event.processedIds)} left the queue (${reasonWords[event.reason]})`
+  }
+}
+
+function describeSegment(
+  event: OfType<
+    'segment_created' | 'segment_sealed' | 'segment_zombie' | 'segment_kept' | 'segment_deleted'
+  >,
+): string {
+  if (event.type === 'segment_deleted') {
+    const held = event.heldByUntilNow === null ? '' : `; ${event.heldByUntilNow} held it until now`
+    return `${segmentLabel(event.segmentId)} deleted, ${formatBytes(event.bytesTotal)}${held}`
+  }
+  const { segment } = event
+  const name = segmentLabel(segment.segmentId)
+  switch (event.type) {
+    case 'segment_created':
+      return `${name} created by the ${segment.origin === 'rewrite' ? 'rewrite' : 'foreground'}`
+    case 'segment_sealed':
+      return `${name} sealed: ${formatBytes(segment.bytesTotal)}, ${formatBytes(segment.bytesStale)} stale`
+    case 'segment_zombie':
+      return `${name} has no live bytes left; kept by ${segment.keptBy.map(keeperShort).join(', ') || 'nothing'}`
+    case 'segment_kept':
+      return segment.keptBy.length === 0
+        ? `${name} needs no keeper: it has ${formatBytes(segment.bytesLive)} live`
+        : `${name} is kept by ${segment.keptBy.map(keeperShort).join(', ')}`
+  }
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1)
+}

@@ -1,0 +1,56 @@
+// A button for one action. When it cannot be pressed it says why, in its title and to a screen
+// reader; panels repeat the reason in text where it is not obvious.
+import { useId, type ReactNode } from 'react'
+import { whyNoActions } from '../state/selectors.ts'
+import { useApp } from '../state/store.ts'
+import { useUi } from '../state/ui-store.ts'
+
+interface ActionButtonProps {
+  /** Becomes the test hook `action-<name>`. */
+  name: string
+  onPress: () => void
+  children: ReactNode
+  /** Why it cannot be pressed; null when it can. */
+  disabledWhy?: string | null
+  /** What it does, for the title. */
+  about?: string
+  kind?: 'plain' | 'primary' | 'danger'
+  pressed?: boolean
+}
+
+export function ActionButton({
+  name,
+  onPress,
+  children,
+  disabledWhy = null,
+  about,
+  kind = 'plain',
+  pressed,
+}: ActionButtonProps): ReactNode {
+  const id = useId()
+  const noActions = useApp((state) => whyNoActions(state))
+  const busy = useUi((state) => state.busy)
+  const why = noActions ?? disabledWhy ?? (busy === null ? null : 'Another action is running.')
+  return (
+    <>
+      <button
+        type="button"
+        className={`button-${kind}`}
+        data-testid={`action-${name}`}
+        data-busy={busy === name}
+        disabled={why !== null}
+        title={why ?? about}
+        aria-pressed={pressed}
+        aria-describedby={why === null ? undefined : id}
+        onClick={onPress}
+      >
+        {children}
+      </button>
+      {why !== null && (
+        <span id={id} className="sr-only">
+          {why}
+        </span>
+      )}
+    </>
+  )
+}

@@ -1,0 +1,42 @@
+// A modal on the native dialog element: focus, Escape and the backdrop come with it.
+import { useEffect, useRef, type ReactNode } from 'react'
+
+interface DialogProps {
+  title: string
+  onClose: () => void
+  children: ReactNode
+  /** Buttons; a Close button is added in front when there are none. */
+  actions?: ReactNode
+}
+
+export function Dialog({ title, onClose, children, actions }: DialogProps): ReactNode {
+  const ref = useRef<HTMLDialogElement>(null)
+  useEffect(() => {
+    const dialog = ref.current
+    if (dialog !== null && !dialog.open) dialog.showModal()
+  }, [])
+  return (
+    <dialog
+      ref={ref}
+      className="dialog"
+      aria-label={title}
+      onClose={onClose}
+      onClick={(event) => {
+        // A click on the dialog itself is a click on its backdrop; the content lies in a child.
+        if (event.target === ref.current) onClose()
+      }}
+    >
+      <div className="dialog-body">
+        <h2>{title}</h2>
+        {children}
+        <div className="row end">
+          {actions ?? (
+            <button type="button" onClick={onClose}>
+              Close
+            </button>
+          )}
+        </div>
+      </div>
+    </dialog>
+  )
+}

@@ -1,0 +1,54 @@
+// Small React bindings: the two clocks, an element's width, a throttled text.
+import { useEffect, useRef, useState, type RefObject } from 'react'
+import { engineNow } from '../state/selectors.ts'
+import { useApp } from '../state/store.ts'
+
+/** The page's clock, ticking. Countdowns show whole seconds, so four ticks a second are enough. */
+export function usePageNow(everyMs = 250): number {
+  const [now, setNow] = useState(() => performance.now())
+  useEffect(() => {
+    const timer = setInterval(() => setNow(performance.now()), everyMs)
+    return () => clearInterval(timer)
+  }, [everyMs])
+  return now
+}
+
+/** The engine's clock, carried on locally between frames; null before the first snapshot. */
+export function useEngineNow(everyMs = 250): number | null {
+  const pageNow = usePageNow(everyMs)
+  const gauges = useApp((state) => state.gauges)
+  const receivedAtMs = useApp((state) => state.receivedAtMs)
+  const link = useApp((state) => state.link)
+  const store = useApp((state) => state.store)
+  return engineNow({ gauges, receivedAtMs, link, store }, Math.max(pageNow, receivedAtMs))
+}
+
+/** Content width of an element, kept up to date. */
+export function useWidth<T extends HTMLElement>(): [RefObject<T | null>, number] {
+  const ref = useRef<T>(null)
+  const [width, setWidth] = useState(0)
+  useEffect(() => {
+    const element = ref.current
+    if (element === null) return
+    const measure = () => setWidth(Math.floor(element.clientWidth))
+    measure()
+    const observer = new ResizeObserver(measure)
+    observer.observe(element)
+    return () => observer.disconnect()
+  }, [])
+  return [ref, width]
+}
+
+/** Follows `value` at most once per `everyMs`, for announcements that must not chatter. */
+export function useThrottled<T>(value: T, everyMs: number): T {
+  const [shown, setShown] = useState(value)
+  const latest = useRef(value)
+  useEffect(() => {
+    latest.current = value
+  }, [value])
+  useEffect(() => {
+    const timer = setInterval(() => setShown(latest.current), everyMs)
+    return () => clearInterval(timer)
+  }, [everyMs])
+  return shown
+}

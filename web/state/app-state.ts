@@ -1,0 +1,108 @@
+// Everything the page knows, in one value. Filled by apply-message.ts; read through selectors.ts.
+import type {
+  EngineEvent,
+  EngineGauges,
+  EngineState,
+  MetricSample,
+  PassReport,
+  RewriteDebt,
+  SegmentId,
+  SegmentInfo,
+  Stage,
+  StoreInfo,
+  WorkloadState,
+} from '../../server/protocol.ts'
+import type { LiveStatus } from '../api/live.ts'
+
+/** One line of the trace: an event, or a remark about the stream itself. */
+export type TraceEntry =
+  | { kind: 'event'; key: string; event: EngineEvent }
+  /** `stream`: another stream begins above this line. `missed`: a range this page never saw. */
+  | { kind: 'remark'; key: string; what: 'stream' | 'missed'; text: string }
+
+/**
+ * A pass, or a run of passes that ended alike without doing anything: a store in auto mode makes one
+ * a second, and two hundred of them would push out every pass worth reading.
+ */
+export interface PassRun {
+  report: PassReport
+  /** How many passes this line stands for; `report` is the newest of them. */
+  repeats: number
+  firstStartedAtMs: number
+}
+
+/** What one change of the rewrite debt moved. */
+export interface DebtMove {
+  seq: number
+  atMs: number
+  passId: number | null
+  cause: Extract<EngineEvent, { type: 'debt_changed' }>['cause']
+  left: SegmentId[]
+  joined: SegmentId[]
+  remaining: number
+  stageBefore: Stage | null
+  stageAfter: Stage | null
+}
+
+/** A deleted segment on its way off the screen. */
+export interface GoneSegment {
+  segment: SegmentInfo
+  /** Page clock (performance.now), for the fade. */
+  goneAtMs: number
+}
+
+/** `no_token`: the page was opened without one. `bad_token`: the server does not know it. */
+export type Access = 'checking' | 'granted' | 'no_token' | 'bad_token'
+
+export interface AppState {
+  access: Access
+  link: LiveStatus
+  stores: StoreInfo[]
+  store: StoreInfo | null
+  streamId: string | null
+  /** Last event applied. */
+  seq: number
+  /** How many streams this page has seen; makes trace keys unique across restarts. */
+  streamCount: number
+  engine: EngineState | null
+  gauges: EngineGauges | null
+  workload: WorkloadState | null
+  /** Page clock (performance.now) of the last message; ages and countdowns start here. */
+  receivedAtMs: number
+  /** Oldest first. */
+  trace: TraceEntry[]
+  /** Oldest first. */
+  passes: PassRun[]
+  /** Oldest first. */
+  samples: MetricSample[]
+  /** Oldest first. */
+  moves: DebtMove[]
+  gone: GoneSegment[]
+  /** Sources of the rewrite that runs now. */
+  rewriting: SegmentId[]
+  /** Last error the feed reported. */
+  feedError: { code: string; message: string } | null
+}
+
+export const emptyDebt: RewriteDebt = { queue: [], ledger: [], stage: null }
+
+export const initialState: AppState = {
+  access: 'checking',
+  link: { phase: 'connecting' },
+  stores: [],
+  store: null,
+  streamId: null,
+  seq: 0,
+  streamCount: 0,
+  engine: null,
+  gauges: null,
+  workload: null,
+  receivedAtMs: 0,
+  trace: [],
+  passes: [],
+  samples: [],
+  moves: [],
+  gone: [],
+  rewriting: [],
+  feedError: null,
+}

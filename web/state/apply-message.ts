@@ -1,0 +1,274 @@
+// (state, message) -> state for everything the live feed can say. Pure; the page clock is handed in.
+// Lists are bounded: a page that stays open for a week must not grow for a week.
+import type {
+  EngineEvent,
+  MetricSample,
+  PassReport,
+  RewriteDebt,
+  SegmentId,
+  ServerMessage,
+} from '../../server/protocol.ts'
+import { formatCount } from '../lib/format.ts'
+import { takeFresh } from '../lib/sequence.ts'
+import type { AppState, DebtMove, GoneSegment, PassRun, TraceEntry } from './app-state.ts'
+import { applyEvent, findSegment } from './apply-event.ts'
+
+/** About an hour of a busy store; more would make text filtering noticeable. */
+export const TRACE_MAX = 20_000
+export const PASSES_MAX = 200
+/** One a second, so an hour. */
+export const SAMPLES_MAX = 3600
+const MOVES_MAX = 20
+/** How long a deleted segment stays on the screen to fade. */
+export const GONE_FADE_MS = 1200
+const GONE_MAX = 60
+
+type Snapshot = Extract<ServerMessage, { type: 'snapshot' }>
+type Frame = Extract<ServerMessage, { type: 'frame' }>
+
+/** `receivedAtMs` is the page clock (performance.now) at which the message came in. */
+export function applyMessage(
+  state: AppState,
+  message: ServerMessage,
+  receivedAtMs: number,
+): AppState {
+  switch (message.type) {
+    case 'snapshot':
+      return applySnapshot(state, message, receivedAtMs)
+    case 'frame':
+      return applyFrame(state, message, receivedAtMs)
+    case 'resumed':
+      return { ...withStore(state, message.store), receivedAtMs, feedError: null }
+    case 'store':
+      return { ...withStore(state, message.store), receivedAtMs }
+    case 'error':
+      return { ...state, feedError: { code: message.code, message: message.message } }
+    case 'pong':
+      return state
+  }
+}
+
+function withStore(state: AppState, store: AppState['store']): AppState {
+  if (store === null) return state
+  const known = state.stores.some((other) => other.storeId === store.storeId)
+  return {
+    ...state,
+    store,
+    stores: known
+      ? state.stores.map((other) => (other.storeId === store.storeId ? store : other))
+      : [...state.stores, store],
+  }
+}
+
+// ---------------------------------------------------------------- frames
+
+function applyFrame(state: AppState, frame: Frame, receivedAtMs: number): AppState {
+  // A frame of another stream belongs to a snapshot that has not come yet; the snapshot will hold it.
+  if (state.engine === null || frame.streamId !== state.streamId) return state
+  const { fresh, gap } = takeFresh(state.seq, frame.events)
+  let { engine, passes, moves, gone, rewriting } = state
+  for (const event of fresh) {
+    if (event.type === 'debt_changed') {
+      moves = bounded([...moves, debtMove(engine.debt, event)], MOVES_MAX)
+    } else if (event.type === 'segment_deleted') {
+      const { index, found } = findSegment(engine.segments, event.segmentId)
+      const segment = engine.segments[index]
+      if (found && segment !== undefined) gone = [...gone, { segment, goneAtMs: receivedAtMs }]
+    } else if (event.type === 'pass_done') {
+      passes = addPass(passes, event.report)
+    }
+    rewriting = rewritingAfter(rewriting, event)
+    engine = applyEvent(engine, event)
+  }
+  const trace = appendTrace(state, fresh)
+  return {
+    ...state,
+    engine,
+    passes,
+    moves,
+    rewriting,
+    gone: stillFading(gone, receivedAtMs),
+    seq: state.seq + fresh.length,
+    // The live client asks for a snapshot on a gap; saying it once here is a second line of defence.
+    trace: gap === null ? trace : withRemark(trace, missed(state, gap.expectedSeq, gap.gotSeq - 1)),
+    gauges: frame.gauges,
+    workload: frame.workload,
+    samples:
+      frame.samples.length === 0
+        ? state.samples
+        : bounded([...state.samples, ...newerThan(state.samples, frame.samples)], SAMPLES_MAX),
+    receivedAtMs,
+    feedError: null,
+  }
+}
+
+/** The sample of the very moment a page resumed at may come once more. */
+function newerThan(
+  held: readonly MetricSample[],
+  samples: readonly MetricSample[],
+): MetricSample[] {
+  const newestAtMs = held.at(-1)?.atMs ?? -Infinity
+  return samples.filter((sample) => sample.atMs > newestAtMs)
+}
+
+function appendTrace(state: AppState, events: readonly EngineEvent[]): TraceEntry[] {
+  if (events.length === 0) return state.trace
+  return boundedTrace([...state.trace, ...events.map((event) => entry(state.streamCount, event))])
+}
+
+function withRemark(trace: TraceEntry[], remark: TraceEntry): TraceEntry[] {
+  return trace.at(-1)?.key === remark.key ? trace : [...trace, remark]
+}
+
+/** Cuts a quarter beyond the limit at once, so that not every frame copies for one line. */
+function boundedTrace(trace: TraceEntry[]): TraceEntry[] {
+  return trace.length > TRACE_MAX * 1.25 ? trace.slice(-TRACE_MAX) : trace
+}
+
+function stillFading(gone: GoneSegment[], nowMs: number): GoneSegment[] {
+  if (gone.length === 0) return gone
+  const alive = gone.filter((one) => nowMs - one.goneAtMs < GONE_FADE_MS)
+  return alive.length === gone.length && alive.length <= GONE_MAX ? gone : alive.slice(-GONE_MAX)
+}
+
+function rewritingAfter(rewriting: SegmentId[], event: EngineEvent): SegmentId[] {
+  switch (event.type) {
+    case 'rewrite_exec':
+      return event.sourceIds
+    case 'rewrite_done':
+    case 'rewrite_err':
+    case 'maintenance_active_release':
+      return rewriting.length === 0 ? rewriting : []
+    default:
+      return rewriting
+  }
+}
+
+function debtMove(
+  before: RewriteDebt,
+  event: Extract<EngineEvent, { type: 'debt_changed' }>,
+): DebtMove {
+  const was = new Set(before.queue)
+  const is = new Set(event.debt.queue)
+  return {
+    seq: event.seq,
+    atMs: event.atMs,
+    passId: event.passId,
+    cause: event.cause,
+    left: before.queue.filter((id) => !is.has(id)),
+    joined: event.debt.queue.filter((id) => !was.has(id)),
+    remaining: event.debt.queue.length,
+    stageBefore: before.stage,
+    stageAfter: event.debt.stage,
+  }
+}
+
+const isQuiet = (report: PassReport) =>
+  report.outcome === 'blocked' || report.outcome === 'nothing_to_do'
+
+/** Adds a pass to the newest-last list; see PassRun for why equal quiet ones become one line. */
+export function addPass(passes: readonly PassRun[], report: PassReport): PassRun[] {
+  const last = passes.at(-1)
+  if (
+    last !== undefined &&
+    isQuiet(report) &&
+    last.report.source === report.source &&
+    last.report.outcome === report.outcome &&
+    last.report.blockedBy === report.blockedBy
+  ) {
+    if (report.passId <= last.report.passId) return [...passes]
+    return [...passes.slice(0, -1), { ...last, report, repeats: last.repeats + 1 }]
+  }
+  return bounded(
+    [...passes, { report, repeats: 1, firstStartedAtMs: report.startedAtMs }],
+    PASSES_MAX,
+  )
+}
+
+// ---------------------------------------------------------------- snapshots
+
+function applySnapshot(state: AppState, message: Snapshot, receivedAtMs: number): AppState {
+  const sameStream = state.streamId === message.streamId
+  const streamCount = sameStream ? state.streamCount : state.streamCount + 1
+  const passes = [...message.passes]
+    .sort((a, b) => a.passId - b.passId)
+    .reduce<PassRun[]>(addPass, [])
+  return {
+    ...withStore(state, message.store),
+    streamId: message.streamId,
+    seq: message.seq,
+    streamCount,
+    engine: message.snapshot.state,
+    gauges: message.snapshot.gauges,
+    workload: message.snapshot.workload,
+    receivedAtMs,
+    trace: boundedTrace(traceAfterSnapshot({ ...state, streamCount }, message, sameStream)),
+    passes,
+    samples: bounded(message.samples, SAMPLES_MAX),
+    moves: movesOf(message.events),
+    gone: [],
+    rewriting:
+      message.snapshot.state.scheduler.activePass === null
+        ? []
+        : message.events.reduce<SegmentId[]>(rewritingAfter, []),
+    feedError: null,
+  }
+}
+
+function traceAfterSnapshot(state: AppState, message: Snapshot, sameStream: boolean): TraceEntry[] {
+  const { streamCount } = state
+  const seenUpTo = sameStream ? state.seq : 0
+  const fresh = message.events.filter((event) => event.seq > seenUpTo)
+  // What the server still holds starts here; without any event the whole past is out of reach.
+  const firstHeld = fresh[0]?.seq ?? message.seq + 1
+  const hole =
+    firstHeld > seenUpTo + 1 ? [missed(state, seenUpTo + 1, firstHeld - 1)] : ([] as TraceEntry[])
+  const entries = fresh.map((event) => entry(streamCount, event))
+  if (sameStream) return [...state.trace, ...hole, ...entries]
+  const divider: TraceEntry[] =
+    state.streamId === null
+      ? []
+      : [
+          {
+            kind: 'remark',
+            key: `stream-${String(streamCount)}`,
+            what: 'stream',
+            text: 'A new stream begins: the store was opened again. Numbering starts over.',
+          },
+        ]
+  return [...state.trace, ...divider, ...hole, ...entries]
+}
+
+/** The first debt in the tail has no known predecessor, so it cannot say what it moved. */
+function movesOf(events: readonly EngineEvent[]): DebtMove[] {
+  const moves: DebtMove[] = []
+  let before: RewriteDebt | null = null
+  for (const event of events) {
+    if (event.type !== 'debt_changed') continue
+    if (before !== null) moves.push(debtMove(before, event))
+    before = event.debt
+  }
+  return bounded(moves, MOVES_MAX)
+}
+
+function entry(streamCount: number, event: EngineEvent): TraceEntry {
+  return { kind: 'event', key: `${String(streamCount)}:${String(event.seq)}`, event }
+}
+
+function missed(state: AppState, from: number, to: number): TraceEntry {
+  const range =
+    from === to ? `Event ${formatCount(from)}` : `Events ${formatCount(from)} to ${formatCount(to)}`
+  return {
+    kind: 'remark',
+    key: `missed-${String(state.streamCount)}:${String(from)}-${String(to)}`,
+    what: 'missed',
+    text:
+      from === 1
+        ? `${range} came before what the server still holds, so the trace begins here.`
+        : `${range} did not reach this page, and the server no longer holds them. The state shown is complete all the same.`,
+  }
+}
+
+function bounded<T>(list: T[], max: number): T[] {
+  return list.length > max ? list.slice(-max) : list
+}

@@ -1,0 +1,401 @@
+// Derived values and the sentences of the page. Pure functions of state and of the engine's clock,
+// so that a test can ask what the page would say at any instant.
+import type {
+  EngineGauges,
+  EngineState,
+  LedgerEntry,
+  MaintenanceOptions,
+  RewriteDebt,
+  SegmentId,
+  SegmentInfo,
+  StoreInfo,
+} from '../../server/protocol.ts'
+import {
+  formatAge,
+  formatBytes,
+  formatCountdown,
+  formatCount,
+  formatDuration,
+  formatRatio,
+  plural,
+  segmentLabel,
+} from '../lib/format.ts'
+import { sourceWords } from '../lib/words.ts'
+import type { AppState, PassRun } from './app-state.ts'
+import { findSegment } from './apply-event.ts'
+import type { SegmentOrder } from './ui-store.ts'
+
+export interface Totals {
+  bytesTotal: number
+  bytesLive: number
+  bytesStale: number
+  segments: number
+  segmentsWithStale: number
+  zombies: number
+  zombieBytes: number
+}
+
+export function totalsOf(segments: readonly SegmentInfo[]): Totals {
+  const totals = {
+    bytesTotal: 0,
+    bytesLive: 0,
+    bytesStale: 0,
+    segments: segments.length,
+    segmentsWithStale: 0,
+    zombies: 0,
+    zombieBytes: 0,
+  }
+  for (const segment of segments) {
+    totals.bytesTotal += segment.bytesTotal
+    totals.bytesLive += segment.bytesLive
+    totals.bytesStale += segment.bytesStale
+    if (segment.bytesStale > 0) totals.segmentsWithStale += 1
+    if (segment.state === 'zombie') {
+      totals.zombies += 1
+      totals.zombieBytes += segment.bytesTotal
+    }
+  }
+  return totals
+}
+
+export function segmentById(
+  segments: readonly SegmentInfo[],
+  id: SegmentId,
+): SegmentInfo | undefined {
+  const { index, found } = findSegment(segments, id)
+  return found ? segments[index] : undefined
+}
+
+// ---------------------------------------------------------------- clock
+
+/** The engine's time now: the last known, carried on by the page's clock unless it stands still. */
+export function engineNow(
+  state: Pick<AppState, 'gauges' | 'receivedAtMs' | 'link' | 'store'>,
+  pageNowMs: number,
+): number | null {
+  const { gauges } = state
+  if (gauges === null) return null
+  const stands =
+    gauges.clockFrozen || state.link.phase !== 'live' || state.store?.mode === 'attached'
+  return stands ? gauges.nowMs : gauges.nowMs + Math.max(0, pageNowMs - state.receivedAtMs)
+}
+
+// ---------------------------------------------------------------- stage and queue
+
+export type StageView =
+  | { kind: 'none' }
+  | { kind: 'ready' }
+  | { kind: 'waiting'; dueInMs: number }
+  | { kind: 'due'; overdueMs: number }
+
+export function stageOf(debt: RewriteDebt, nowMs: number | null): StageView {
+  if (debt.queue.length === 0) return { kind: 'none' }
+  if (debt.stage === null) return { kind: 'ready' }
+  const dueInMs = nowMs === null ? 0 : debt.stage.dueAtMs - nowMs
+  return dueInMs > 0 ? { kind: 'waiting', dueInMs } : { kind: 'due', overdueMs: -dueInMs }
+}
+
+export function stageText(stage: StageView): string {
+  switch (stage.kind) {
+    case 'none':
+      return 'nothing queued'
+    case 'ready':
+      return 'not staged: may be rewritten'
+    case 'waiting':
+      return `staged, confirm in ${formatCountdown(stage.dueInMs)}`
+    case 'due':
+      return 'staged, confirm is due'
+  }
+}
+
+export interface QueueRow {
+  position: number
+  segmentId: SegmentId
+  /** As planned; null for queue-only debt. */
+  planned: LedgerEntry | null
+  /** As it is; null when the segment is not on disk any more. */
+  current: SegmentInfo | null
+}
+
+export function queueRows(engine: EngineState): QueueRow[] {
+  const ledger = new Map(engine.debt.ledger.map((entry) => [entry.segmentId, entry]))
+  return engine.debt.queue.map((segmentId, index) => ({
+    position: index + 1,
+    segmentId,
+    planned: ledger.get(segmentId) ?? null,
+    current: segmentById(engine.segments, segmentId) ?? null,
+  }))
+}
+
+// ---------------------------------------------------------------- segments
+
+export function orderSegments(
+  segments: readonly SegmentInfo[],
+  order: SegmentOrder,
+): readonly SegmentInfo[] {
+  switch (order) {
+    case 'id':
+      return segments
+    case 'stale':
+      return [...segments].sort((a, b) => b.bytesStale - a.bytesStale || a.segmentId - b.segmentId)
+    case 'age':
+      // Oldest first; what has no seal time is still being written, so it is the youngest.
+      return [...segments].sort(
+        (a, b) =>
+          (a.sealedAtMs ?? Infinity) - (b.sealedAtMs ?? Infinity) || a.segmentId - b.segmentId,
+      )
+  }
+}
+
+// ---------------------------------------------------------------- sentences
+
+/** "1.24 GiB stale in 9 of 31 segments. 4 queued, staged, confirm in 18 s." */
+export function theSentence(engine: EngineState, nowMs: number | null): string {
+  const totals = totalsOf(engine.segments)
+  if (totals.segments === 0) return 'No segments yet: nothing has been written to the value log.'
+  const stale =
+    totals.bytesStale === 0
+      ? `No stale bytes: ${totals.segments === 1 ? 'the only segment is' : `all ${formatCount(totals.segments)} segments are`} fully live.`
+      : `${formatBytes(totals.bytesStale)} stale in ${formatCount(totals.segmentsWithStale)} of ${plural(totals.segments, 'segment')}.`
+  const stage = stageOf(engine.debt, nowMs)
+  if (stage.kind === 'none') return `${stale} Nothing queued.`
+  const queued = formatCount(engine.debt.queue.length)
+  return `${stale} ${queued} queued, ${stage.kind === 'ready' ? 'ready to rewrite' : stageText(stage)}.`
+}
+
+export interface NextView {
+  headline: string
+  /** Why not sooner, or what would change it; most binding first. */
+  reasons: string[]
+}
+
+interface NextInput {
+  engine: EngineState
+  store: StoreInfo
+  gauges: EngineGauges
+  nowMs: number
+}
+
+/** What happens next, and why it does not happen now. */
+export function whatIsNext(input: NextInput): NextView {
+  const { engine, store, nowMs } = input
+  const { scheduler, debt } = engine
+  if (store.mode === 'attached') {
+    return {
+      headline: 'Nothing runs here: the folder is attached read-only.',
+      reasons: ['What you see is what a writer would find when it opens the folder.'],
+    }
+  }
+  if (scheduler.activePass !== null) {
+    const { passId, source, startedAtMs } = scheduler.activePass
+    return {
+      headline: `Pass ${String(passId)} is running: ${sourceWords[source]}, for ${formatAge(nowMs - startedAtMs)}.`,
+      reasons: [],
+    }
+  }
+  if (scheduler.paused) {
+    return {
+      headline: 'Nothing runs: the scheduler is paused.',
+      reasons: ['Resume it under Step.'],
+    }
+  }
+  const step = scheduler.mode === 'step'
+  const stage = stageOf(debt, nowMs)
+  const first = debt.queue[0]
+  if (first !== undefined) {
+    const name = segmentLabel(first)
+    if (stage.kind === 'waiting') {
+      const wait = formatCountdown(stage.dueInMs)
+      return step
+        ? {
+            headline: `Nothing runs by itself. Advance the clock by ${wait}, then confirm ${name}.`,
+            reasons: ['Step mode: the clock stands still until you move it.'],
+          }
+        : {
+            headline: `Stage confirm in ${wait}, then ${name} is rewritten.`,
+            reasons: [
+              'The delay lets a burst settle, so that segments about to die anyway are not copied.',
+            ],
+          }
+    }
+    if (step) {
+      return {
+        headline:
+          stage.kind === 'due'
+            ? `Nothing runs by itself. Confirm is due: a stage confirm would take ${name}.`
+            : `Nothing runs by itself. A checkpoint or a periodic pass would take ${name}.`,
+        reasons: ['Step mode: every pass is started by you.'],
+      }
+    }
+    return {
+      headline:
+        stage.kind === 'due'
+          ? `Stage confirm is due: ${name} is next.`
+          : `The next kick or quiet periodic pass takes ${name}.`,
+      reasons: stage.kind === 'due' ? [] : quietReasons(input),
+    }
+  }
+  return nextWithoutQueue(input, step)
+}
+
+function nextWithoutQueue(input: NextInput, step: boolean): NextView {
+  const totals = totalsOf(input.engine.segments)
+  const options = input.store.engine?.options ?? null
+  if (totals.segments === 0) {
+    return {
+      headline: 'Nothing to maintain yet.',
+      reasons: ['Start the workload, or write through the API, and segments appear here.'],
+    }
+  }
+  if (totals.bytesStale === 0) {
+    return {
+      headline: 'Nothing to rewrite: every byte on disk is live.',
+      reasons: ['A rewrite would only copy. Debt appears when keys are overwritten or deleted.'],
+    }
+  }
+  if (step) {
+    return {
+      headline: 'Nothing runs by itself. Plan or stage to see what would be rewritten.',
+      reasons: ['Step mode: every pass is started by you.'],
+    }
+  }
+  if (options === null) return { headline: 'Nothing is queued.', reasons: [] }
+  const reasons = [...triggerReasons(totals, options), ...quietReasons(input)]
+  return {
+    headline:
+      reasons.length === 0
+        ? 'The next periodic pass plans a rewrite.'
+        : 'Nothing is queued; a plan has to come first.',
+    reasons,
+  }
+}
+
+function triggerReasons(totals: Totals, options: MaintenanceOptions): string[] {
+  const { triggerTotalBytes, triggerStaleRatio } = options
+  const ratio = totals.bytesTotal === 0 ? 0 : totals.bytesStale / totals.bytesTotal
+  const bytesReached = triggerTotalBytes > 0 && totals.bytesTotal >= triggerTotalBytes
+  const ratioReached = triggerStaleRatio > 0 && ratio >= triggerStaleRatio
+  if (bytesReached || ratioReached) return []
+  const reasons: string[] = []
+  if (triggerStaleRatio > 0) {
+    reasons.push(
+      `${formatRatio(ratio)} of all bytes are stale; a plan is made from ${formatRatio(triggerStaleRatio)} on.`,
+    )
+  }
+  if (triggerTotalBytes > 0) {
+    reasons.push(
+      `${formatBytes(totals.bytesTotal)} in all, ${formatBytes(triggerTotalBytes - totals.bytesTotal)} below the size trigger.`,
+    )
+  }
+  if (reasons.length === 0) reasons.push('Both triggers are switched off.')
+  return reasons
+}
+
+function quietReasons({ gauges, store, nowMs, engine }: NextInput): string[] {
+  const options = store.engine?.options
+  if (options === undefined) return []
+  const reasons: string[] = []
+  const quietFor = (lastAtMs: number | null) => (lastAtMs === null ? Infinity : nowMs - lastAtMs)
+  const writes = quietFor(gauges.lastWriteAtMs)
+  if (writes < options.quietWriteWindowMs) {
+    reasons.push(
+      `Foreground writes are not quiet: the last was ${formatAge(writes)} ago, periodic passes wait for ${formatDuration(options.quietWriteWindowMs)}.`,
+    )
+  }
+  const reads = quietFor(gauges.lastReadAtMs)
+  if (reads < options.quietReadWindowMs) {
+    reasons.push(
+      `Foreground reads are not quiet: the last was ${formatAge(reads)} ago, periodic passes wait for ${formatDuration(options.quietReadWindowMs)}.`,
+    )
+  }
+  const sinceRewrite = quietFor(engine.scheduler.lastRewriteAtMs)
+  const interval =
+    engine.debt.queue.length > 0 ? options.resumeMinIntervalMs : options.rewriteMinIntervalMs
+  if (sinceRewrite < interval) {
+    reasons.push(
+      `The last rewrite was ${formatAge(sinceRewrite)} ago; ${formatDuration(interval)} lie between two.`,
+    )
+  }
+  return reasons
+}
+
+// ---------------------------------------------------------------- passes
+
+/** The newest pass that did something, and what has been tried in vain since. */
+export function lastPass(passes: readonly PassRun[]): {
+  acted: PassRun | null
+  since: { times: number; newest: PassRun } | null
+} {
+  let times = 0
+  let newest: PassRun | null = null
+  for (let index = passes.length - 1; index >= 0; index -= 1) {
+    const run = passes[index]
+    if (run === undefined) break
+    const { outcome } = run.report
+    if (outcome !== 'blocked' && outcome !== 'nothing_to_do') {
+      return { acted: run, since: newest === null ? null : { times, newest } }
+    }
+    times += run.repeats
+    newest ??= run
+  }
+  return { acted: null, since: newest === null ? null : { times, newest } }
+}
+
+/** Gates by how often they stopped a pass, most often first. */
+export function blockersOf(passes: readonly PassRun[]): {
+  gate: NonNullable<PassRun['report']['blockedBy']>
+  times: number
+}[] {
+  const times = new Map<NonNullable<PassRun['report']['blockedBy']>, number>()
+  for (const run of passes) {
+    const gate = run.report.blockedBy
+    if (gate !== null) times.set(gate, (times.get(gate) ?? 0) + run.repeats)
+  }
+  return [...times]
+    .map(([gate, count]) => ({ gate, times: count }))
+    .sort((a, b) => b.times - a.times)
+}
+
+/** Dead segments that a pin keeps on disk. */
+export function keptByPin(segments: readonly SegmentInfo[], pinId: number): SegmentInfo[] {
+  return segments.filter((segment) =>
+    segment.keptBy.some(
+      (keeper) =>
+        (keeper.kind === 'snapshot' || keeper.kind === 'iterator') && keeper.pinId === pinId,
+    ),
+  )
+}
+
+// ---------------------------------------------------------------- connection
+
+export interface ConnectionView {
+  state: 'connecting' | 'live' | 'reconnecting' | 'stopped'
+  text: string
+}
+
+export function connectionView(state: AppState, pageNowMs: number): ConnectionView {
+  const { link } = state
+  switch (link.phase) {
+    case 'live':
+      return { state: 'live', text: 'live' }
+    case 'connecting':
+      return { state: 'connecting', text: 'connecting' }
+    case 'reconnecting': {
+      const wait = link.retryAtMs - pageNowMs
+      const when = wait > 0 ? `next try in ${formatCountdown(wait)}` : 'trying now'
+      return { state: 'reconnecting', text: `reconnecting, ${when}` }
+    }
+    case 'unauthorized':
+    case 'stopped':
+      return { state: 'stopped', text: 'disconnected' }
+  }
+}
+
+/** Why no action can be taken now; null when one can. */
+export function whyNoActions(state: Pick<AppState, 'store' | 'link'>): string | null {
+  if (state.store === null) return 'No store is open.'
+  if (state.store.mode === 'attached') return 'The folder is attached read-only.'
+  if (state.store.status === 'failed') return 'The store has failed.'
+  if (state.link.phase !== 'live') return 'Not connected: actions wait until the feed is back.'
+  return null
+}

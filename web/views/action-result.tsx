@@ -1,0 +1,237 @@
+// What the last action did: its pass explained, or its own small report; or why it failed, in our
+// words first and the server's after.
+import { useEffect, useRef, type ReactNode } from 'react'
+import type { ActionName, Actions } from '../../server/protocol.ts'
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatTime,
+  plural,
+  segmentList,
+} from '../lib/format.ts'
+import { errorSentences, workloadWords } from '../lib/words.ts'
+import { CandidateTable } from '../parts/candidate-table.tsx'
+import { GcFlow, PassReportView } from '../parts/pass-report.tsx'
+import { SegmentChip } from '../parts/segment-chip.tsx'
+import { Bytes } from '../parts/value.tsx'
+import { useApp } from '../state/store.ts'
+import { uiStore, useUi, type ActionFailure, type ActionResult } from '../state/ui-store.ts'
+
+const actionWords: Record<ActionName, string> = {
+  checkpoint: 'Checkpoint',
+  'periodic-pass': 'Periodic pass',
+  'stage-confirm': 'Stage confirm',
+  gc: 'GC',
+  plan: 'Plan',
+  stage: 'Stage plan',
+  rewrite: 'Rewrite',
+  pause: 'Pause',
+  resume: 'Resume',
+  mode: 'Mode',
+  'advance-clock': 'Clock',
+  'hold-snapshot': 'Hold snapshot',
+  'release-snapshot': 'Release snapshot',
+  'workload-start': 'Workload',
+  'workload-stop': 'Workload',
+  verify: 'Verify',
+  reread: 'Read again',
+}
+
+/** Below the strip and above the last lines of the window counts as in sight. */
+const IN_SIGHT = { fromTop: 100, fromBottom: 200 }
+
+export function ResultPanel(): ReactNode {
+  const result = useUi((state) => state.result)
+  const failure = useUi((state) => state.failure)
+  const busy = useUi((state) => state.busy)
+  const attached = useApp((state) => state.store?.mode === 'attached')
+  const box = useRef<HTMLElement>(null)
+  useEffect(() => {
+    const element = box.current
+    if (element === null || (failure === null && !(result !== null && hasBody(result)))) return
+    // Scrolls only when the answer would otherwise go unseen, as on a phone.
+    const { top } = element.getBoundingClientRect()
+    if (top < IN_SIGHT.fromTop || top > innerHeight - IN_SIGHT.fromBottom) {
+      element.scrollIntoView({ block: 'start' })
+    }
+  }, [result, failure])
+  if (attached || (result === null && failure === null && busy === null)) return null
+  return (
+    <section
+      ref={box}
+      className={failure === null ? 'panel panel-result' : 'panel panel-result panel-failed'}
+      aria-label="What the last action did"
+      data-testid="action-result"
+      data-action={busy ?? failure?.name ?? result?.name}
+      data-busy={busy !== null}
+    >
+      {busy !== null ? (
+        <p className="muted" role="status">
+          {actionWords[busy]} is running.
+        </p>
+      ) : failure !== null ? (
+        <FailureView failure={failure} />
+      ) : (
+        result !== null && <ResultView result={result} />
+      )}
+    </section>
+  )
+}
+
+/** An answer of one line is seen where it acts: in the pins, the workload, the clock. */
+function hasBody(result: ActionResult): boolean {
+  switch (result.name) {
+    case 'checkpoint':
+    case 'periodic-pass':
+    case 'stage-confirm':
+    case 'stage':
+    case 'rewrite':
+    case 'gc':
+    case 'plan':
+    case 'verify':
+      return true
+    default:
+      return false
+  }
+}
+
+function ResultView({ result }: { result: ActionResult }): ReactNode {
+  return (
+    <>
+      <div className="result-head">
+        <p role="status">
+          <strong>{actionWords[result.name]}</strong>: {summary(result)}
+        </p>
+        <CloseResult />
+      </div>
+      <ResultBody result={result} />
+    </>
+  )
+}
+
+function CloseResult(): ReactNode {
+  return (
+    <button
+      type="button"
+      className="button-link"
+      onClick={() => uiStore.setState({ result: null, failure: null })}
+    >
+      close
+    </button>
+  )
+}
+
+function FailureView({ failure }: { failure: ActionFailure }): ReactNode {
+  const sentence =
+    failure.code === 'UNREACHABLE' ? 'The server did not answer.' : errorSentences[failure.code]
+  return (
+    <div role="alert" data-testid="action-error" data-code={failure.code}>
+      <div className="result-head">
+        <p>
+          <strong className="bad">✕ {actionWords[failure.name]} failed.</strong> {sentence}
+        </p>
+        <CloseResult />
+      </div>
+      <p className="muted">
+        <code>{failure.code}</code> {failure.message}
+      </p>
+    </div>
+  )
+}
+
+/** One line, also announced. */
+function summary(result: ActionResult): string {
+  const took = `in ${formatDuration(result.elapsedMs)}`
+  switch (result.name) {
+    case 'checkpoint': {
+      const { checkpoint, pass, kickSkipped } = result.answer
+      const done = checkpoint.noop
+        ? 'nothing was waiting'
+        : `commit ${formatCount(checkpoint.commitSeq)}, ${plural(checkpoint.entriesMerged, 'entry', 'entries')} merged in ${formatDuration(checkpoint.elapsedMs)}`
+      const kick =
+        pass === null ? `no kick: ${kickSkipped ?? 'no reason given'}` : 'the kick ran a pass'
+      return `${done}; ${kick}.`
+    }
+    case 'periodic-pass':
+    case 'stage-confirm':
+    case 'stage':
+    case 'rewrite':
+      return `done ${took}.`
+    case 'gc':
+      return result.answer.gc.dryRun ? 'dry run, nothing was deleted.' : `done ${took}.`
+    case 'plan':
+      return `dry, nothing was changed; ${plural(result.answer.plan.selected.length, 'segment')} would be chosen.`
+    case 'pause':
+      return 'no pass starts by itself now.'
+    case 'resume':
+      return 'passes start by themselves again.'
+    case 'mode':
+      return `${result.answer.mode} mode.`
+    case 'advance-clock':
+      return `the engine’s clock is at ${formatTime(result.answer.nowMs)}.`
+    case 'hold-snapshot':
+      return `snapshot ${String(result.answer.pinId)} is held.`
+    case 'release-snapshot':
+      return result.answer.deleted.length === 0
+        ? 'released; no file could be deleted by that alone.'
+        : `released; ${segmentList(result.answer.deleted)} deleted.`
+    case 'workload-start':
+    case 'workload-stop':
+      return `${workloadWords[result.answer.workload.status]}.`
+    case 'verify':
+      return verifySummary(result.answer, took)
+    case 'reread':
+      return 'the folder was read again.'
+  }
+}
+
+function verifySummary(answer: Actions['verify']['answer'], took: string): string {
+  const looked = `${plural(answer.keys, 'key')} in ${plural(answer.segments, 'segment')} scanned ${took}`
+  return answer.differences.length === 0
+    ? `${looked}; tracked and scanned live bytes agree, difference 0.`
+    : `${looked}; ${plural(answer.differences.length, 'segment')} differ.`
+}
+
+function ResultBody({ result }: { result: ActionResult }): ReactNode {
+  switch (result.name) {
+    case 'checkpoint':
+      return result.answer.pass === null ? null : <PassReportView report={result.answer.pass} />
+    case 'periodic-pass':
+    case 'stage-confirm':
+    case 'stage':
+    case 'rewrite':
+      return <PassReportView report={result.answer.pass} />
+    case 'gc':
+      return (
+        <p>
+          <GcFlow report={result.answer.gc} />
+        </p>
+      )
+    case 'plan':
+      return <CandidateTable plan={result.answer.plan} />
+    case 'verify':
+      return <Differences differences={result.answer.differences} />
+    default:
+      return null
+  }
+}
+
+function Differences({
+  differences,
+}: {
+  differences: Actions['verify']['answer']['differences']
+}): ReactNode {
+  if (differences.length === 0) return null
+  return (
+    <ul className="differences">
+      {differences.map((one) => (
+        <li key={one.segmentId} className="bad">
+          <SegmentChip segmentId={one.segmentId} /> tracked <Bytes value={one.trackedBytesLive} />,
+          scanned <Bytes value={one.scannedBytesLive} />: off by{' '}
+          {formatBytes(Math.abs(one.trackedBytesLive - one.scannedBytesLive))}
+        </li>
+      ))}
+    </ul>
+  )
+}

@@ -1,0 +1,115 @@
+// Readers that keep dead segments on disk: who, since when, and what it costs.
+import { useState, type ReactNode } from 'react'
+import { formatAge, formatBytes, plural } from '../lib/format.ts'
+import { ActionButton } from '../parts/action-button.tsx'
+import { PinGlyph } from '../parts/glyphs.tsx'
+import { useEngineNow } from '../parts/hooks.ts'
+import { Panel } from '../parts/panel.tsx'
+import { SegmentChips } from '../parts/segment-chip.tsx'
+import { keptByPin } from '../state/selectors.ts'
+import { act } from '../state/session.ts'
+import { useApp } from '../state/store.ts'
+
+export function PinsPanel(): ReactNode {
+  const pins = useApp((state) => state.engine?.pins ?? null)
+  const segments = useApp((state) => state.engine?.segments ?? null)
+  const attached = useApp((state) => state.store?.mode === 'attached')
+  const nowMs = useEngineNow(1000)
+  if (pins === null || segments === null || attached) return null
+  const kept = new Set(
+    pins.flatMap((pin) => keptByPin(segments, pin.pinId).map((segment) => segment.segmentId)),
+  )
+  const keptBytes = segments
+    .filter((segment) => kept.has(segment.segmentId))
+    .reduce((total, segment) => total + segment.bytesTotal, 0)
+  const title =
+    pins.length === 0
+      ? 'No reader holds anything back'
+      : kept.size === 0
+        ? `${plural(pins.length, 'reader')} open, no dead segment kept`
+        : `${plural(pins.length, 'reader')} ${pins.length === 1 ? 'keeps' : 'keep'} ${plural(kept.size, 'dead segment')}, ${formatBytes(keptBytes)}`
+  return (
+    <Panel id="pins" name="Pins" title={title}>
+      {pins.length > 0 && (
+        <ul className="pins">
+          {pins.map((pin) => {
+            const mine = keptByPin(segments, pin.pinId)
+            return (
+              <li
+                key={pin.pinId}
+                className="pin"
+                data-testid="pin-row"
+                data-pin-id={pin.pinId}
+                data-kind={pin.kind}
+                data-label={pin.label}
+              >
+                <div className="pin-head">
+                  <span className="kept-text">
+                    <PinGlyph />
+                  </span>
+                  <strong className="pin-label" title={pin.label}>
+                    {pin.label}
+                  </strong>
+                  <span className="spacer" />
+                  {pin.kind === 'snapshot' && (
+                    <ActionButton
+                      name="release-snapshot"
+                      about="Closes the snapshot; dead segments that only it kept are deleted."
+                      onPress={() => void act('release-snapshot', { pinId: pin.pinId })}
+                    >
+                      Release
+                    </ActionButton>
+                  )}
+                </div>
+                <div className="pin-keeps">
+                  {pin.kind}
+                  {nowMs !== null && `, for ${formatAge(nowMs - pin.sinceMs)}`}; keeps{' '}
+                  <SegmentChips ids={mine.map((segment) => segment.segmentId)} max={6} />
+                </div>
+              </li>
+            )
+          })}
+        </ul>
+      )}
+      <HoldForm />
+    </Panel>
+  )
+}
+
+function HoldForm(): ReactNode {
+  const [label, setLabel] = useState('')
+  const trimmed = label.trim()
+  const hold = async () => {
+    const answer = await act('hold-snapshot', { label: trimmed })
+    if (answer !== null) setLabel('')
+  }
+  return (
+    <form
+      className="row"
+      onSubmit={(event) => {
+        event.preventDefault()
+        if (trimmed !== '') void hold()
+      }}
+    >
+      <label className="field grow">
+        <span>Snapshot label</span>
+        <input
+          type="text"
+          data-testid="snapshot-label"
+          value={label}
+          maxLength={200}
+          placeholder="nightly backup"
+          onChange={(event) => setLabel(event.target.value)}
+        />
+      </label>
+      <ActionButton
+        name="hold-snapshot"
+        disabledWhy={trimmed === '' ? 'Give the snapshot a label first.' : null}
+        about="Holds a snapshot: segments it can read stay on disk until it is released."
+        onPress={() => void hold()}
+      >
+        Hold
+      </ActionButton>
+    </form>
+  )
+}

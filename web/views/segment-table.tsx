@@ -1,0 +1,143 @@
+// Every segment as a row: what the map shows, readable by a screen reader, a test and a copy. Beyond
+// a few hundred rows only those in sight are in the document.
+import { useVirtualizer } from '@tanstack/react-virtual'
+import { memo, useMemo, useRef, type ReactNode } from 'react'
+import type { SegmentInfo } from '../../server/protocol.ts'
+import { marksText, type SegmentMarks } from '../charts/segment-look.ts'
+import { formatCount, segmentLabel } from '../lib/format.ts'
+import { keeperShort, stateWords } from '../lib/words.ts'
+import { Bytes, Ratio } from '../parts/value.tsx'
+import { chooseSegment, useUi } from '../state/ui-store.ts'
+
+const ROW_HEIGHT = 28
+const PLAIN_ROWS_MAX = 300
+
+interface SegmentTableProps {
+  segments: readonly SegmentInfo[]
+  marks: (segment: SegmentInfo) => SegmentMarks
+}
+
+export function SegmentTable({ segments, marks }: SegmentTableProps): ReactNode {
+  const scroll = useRef<HTMLDivElement>(null)
+  const selected = useUi((state) => state.selected)
+  const chosen = useMemo(() => new Set(selected), [selected])
+  const virtual = segments.length > PLAIN_ROWS_MAX
+  const virtualizer = useVirtualizer({
+    count: virtual ? segments.length : 0,
+    getScrollElement: () => scroll.current,
+    estimateSize: () => ROW_HEIGHT,
+    overscan: 12,
+  })
+  const items = virtual ? virtualizer.getVirtualItems() : []
+  const before = items[0]?.start ?? 0
+  const after = virtual ? virtualizer.getTotalSize() - (items.at(-1)?.end ?? 0) : 0
+  const rows = virtual
+    ? items.map((item) => ({ index: item.index, segment: segments[item.index] }))
+    : segments.map((segment, index) => ({ index, segment }))
+  return (
+    <div ref={scroll} className="table-box" tabIndex={0} role="region" aria-label="All segments">
+      <table className="table table-fixed segments-table" aria-rowcount={segments.length + 1}>
+        <caption className="sr-only">
+          All {formatCount(segments.length)} segments in the order chosen above
+        </caption>
+        <thead>
+          <tr>
+            <th scope="col">Segment</th>
+            <th scope="col">State</th>
+            <th scope="col" className="r">
+              Total
+            </th>
+            <th scope="col" className="r">
+              Live
+            </th>
+            <th scope="col" className="r">
+              Stale
+            </th>
+            <th scope="col" className="r">
+              Ratio
+            </th>
+            <th scope="col">Queue, kept by</th>
+          </tr>
+        </thead>
+        <tbody>
+          {before > 0 && <tr aria-hidden="true" style={{ height: before }} />}
+          {rows.map(({ index, segment }) => {
+            if (segment === undefined) return null
+            return (
+              <SegmentRow
+                key={segment.segmentId}
+                segment={segment}
+                rowIndex={index + 2}
+                note={rowNote(segment, marks(segment))}
+                chosen={chosen.has(segment.segmentId)}
+              />
+            )
+          })}
+          {after > 0 && <tr aria-hidden="true" style={{ height: after }} />}
+        </tbody>
+      </table>
+    </div>
+  )
+}
+
+function rowNote(segment: SegmentInfo, marks: SegmentMarks): string {
+  const kept =
+    segment.keptBy.length === 0 ? '' : `kept by ${segment.keptBy.map(keeperShort).join(', ')}`
+  return [marksText(marks), kept].filter((part) => part !== '').join('; ')
+}
+
+interface SegmentRowProps {
+  segment: SegmentInfo
+  rowIndex: number
+  note: string
+  chosen: boolean
+}
+
+const SegmentRow = memo(function SegmentRow(props: SegmentRowProps): ReactNode {
+  const { segment, rowIndex, note, chosen } = props
+  const ratio = segment.bytesTotal === 0 ? 0 : segment.bytesStale / segment.bytesTotal
+  return (
+    <tr
+      data-testid="segment-row"
+      data-segment-id={segment.segmentId}
+      data-state={segment.state}
+      data-bytes-total={segment.bytesTotal}
+      data-bytes-live={segment.bytesLive}
+      data-bytes-stale={segment.bytesStale}
+      data-kept-by={segment.keptBy.map((keeper) => keeper.kind).join(' ')}
+      data-file={segment.file}
+      aria-rowindex={rowIndex}
+      className={chosen ? 'row-chosen' : undefined}
+    >
+      <th scope="row">
+        <label className="choose">
+          <input
+            type="checkbox"
+            checked={chosen}
+            aria-label={`Choose ${segmentLabel(segment.segmentId)}`}
+            onChange={() => chooseSegment(segment.segmentId, true)}
+          />
+          <span className="num">{segmentLabel(segment.segmentId)}</span>
+        </label>
+      </th>
+      <td>
+        <span className={`state state-${segment.state}`}>{stateWords[segment.state]}</span>
+      </td>
+      <td className="r">
+        <Bytes value={segment.bytesTotal} />
+      </td>
+      <td className="r">
+        <Bytes value={segment.bytesLive} />
+      </td>
+      <td className="r">
+        <Bytes value={segment.bytesStale} />
+      </td>
+      <td className="r">
+        <Ratio value={ratio} />
+      </td>
+      <td className="ellipsis" title={note}>
+        {note}
+      </td>
+    </tr>
+  )
+})

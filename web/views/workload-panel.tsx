@@ -1,0 +1,131 @@
+// The deterministic workload that makes debt: what it does now, and its settings.
+import { useState, type ReactNode } from 'react'
+import type { WorkloadSettings, WorkloadState } from '../../server/protocol.ts'
+import { formatBytes, formatCount, plural } from '../lib/format.ts'
+import { workloadWords } from '../lib/words.ts'
+import { ActionButton } from '../parts/action-button.tsx'
+import { Panel } from '../parts/panel.tsx'
+import { act } from '../state/session.ts'
+import { useApp } from '../state/store.ts'
+
+type NumberName = Exclude<keyof WorkloadSettings, 'shape'>
+
+const numberFields: { name: NumberName; label: string }[] = [
+  { name: 'putsPerSecond', label: 'puts a second' },
+  { name: 'valueBytes', label: 'value bytes' },
+  { name: 'keys', label: 'keys' },
+  { name: 'deleteRatio', label: 'share of deletes, 0 to 1' },
+  { name: 'burstMs', label: 'burst, ms' },
+  { name: 'restMs', label: 'rest, ms (0 = never)' },
+  { name: 'diskCapBytes', label: 'disk cap, bytes (0 = none)' },
+  { name: 'seed', label: 'seed' },
+]
+
+export function WorkloadPanel(): ReactNode {
+  const workload = useApp((state) => state.workload)
+  const attached = useApp((state) => state.store?.mode === 'attached')
+  if (workload === null || attached) return null
+  return (
+    <Panel id="workload" name="Workload" title={headline(workload)}>
+      {workload.failure !== null && <p className="bad">✕ {workload.failure}</p>}
+      <p className="muted">
+        {plural(workload.putsTotal, 'put')} so far, height {formatCount(workload.height)},{' '}
+        {formatBytes(workload.settings.valueBytes)} values over{' '}
+        {formatCount(workload.settings.keys)} keys, {workload.settings.shape}.
+      </p>
+      <SettingsForm workload={workload} />
+    </Panel>
+  )
+}
+
+function headline(workload: WorkloadState): string {
+  const words = workloadWords[workload.status]
+  const running = workload.status === 'churning' || workload.status === 'filling'
+  const rate = running ? `, ${formatCount(Math.round(workload.putsPerSecond))} puts/s` : ''
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}${rate}`
+}
+
+function SettingsForm({ workload }: { workload: WorkloadState }): ReactNode {
+  const running = workload.status !== 'stopped' && workload.status !== 'failed'
+  /** Only what was changed here; everything else follows the server's settings. */
+  const [edits, setEdits] = useState<Partial<Record<NumberName, string>>>({})
+  const [shape, setShape] = useState<WorkloadSettings['shape'] | null>(null)
+  const { settings, problem } = readSettings(edits, shape)
+  const changed = Object.keys(settings).length > 0
+  const start = async () => {
+    const answer = await act('workload-start', changed ? { settings } : {})
+    if (answer === null) return
+    setEdits({})
+    setShape(null)
+  }
+  return (
+    <>
+      <div className="buttons">
+        <ActionButton
+          name="workload-start"
+          kind={running ? 'plain' : 'primary'}
+          disabledWhy={
+            problem ?? (running && !changed ? 'It runs already; change a setting first.' : null)
+          }
+          onPress={() => void start()}
+        >
+          {running ? 'Apply changes' : 'Start'}
+        </ActionButton>
+        <ActionButton
+          name="workload-stop"
+          disabledWhy={running ? null : 'The workload is not running.'}
+          onPress={() => void act('workload-stop', {})}
+        >
+          Stop
+        </ActionButton>
+      </div>
+      <details className="fold">
+        <summary>Settings{changed && ' (changed, not applied)'}</summary>
+        <div className="fields">
+          <label className="field">
+            <span>shape of the churn</span>
+            <select
+              data-testid="workload-shape"
+              value={shape ?? workload.settings.shape}
+              onChange={(event) => setShape(event.target.value === 'skewed' ? 'skewed' : 'uniform')}
+            >
+              <option value="uniform">uniform: every key alike</option>
+              <option value="skewed">skewed: few keys most often</option>
+            </select>
+          </label>
+          {numberFields.map(({ name, label }) => (
+            <label key={name} className="field">
+              <span>{label}</span>
+              <input
+                type="number"
+                min="0"
+                step="any"
+                data-testid={`workload-${name}`}
+                value={edits[name] ?? String(workload.settings[name])}
+                onChange={(event) => setEdits({ ...edits, [name]: event.target.value })}
+              />
+            </label>
+          ))}
+        </div>
+      </details>
+      {problem !== null && <p className="bad">{problem}</p>}
+    </>
+  )
+}
+
+function readSettings(
+  edits: Partial<Record<NumberName, string>>,
+  shape: WorkloadSettings['shape'] | null,
+): { settings: Partial<WorkloadSettings>; problem: string | null } {
+  const settings: Partial<WorkloadSettings> = shape === null ? {} : { shape }
+  for (const { name, label } of numberFields) {
+    const text = edits[name]
+    if (text === undefined) continue
+    const value = Number(text)
+    if (text.trim() === '' || !Number.isFinite(value) || value < 0) {
+      return { settings, problem: `“${label}” needs a number of at least 0.` }
+    }
+    settings[name] = value
+  }
+  return { settings, problem: null }
+}
