@@ -1,0 +1,42 @@
+/** Attaching read-only: the folder is on the screen and stays byte for byte and stamp for stamp. */
+import * as fs from 'node:fs'
+import * as path from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import type { EngineState } from '../../server/protocol.ts'
+import { segmentRows, waitLive } from './page.ts'
+import { ROOT, cleanUp, fingerprint, openPage, startServer, temporaryFolder } from './support.ts'
+
+afterAll(cleanUp)
+
+test('an attached folder is shown without controls and nothing in it changes', async () => {
+  const dir = path.join(temporaryFolder(), 'copy')
+  fs.cpSync(path.join(ROOT, 'test/data/treedb-march-plain'), dir, {
+    recursive: true,
+    preserveTimestamps: true,
+  })
+  const before = fingerprint(dir)
+  const server = await startServer([dir, '--read-only', '--port', '0'])
+  const page = await openPage(server.url)
+  await waitLive(page)
+  await page
+    .getByTestId('store-mode')
+    .getByText(/read-only/i)
+    .waitFor()
+  const rows = await segmentRows(page)
+  const expected = JSON.parse(
+    fs.readFileSync(path.join(ROOT, 'test/data/treedb-march-plain.expected.json'), 'utf8'),
+  ) as { segments: { file_id: number; total_bytes: number; live_disk_bytes: number }[] }
+  expect(rows.map((r) => [r.segmentId, r.bytesTotal, r.bytesLive])).toEqual(
+    expected.segments.map((s) => [s.file_id, s.total_bytes, s.live_disk_bytes]),
+  )
+  const { state } = await server.get<{ state: EngineState }>('/state')
+  expect(state.debt.queue).toHaveLength(2)
+  expect(await page.getByTestId('action-checkpoint').count()).toBe(0)
+  const refused = await server.post('/actions/gc', { dryRun: false })
+  expect(refused.status).toBe(403)
+  expect(((await refused.json()) as { error: { code: string } }).error.code).toBe('READ_ONLY')
+  await page.getByTestId('action-reread').click()
+  await waitLive(page)
+  expect(await server.stop()).toBe(0)
+  expect(fingerprint(dir)).toEqual(before)
+})
