@@ -499,7 +499,6 @@ class RestageEngine implements Engine {
       valueLog: store.valueLog,
       journal: store.journal,
       kind: store.kind,
-      segmentBytes: this.#options.segmentBytes,
       slices: store.slices,
       commit: async () => {
         if (this.#options.profile === 'durable') await this.#groupCommit.commit()
@@ -586,7 +585,7 @@ class RestageEngine implements Engine {
       await this.maintenance.close()
       if (this.#status === 'open') {
         this.#status = 'closing'
-        store.valueLog.sealForeground()
+        store.valueLog.sealAll()
         await this.#runCheckpoint('close')
         await store.metadata.save(store.valueLog)
       }

@@ -22,10 +22,13 @@ export class Slicer {
     this.#sliceStart = settings.clock.monotonic()
   }
 
-  /** Resolves at once inside a slice; after it, the state of the store may have changed. */
+  /** The slice is used up: time to `pause`. */
+  get due(): boolean {
+    return this.#held() >= this.#settings.sliceMs
+  }
+
+  /** Gives the thread back; after it, the state of the store may have changed. */
   async pause(): Promise<void> {
-    const held = this.#held()
-    if (held < this.#settings.sliceMs) return
     await this.#settings.yieldNow()
     this.restart()
   }
@@ -43,7 +46,7 @@ export class Slicer {
         this.#held()
         return step.value
       }
-      await this.pause()
+      if (this.due) await this.pause()
     }
   }
 

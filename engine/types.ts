@@ -199,7 +199,7 @@ export interface RewritePlan {
 
 export interface RewriteReport {
   sourceSegmentsRequested: SegmentId[]
-  /** Created by this rewrite. */
+  /** Segments that got copies; the last one is filled on by the next rewrite. */
   outputSegments: SegmentId[]
   recordsCopied: number
   /** Copies whose key changed meanwhile: the swap was refused, the copy is stale at once. */

@@ -25,7 +25,7 @@ export async function verifyLiveBytes(store: Store, view: ReadView): Promise<Ver
   for (const { value } of keySpace.entries(view, {})) {
     keys++
     if (value.kind === 'pointer') count(value.pointer)
-    await slicer.pause()
+    if (slicer.due) await slicer.pause()
   }
   const leaf = (page: Parameters<typeof pageCount>[0]): void => {
     for (let i = 0; i < pageCount(page); i++) {

@@ -14,6 +14,9 @@ const ROOT = resolve(import.meta.dirname, '..')
 const OUT = join(ROOT, 'web/screenshots')
 /** Long enough for kicks, restages and a quiet phase to be on the page. */
 const CHURN_MS = 75_000
+/** Then until this many are queued, so that the pictures show a queue; not for ever. */
+const QUEUED = 3
+const QUEUED_WAIT_MS = 120_000
 
 const SHOTS = [
   { name: 'overview-light', width: 1440, height: 1240, scheme: 'light' },
@@ -60,6 +63,14 @@ try {
   }
   process.stdout.write(`churning for ${CHURN_MS / 1000} s\n`)
   await new Promise((done) => setTimeout(done, CHURN_MS))
+  await pages[0].page
+    .waitForFunction(
+      (wanted) =>
+        Number(document.querySelector('[data-testid="queue-length"]')?.dataset.count) >= wanted,
+      QUEUED,
+      { timeout: QUEUED_WAIT_MS },
+    )
+    .catch(() => process.stdout.write('the queue stayed short; taking the pictures anyway\n'))
   mkdirSync(OUT, { recursive: true })
   for (const { page, shot } of pages) {
     const file = join(OUT, `${shot.name}.png`)

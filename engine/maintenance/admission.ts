@@ -6,7 +6,7 @@ import type { Gate } from '../types.ts'
 import { totalBytes } from './floors.ts'
 import { atLeast, atMost, flag } from './gates.ts'
 import { since, sinceText, type PassInput } from './pass-input.ts'
-import { bytesText, countText, durationText } from './text.ts'
+import { bytesText, countText, durationText, waitText } from './text.ts'
 
 /** All of them, in the order met; the caller stops at the first that blocks. */
 export function admissionGates(input: PassInput): Gate[] {
@@ -96,7 +96,7 @@ function stageGates(input: PassInput): Gate[] {
         unit: 'ms',
         text:
           remaining > 0
-            ? `Staged ${durationText(observedAgeMs)} ago; due in ${durationText(remaining)}.`
+            ? `Staged ${durationText(observedAgeMs)} ago; due in ${waitText(remaining)}.`
             : `Staged ${durationText(observedAgeMs)} ago and due.`,
       }),
     ]
@@ -106,7 +106,7 @@ function stageGates(input: PassInput): Gate[] {
   if (found === null)
     return [flag('stage_not_pending', true, 'No staged debt waits.', { bypassed })]
   const remaining = Math.max(0, found.dueAtMs - input.nowMs)
-  const when = remaining > 0 ? `due in ${durationText(remaining)}` : 'due now'
+  const when = remaining > 0 ? `due in ${waitText(remaining)}` : 'due now'
   const text = `${queued} staged, confirm ${when}; until then other passes leave the debt alone.`
   return [flag('stage_not_pending', false, text, { bypassed })]
 }

@@ -1,5 +1,5 @@
 /**
- * Where a rewrite puts its copies: segments of its own lane, rotated by size. Neighbouring values are
+ * Where a rewrite puts its copies: segments of its own lane, filled pass after pass. Neighbouring values are
  * tried as one LZ4 frame; where that does not pay they become plain records. Nothing here is visible
  * to readers until the caller swaps pointers.
  */
@@ -15,7 +15,7 @@ import {
   type RidWords,
 } from '../value-log/record.ts'
 import type { Segment } from '../value-log/segment.ts'
-import { REWRITE_LANE, type ValueLog } from '../value-log/value-log.ts'
+import type { ValueLog } from '../value-log/value-log.ts'
 
 export interface Copied {
   key: Uint8Array
@@ -41,12 +41,12 @@ const FAILURES_UNTIL_PROBING = 8
 const PROBE_EVERY = 32
 
 export class RewriteOutput {
-  readonly segments: Segment[] = []
+  /** Every segment that got a copy. */
+  readonly segments = new Set<Segment>()
   bytesWritten = 0
   readonly #valueLog: ValueLog
   readonly #kind: ChecksumKind
-  readonly #segmentBytes: number
-  #segment: Segment | null = null
+  readonly #unsyncedSegments = new Set<Segment>()
   #waiting: Waiting[] = []
   #waitingBytes = 0
   #copied: Copied[] = []
@@ -54,10 +54,9 @@ export class RewriteOutput {
   #failures = 0
   #groups = 0
 
-  constructor(valueLog: ValueLog, options: { kind: ChecksumKind; segmentBytes: number }) {
+  constructor(valueLog: ValueLog, kind: ChecksumKind) {
     this.#valueLog = valueLog
-    this.#kind = options.kind
-    this.#segmentBytes = options.segmentBytes
+    this.#kind = kind
   }
 
   /** Bytes appended since the last `sync`. */
@@ -81,24 +80,14 @@ export class RewriteOutput {
     this.#writeGroup()
     const copied = this.#copied
     this.#copied = []
-    if (this.#unsynced === 0) return copied
+    const unsynced = [...this.#unsyncedSegments]
+    this.#unsyncedSegments.clear()
     this.#unsynced = 0
-    for (const segment of this.segments) {
-      if (segment.state !== 'active') continue
-      await segment.sync()
-      if (segment !== this.#segment) this.#valueLog.set.seal(segment)
-    }
+    for (const segment of unsynced) await segment.sync()
     // The folder entries of new segments; foreground appends ride along.
-    await this.#valueLog.sync()
+    if (unsynced.length > 0) await this.#valueLog.sync()
+    this.#valueLog.sealFullRewrites()
     return copied
-  }
-
-  /** No more copies: nothing of this rewrite stays open for writing. */
-  finish(): void {
-    for (const segment of this.segments) {
-      if (segment.state === 'active') this.#valueLog.set.seal(segment)
-    }
-    this.#segment = null
   }
 
   #writeGroup(): void {
@@ -110,7 +99,7 @@ export class RewriteOutput {
     const block = this.#compress(group)
     if (block !== undefined && this.#writeFrame(group, rids, block)) return
     group.forEach((one, i) => {
-      const segment = this.#room(RECORD_HEADER_BYTES + one.value.length)
+      const segment = this.#valueLog.rewriteSegment(RECORD_HEADER_BYTES + one.value.length)
       const rid = rids[i] as RidWords
       const to = segment.appendPlain(one.value, rid, this.#kind)
       this.#count(segment, RECORD_HEADER_BYTES + one.value.length)
@@ -139,7 +128,7 @@ export class RewriteOutput {
     const offsets = [0]
     for (const one of group)
       offsets.push((offsets[offsets.length - 1] as number) + one.value.length)
-    const segment = this.#room(bytes)
+    const segment = this.#valueLog.rewriteSegment(bytes)
     const room = segment.reserve(bytes)
     const at = room.at + RECORD_HEADER_BYTES
     writeFramePrefix(room.target, at, { rids, offsets, codec: CODEC_LZ4, compressed: true })
@@ -157,17 +146,8 @@ export class RewriteOutput {
   #count(segment: Segment, bytes: number): void {
     this.bytesWritten += bytes
     this.#unsynced += bytes
+    this.#unsyncedSegments.add(segment)
+    this.segments.add(segment)
     this.#valueLog.set.touch(segment)
-  }
-
-  /** The output segment, a new one when the record does not fit behind the others. */
-  #room(bytes: number): Segment {
-    const full = this.#segment !== null && this.#segment.bytesTotal + bytes > this.#segmentBytes
-    if (this.#segment === null || (full && this.#segment.bytesTotal > 0)) {
-      // A full one stays active until `sync` put it on disk; it gets no more appends.
-      this.#segment = this.#valueLog.createSegment(REWRITE_LANE, 'rewrite')
-      this.segments.push(this.#segment)
-    }
-    return this.#segment
   }
 }

@@ -30,7 +30,6 @@ export interface RewriteParts {
   valueLog: ValueLog
   journal: Journal | null
   kind: ChecksumKind
-  segmentBytes: number
   slices: SliceSettings
   /** Resolves when journaled swaps are as durable as the profile promises. */
   commit: () => Promise<void>
@@ -47,7 +46,7 @@ export async function rewriteSegments(
   signal: AbortSignal,
 ): Promise<RewriteReport> {
   // A named segment that is still written is closed first: writers go on in a new one (B2).
-  if (sourceIds.some((id) => parts.valueLog.isForeground(id))) parts.valueLog.sealForeground()
+  for (const id of sourceIds) parts.valueLog.sealActive(id)
   const sources = sourceIds
     .map((id) => parts.valueLog.set.get(id))
     .filter((s) => s !== undefined)
@@ -75,27 +74,23 @@ class Rewrite {
     this.#sources = sources
     this.#signal = signal
     this.#slicer = new Slicer(parts.slices)
-    this.#output = new RewriteOutput(parts.valueLog, parts)
+    this.#output = new RewriteOutput(parts.valueLog, parts.kind)
   }
 
   async run(): Promise<RewriteReport> {
     const { clock } = this.#parts.slices
     const started = clock.monotonic()
-    try {
-      for (const candidates of await this.#candidates()) {
-        for (const candidate of candidates) {
-          if (this.#signal.aborted) break
-          this.#copy(candidate)
-          if (this.#output.unsyncedBytes >= SYNC_EVERY_BYTES) await this.#swapCopied()
-          await this.#slicer.pause()
-        }
+    for (const candidates of await this.#candidates()) {
+      for (const candidate of candidates) {
+        if (this.#signal.aborted) break
+        this.#copy(candidate)
+        if (this.#output.unsyncedBytes >= SYNC_EVERY_BYTES) await this.#swapCopied()
+        if (this.#slicer.due) await this.#slicer.pause()
       }
-      // Also after a cancellation: what was copied is paid for, swapping it is cheap.
-      await this.#swapCopied()
-      await this.#parts.commit()
-    } finally {
-      this.#output.finish()
     }
+    // Also after a cancellation: what was copied is paid for, swapping it is cheap.
+    await this.#swapCopied()
+    await this.#parts.commit()
     return this.#report(clock.monotonic() - started)
   }
 
@@ -110,7 +105,7 @@ class Rewrite {
           bySource.get(value.pointer.segmentId)?.push({ key, pointer: value.pointer })
         }
         if (this.#signal.aborted) break
-        await this.#slicer.pause()
+        if (this.#slicer.due) await this.#slicer.pause()
       }
     } finally {
       keySpace.closeView(view)
@@ -135,7 +130,7 @@ class Rewrite {
     this.#slicer.restart()
     for (let at = 0; at < copied.length; at += SWAP_BATCH) {
       this.#swap(copied.slice(at, at + SWAP_BATCH))
-      await this.#slicer.pause()
+      if (this.#slicer.due) await this.#slicer.pause()
     }
   }
 
@@ -165,7 +160,7 @@ class Rewrite {
       list.reduce((sum, s) => sum + s.bytesTotal, 0)
     return {
       sourceSegmentsRequested: this.#sources.map((s) => s.id),
-      outputSegments: this.#output.segments.map((s) => s.id),
+      outputSegments: [...this.#output.segments].map((s) => s.id),
       recordsCopied: this.#recordsCopied,
       swapsLost: this.#swapsLost,
       bytesRead: this.#bytesRead,

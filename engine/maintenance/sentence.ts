@@ -4,7 +4,7 @@
  */
 import type { Gate, PassReport, PassStep, RewritePlan, SegmentId } from '../types.ts'
 import { waitingForAge } from './planner.ts'
-import { bytesText, countText, durationText, percentText, segmentText } from './text.ts'
+import { bytesText, countText, durationText, percentText, segmentText, waitText } from './text.ts'
 
 type Told = Omit<PassReport, 'sentence'>
 
@@ -52,21 +52,27 @@ function doneText(report: Told, rewritten: readonly RewrittenSegment[]): string 
 function rewriteText(report: Told, rewritten: readonly RewrittenSegment[]): string {
   const [first] = rewritten
   if (first === undefined) return ''
-  const freed = report.steps.reduce((n, s) => (s.kind === 'gc' ? n + s.report.bytesDeleted : n), 0)
-  const freedText = freed > 0 ? `freed ${bytesText(freed)}` : 'nothing could be deleted yet'
+  const sum = (of: (step: PassStep) => number): number =>
+    report.steps.reduce((n, s) => n + of(s), 0)
+  const copied = bytesText(sum((s) => (s.kind === 'rewrite' ? s.report.bytesWritten : 0)))
+  const deleted = sum((s) => (s.kind === 'gc' ? s.report.bytesDeleted : 0))
+  const done =
+    deleted > 0
+      ? `copied ${copied}, deleted ${bytesText(deleted)}`
+      : `copied ${copied}, nothing could be deleted yet`
   const which =
     rewritten.length === 1
       ? ` (${segmentText(first.segmentId)}, ${percentText(first.staleRatio)} stale)`
       : ''
   if (report.source === 'manual') {
-    return `rewrote ${countText(rewritten.length, 'segment')}${which}, ${freedText}`
+    return `rewrote ${countText(rewritten.length, 'segment')}${which}, ${done}`
   }
   // The queue as it was executed from: what was consumed plus what remained.
   const left = report.steps.find((s) => s.kind === 'consume')?.remaining ?? 0
   const queued = countText(left + rewritten.length, 'queued segment')
   const staged = report.steps.some((s) => s.kind === 'restage')
   const open = left > 0 && !staged ? `; ${left} remain queued` : ''
-  return `rewrote ${rewritten.length} of ${queued}${which}, ${freedText}${open}`
+  return `rewrote ${rewritten.length} of ${queued}${which}, ${done}${open}`
 }
 
 /** Empty for steps that the rest of the sentence tells. */
@@ -77,12 +83,12 @@ function stepText(step: PassStep, report: Told): string {
     case 'prune_quality':
       return `dropped ${step.segmentIds.length} queued not worth a rewrite now`
     case 'stage': {
-      const due = durationText(Math.max(0, step.dueAtMs - report.endedAtMs))
+      const due = waitText(Math.max(0, step.dueAtMs - report.endedAtMs))
       const floor = percentText(step.minStaleRatio)
       return `staged ${countText(step.segmentIds.length, 'segment')} at ${floor} stale or more, confirm due in ${due}`
     }
     case 'restage': {
-      const due = durationText(Math.max(0, step.dueAtMs - report.endedAtMs))
+      const due = waitText(Math.max(0, step.dueAtMs - report.endedAtMs))
       return `${step.remaining} restaged, confirm due in ${due}`
     }
     case 'confirm':
@@ -120,7 +126,7 @@ function nothingText(report: Told): string {
   const waiting = waitingForAge(plan)
   if (waiting.count > 0 && waiting.minRemainingMs !== null) {
     const age = durationText(plan.filters.minAgeMs)
-    const first = durationText(waiting.minRemainingMs)
+    const first = waitText(waiting.minRemainingMs)
     const [noun, which] =
       waiting.count === 1 ? ['candidate is', 'it'] : ['candidates are', 'the first']
     return `${lead}Nothing to rewrite: ${waiting.count} ${noun} younger than ${age}, ${which} is old enough in ${first}.`

@@ -24,6 +24,12 @@ export function durationText(ms: number): string {
   return `${trim(ms / 60_000, Math.floor)} min`
 }
 
+/** Time still to wait: 7991 -> "8 s", 12,040 -> "12 s". Nobody waits by the hundredth of a second. */
+export function waitText(ms: number): string {
+  if (ms < 1000) return durationText(ms)
+  return durationText(ms < 10_000 ? Math.ceil(ms / 100) * 100 : Math.round(ms / 1000) * 1000)
+}
+
 /** 0.433 -> "43.3 %". */
 export function percentText(ratio: number): string {
   return `${trim(ratio * 100)} %`

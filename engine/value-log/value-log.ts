@@ -54,6 +54,10 @@ export class ValueLog {
   readonly #options: ValueLogOptions
   readonly #frames = new Map<string, { offsets: number[]; values: Uint8Array }>()
   #foreground: Segment | null = null
+  /** Full, not yet sealed. */
+  readonly #fullRewrites: Segment[] = []
+  /** Output of rewrites goes on where the last one stopped, or each pass would leave a small file. */
+  #rewrite: Segment | null = null
   #nextSeq: number
   #ridHigh: number
   #ridLow: number
@@ -126,6 +130,22 @@ export class ValueLog {
     return segment.appendPlain(value, rid, this.#options.kind)
   }
 
+  /** The rewrite output with room for a record of `bytes`; a full one is left to `sealFullRewrites`. */
+  rewriteSegment(bytes: number): Segment {
+    const { segmentBytes } = this.#options
+    if (this.#rewrite !== null && this.#rewrite.bytesTotal + bytes > segmentBytes) {
+      this.#fullRewrites.push(this.#rewrite)
+      this.#rewrite = null
+    }
+    this.#rewrite ??= this.createSegment(REWRITE_LANE, 'rewrite')
+    return this.#rewrite
+  }
+
+  /** Seals outputs that take no more records; their bytes must be on disk. */
+  sealFullRewrites(): void {
+    for (const segment of this.#fullRewrites.splice(0)) this.set.seal(segment)
+  }
+
   /** Hands buffered foreground appends to the file system: they survive the process. */
   flush(): void {
     this.#foreground?.flush()
@@ -144,14 +164,26 @@ export class ValueLog {
     })
   }
 
-  isForeground(id: SegmentId): boolean {
-    return this.#foreground?.id === id
+  /** Closes a segment that is still written, so that a rewrite may take it as a source. */
+  sealActive(id: SegmentId): void {
+    if (this.#foreground?.id === id) {
+      this.set.seal(this.#foreground)
+      this.#foreground = null
+    }
+    if (this.#rewrite?.id === id) {
+      this.set.seal(this.#rewrite)
+      this.#rewrite = null
+    }
   }
 
-  /** Closes the foreground segment for writing, so that GC and rewrites may look at it. */
-  sealForeground(): void {
-    if (this.#foreground !== null) this.set.seal(this.#foreground)
+  /** Nothing is written any more. */
+  sealAll(): void {
+    this.sealFullRewrites()
+    for (const segment of [this.#foreground, this.#rewrite]) {
+      if (segment !== null) this.set.seal(segment)
+    }
     this.#foreground = null
+    this.#rewrite = null
   }
 
   // ------------------------------------------------------------ reading
