@@ -315,7 +315,7 @@ class RestageEngine implements Engine {
         journal.push({ op: 'set_inline', key, value })
       } else {
         const rid = store.valueLog.takeRid()
-        const pointer = store.valueLog.append(operation.value, rid)
+        const pointer = store.valueLog.append(key, operation.value, rid)
         changes.push({ key, value: { kind: 'pointer', pointer } })
         journal.push({ op: 'set_rid', key, rid })
       }

@@ -24,6 +24,8 @@ export interface FolderPaths {
   journal: string
   lock: string
   metadata: string
+  /** Key lists of sealed segments. */
+  keys: string
   state: string
 }
 
@@ -52,6 +54,7 @@ function pathsOf(root: string, main: string, layout: 'split' | 'wal'): FolderPat
     journal: path.join(main, 'wal'),
     lock: path.join(main, 'LOCK'),
     metadata: path.join(main, 'restage_meta.json'),
+    keys: path.join(main, 'restage_keys'),
     state: path.join(layout === 'split' ? root : main, STATE_FILE),
   }
 }

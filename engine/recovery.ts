@@ -10,10 +10,11 @@ import { EngineError, isCorruption } from './errors.ts'
 import type { FileSystem, OpenFile } from './file-system.ts'
 import type { FolderPaths } from './folder.ts'
 import { parseJournalFileName, parseSegmentFileName, seqOf } from './ids.ts'
-import { entryStart, entryValue } from './index/leaf.ts'
+import { entryKey, entryStart, entryValue } from './index/leaf.ts'
 import { isDurableMeta, readMetaPages, type MetaCandidate } from './index/meta.ts'
 import type { PageStore } from './index/page-store.ts'
 import { walkTree } from './index/tree.ts'
+import type { KeyListRebuild } from './key-list-rebuild.ts'
 import { PAGE_BYTES, makePage, newPage, pageCount, type Page } from './index/page.ts'
 import { decodeMetadata, type Metadata } from './metadata.ts'
 import {
@@ -97,7 +98,13 @@ export type PlainSeen = Map<number, Set<number>>
 export async function accountTree(
   pages: PageStore,
   root: number,
-  into: { set: SegmentSet; reachable: Set<number>; plainSeen: PlainSeen; slicer: Slicer },
+  into: {
+    set: SegmentSet
+    keyLists: KeyListRebuild
+    reachable: Set<number>
+    plainSeen: PlainSeen
+    slicer: Slicer
+  },
 ): Promise<number> {
   const { plainSeen } = into
   let keys = 0
@@ -121,8 +128,11 @@ export async function accountTree(
         const count = pageCount(page)
         keys += count
         for (let i = 0; i < count; i++) {
-          const value = entryValue(page, entryStart(page, i))
-          if (value.kind === 'pointer') acquire(value.pointer)
+          const start = entryStart(page, i)
+          const value = entryValue(page, start)
+          if (value.kind !== 'pointer') continue
+          acquire(value.pointer)
+          into.keyLists.add(value.pointer, entryKey(page, start))
         }
       },
     }),

@@ -25,6 +25,7 @@ import {
   type JournalFiles,
   type PlainSeen,
 } from './recovery.ts'
+import { KeyListRebuild } from './key-list-rebuild.ts'
 import { Slicer, type SliceSettings } from './slicer.ts'
 import type { EngineEventBody } from './types.ts'
 import { ridOf } from './value-log/record.ts'
@@ -82,7 +83,7 @@ async function recover(
     await removeIfPresent(fileSystem, `${file}.tmp`)
   }
   const index = fileSystem.open(paths.index, 'append')
-  const set = new SegmentSet(fileSystem, paths.values, {
+  const set = new SegmentSet(fileSystem, paths, {
     emit: context.emit,
     now: () => deps.clock.now(),
   })
@@ -107,8 +108,16 @@ async function rebuild(
   const metadata = readMetadata(fileSystem, paths)
   const highestSeq = openSegments(fileSystem, paths, { set, metadata })
   const slicer = new Slicer(slices)
+  const keyLists = new KeyListRebuild(set)
   const accounted = await accountFirstReadable(candidates, (candidate) =>
-    accountCandidate(candidate, { set, slicer, index, kind, cacheBytes: options.pageCacheBytes }),
+    accountCandidate(candidate, {
+      set,
+      slicer,
+      index,
+      kind,
+      cacheBytes: options.pageCacheBytes,
+      keyLists,
+    }),
   )
   const { pages, reachable, candidate } = accounted
   pages.freeAllBut(reachable)
@@ -117,21 +126,12 @@ async function rebuild(
   const rids = await recoverRids(set, kind, { journals, slicer, metadata })
   const metas = new MetaPages(index, kind, candidate)
   const keySpace = new KeySpace(pages, set, { ...candidate.meta, version: 0 })
-  const valueLog = new ValueLog(set, {
-    fileSystem,
-    folder: paths.values,
-    folderName: paths.valuesName,
-    kind,
-    segmentBytes: options.segmentBytes,
-    nextSeq: Math.max(highestSeq + 1, metadata?.nextSeq ?? 1),
-    nextRid: rids.next,
-    seq: () => keySpace.seq,
-    now: () => clock.now(),
-  })
-  const replayed = replay(journals.batches, keySpace, rids.pointers)
+  const nextSeq = Math.max(highestSeq + 1, metadata?.nextSeq ?? 1)
+  const valueLog = makeValueLog(files, context, { kind, keySpace, nextSeq, nextRid: rids.next })
+  const replayed = replay(journals.batches, { keySpace, keyLists, pointers: rids.pointers })
+  keyLists.save()
+  await set.removeOrphanKeys()
   await syncReplayed(fileSystem, paths, { set, pointers: rids.pointers })
-  // A killed process may have left its last meta page unsynced: never both at stake at once.
-  await index.sync()
   // Both meta pages name one tree before anything else is written (a crash may have left two).
   await metas.publish({ ...candidate.meta, totalPages: pages.totalPages }, () => undefined)
   const metadataFile = new MetadataFile(fileSystem, paths.metadata, rids.next + RID_RESERVE)
@@ -188,6 +188,24 @@ async function syncReplayed(
   await fileSystem.syncFolder(paths.values)
 }
 
+function makeValueLog(
+  files: { paths: FolderPaths; set: SegmentSet },
+  { deps, options }: StoreContext,
+  found: { kind: ChecksumKind; keySpace: KeySpace; nextSeq: number; nextRid: bigint },
+): ValueLog {
+  return new ValueLog(files.set, {
+    fileSystem: deps.fileSystem,
+    folder: files.paths.values,
+    folderName: files.paths.valuesName,
+    kind: found.kind,
+    segmentBytes: options.segmentBytes,
+    nextSeq: found.nextSeq,
+    nextRid: found.nextRid,
+    seq: () => found.keySpace.seq,
+    now: () => deps.clock.now(),
+  })
+}
+
 interface Accounted {
   candidate: MetaCandidate
   pages: PageStore
@@ -219,6 +237,7 @@ async function accountCandidate(
     index: ConstructorParameters<typeof PageStore>[0]
     kind: ChecksumKind
     cacheBytes: number
+    keyLists: KeyListRebuild
   },
 ): Promise<Accounted> {
   const { meta } = candidate
@@ -234,8 +253,10 @@ async function accountCandidate(
   const plainSeen: PlainSeen = new Map()
   // A first try may have counted part of a damaged tree.
   for (const segment of context.set) segment.forgetReferences()
+  context.keyLists.begin()
   for (const root of [meta.userRoot, meta.systemRoot]) {
     await accountTree(pages, root, {
+      keyLists: context.keyLists,
       set: context.set,
       reachable,
       plainSeen,
@@ -279,8 +300,11 @@ async function recoverRids(
 /** Applies what came after the last checkpoint; a batch with an unknown id is left out whole (fence). */
 function replay(
   batches: readonly JournalBatch[],
-  keySpace: KeySpace,
-  pointers: ReadonlyMap<bigint, ValuePointer>,
+  into: {
+    keySpace: KeySpace
+    keyLists: KeyListRebuild
+    pointers: ReadonlyMap<bigint, ValuePointer>
+  },
 ): { journalRecordsReplayed: number; journalBatchesSkipped: number } {
   let journalRecordsReplayed = 0
   let journalBatchesSkipped = 0
@@ -293,7 +317,7 @@ function replay(
       } else if (operation.op === 'set_inline') {
         changes.push({ key: operation.key, value: { kind: 'inline', value: operation.value } })
       } else {
-        const pointer = pointers.get(ridOf(operation.rid))
+        const pointer = into.pointers.get(ridOf(operation.rid))
         if (pointer === undefined) complete = false
         else changes.push({ key: operation.key, value: { kind: 'pointer', pointer } })
       }
@@ -302,7 +326,10 @@ function replay(
       journalBatchesSkipped++
       continue
     }
-    keySpace.apply(changes)
+    into.keySpace.apply(changes)
+    for (const { key, value } of changes) {
+      if (value.kind === 'pointer') into.keyLists.add(value.pointer, key)
+    }
     journalRecordsReplayed += changes.length
   }
   return { journalRecordsReplayed, journalBatchesSkipped }

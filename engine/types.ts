@@ -201,6 +201,8 @@ export interface RewriteReport {
   sourceSegmentsRequested: SegmentId[]
   /** Segments that got copies; the last one is filled on by the next rewrite. */
   outputSegments: SegmentId[]
+  /** Keys looked at to find what lives in the sources: those once written there, or all of the store. */
+  keysVisited: number
   recordsCopied: number
   /** Copies whose key changed meanwhile: the swap was refused, the copy is stale at once. */
   swapsLost: number

@@ -103,7 +103,7 @@ export class RewriteOutput {
       const rid = rids[i] as RidWords
       const to = segment.appendPlain(one.value, rid, this.#kind)
       this.#count(segment, RECORD_HEADER_BYTES + one.value.length)
-      this.#copied.push({ key: one.key, from: one.from, to, rid })
+      this.#copy({ key: one.key, from: one.from, to, rid }, segment)
     })
   }
 
@@ -138,9 +138,14 @@ export class RewriteOutput {
     group.forEach((one, i) => {
       const length = groupedLength(BODY_HEADER_BYTES + payload, i)
       const to = { segmentId: segment.id, offset: start + CRC_BYTES, length }
-      this.#copied.push({ key: one.key, from: one.from, to, rid: rids[i] as RidWords })
+      this.#copy({ key: one.key, from: one.from, to, rid: rids[i] as RidWords }, segment)
     })
     return true
+  }
+
+  #copy(copied: Copied, segment: Segment): void {
+    segment.keys?.add(copied.to.offset, copied.key)
+    this.#copied.push(copied)
   }
 
   #count(segment: Segment, bytes: number): void {

@@ -1,7 +1,8 @@
 /**
  * Online rewrite: copies what lives in the source segments and swaps pointers.
  *
- *   1. walk the current state for keys whose value lies in a source, in slices;
+ *   1. find the keys whose value lies in a source, in slices: from the segment's key list, so that
+ *      the cost follows the segment and not the store, or by walking everything where there is none;
  *   2. copy their values in source order to output segments, in slices;
  *   3. sync the output; only then
  *   4. swap, a batch at a time: a key gets its new pointer if it still holds exactly the old one.
@@ -59,12 +60,17 @@ export async function rewriteSegments(
   }
 }
 
+function isAt(pointer: ValuePointer, segmentId: SegmentId, offset: number): boolean {
+  return pointer.segmentId === segmentId && pointer.offset === offset
+}
+
 class Rewrite {
   readonly #parts: RewriteParts
   readonly #sources: readonly Segment[]
   readonly #signal: AbortSignal
   readonly #slicer: Slicer
   readonly #output: RewriteOutput
+  #keysVisited = 0
   #recordsCopied = 0
   #swapsLost = 0
   #bytesRead = 0
@@ -96,11 +102,49 @@ class Rewrite {
 
   /** Per source, its live keys in file order. */
   async #candidates(): Promise<Candidate[][]> {
-    const bySource = new Map<SegmentId, Candidate[]>(this.#sources.map((s) => [s.id, []]))
+    const lists: Candidate[][] = []
+    const unlisted: Segment[] = []
+    for (const source of this.#sources) {
+      const listed = await this.#fromKeyList(source)
+      if (listed === undefined) unlisted.push(source)
+      else lists.push(listed)
+    }
+    if (unlisted.length > 0) lists.push(...(await this.#fromWalk(unlisted)))
+    for (const list of lists) list.sort((a, b) => a.pointer.offset - b.pointer.offset)
+    return lists
+  }
+
+  /** Asks only the keys once written to the source; undefined when the list does not account for all of it. */
+  async #fromKeyList(source: Segment): Promise<Candidate[] | undefined> {
+    const { keySpace, valueLog } = this.#parts
+    const keys = valueLog.set.keysOf(source)
+    if (keys === undefined) return undefined
+    const found: Candidate[] = []
+    const records = new Map<number, number>()
+    for (const { offset, key } of keys.entries()) {
+      this.#keysVisited++
+      const now = keySpace.current(key)
+      if (now?.kind === 'pointer' && isAt(now.pointer, source.id, offset)) {
+        found.push({ key, pointer: now.pointer })
+        if (!records.has(offset)) records.set(offset, source.recordBytes(now.pointer))
+      }
+      if (this.#signal.aborted) break
+      if (this.#slicer.due) await this.#slicer.pause()
+    }
+    // A sealed segment only loses live bytes, so a whole list has found at least what is live now.
+    let bytes = 0
+    for (const size of records.values()) bytes += size
+    return bytes >= source.bytesLive || this.#signal.aborted ? found : undefined
+  }
+
+  /** Walks everything the store holds: for folders and segments without key lists. */
+  async #fromWalk(sources: readonly Segment[]): Promise<Candidate[][]> {
+    const bySource = new Map<SegmentId, Candidate[]>(sources.map((s) => [s.id, []]))
     const { keySpace } = this.#parts
     const view = keySpace.openView()
     try {
       for (const { key, value } of keySpace.entries(view, {})) {
+        this.#keysVisited++
         if (value.kind === 'pointer') {
           bySource.get(value.pointer.segmentId)?.push({ key, pointer: value.pointer })
         }
@@ -110,9 +154,7 @@ class Rewrite {
     } finally {
       keySpace.closeView(view)
     }
-    const lists = [...bySource.values()]
-    for (const list of lists) list.sort((a, b) => a.pointer.offset - b.pointer.offset)
-    return lists
+    return [...bySource.values()]
   }
 
   #copy(candidate: Candidate): void {
@@ -161,6 +203,7 @@ class Rewrite {
     return {
       sourceSegmentsRequested: this.#sources.map((s) => s.id),
       outputSegments: [...this.#output.segments].map((s) => s.id),
+      keysVisited: this.#keysVisited,
       recordsCopied: this.#recordsCopied,
       swapsLost: this.#swapsLost,
       bytesRead: this.#bytesRead,

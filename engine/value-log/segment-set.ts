@@ -10,6 +10,7 @@ import { EngineError } from '../errors.ts'
 import type { FileSystem } from '../file-system.ts'
 import type { EngineEventBody, Pin, SegmentId, SegmentInfo, SegmentKeeper } from '../types.ts'
 import type { ValuePointer } from '../value-pointer.ts'
+import { SegmentKeyFiles, type SegmentKeys } from './segment-keys.ts'
 import type { Segment } from './segment.ts'
 
 /** A reader: it may need every segment that was not dead when it was opened. */
@@ -28,6 +29,7 @@ export interface Recoverable {
 export class SegmentSet {
   readonly #fileSystem: FileSystem
   readonly #folder: string
+  readonly #keyFiles: SegmentKeyFiles
   readonly #emit: (event: EngineEventBody) => void
   readonly #now: () => number
   readonly #segments = new Map<SegmentId, Segment>()
@@ -42,11 +44,12 @@ export class SegmentSet {
 
   constructor(
     fileSystem: FileSystem,
-    folder: string,
+    where: { values: string; keys: string },
     report: { emit: (event: EngineEventBody) => void; now: () => number },
   ) {
     this.#fileSystem = fileSystem
-    this.#folder = folder
+    this.#folder = where.values
+    this.#keyFiles = new SegmentKeyFiles(fileSystem, where.keys)
     this.#emit = report.emit
     this.#now = report.now
   }
@@ -86,7 +89,29 @@ export class SegmentSet {
 
   seal(segment: Segment): void {
     segment.seal(this.#now())
+    if (segment.keys !== null) this.saveKeys(segment, segment.keys)
     this.#report('segment_sealed', segment)
+  }
+
+  // ------------------------------------------------------------ keys of segments
+
+  hasKeys(segment: Segment): boolean {
+    return segment.keys !== null || this.#keyFiles.has(segment.id)
+  }
+
+  /** Keys written to a segment; undefined when no whole list is there. */
+  keysOf(segment: Segment): SegmentKeys | undefined {
+    return segment.keys ?? this.#keyFiles.load(segment.id)
+  }
+
+  /** From now on the list is in its file. */
+  saveKeys(segment: Segment, keys: SegmentKeys): void {
+    this.#keyFiles.save(segment.id, keys)
+    segment.keys = null
+  }
+
+  removeOrphanKeys(): Promise<void> {
+    return this.#keyFiles.removeOrphans((id) => this.#segments.has(id))
   }
 
   closeAll(): void {
@@ -268,6 +293,8 @@ export class SegmentSet {
     this.#unlinkErrors.delete(segment.id)
     const segmentId = segment.id
     this.#emit({ type: 'segment_deleted', segmentId, bytesTotal, heldByUntilNow: heldBy })
+    // Told before anything is awaited: from here on state and events agree that it is gone.
+    await this.#keyFiles.remove(segmentId)
   }
 
   #report(type: 'segment_sealed' | 'segment_zombie', segment: Segment): void {

@@ -12,6 +12,7 @@ import type { SegmentId, SegmentKeeper, SegmentOrigin, SegmentState } from '../t
 import { CRC_BYTES, hintOf, isGrouped, recordStart, type ValuePointer } from '../value-pointer.ts'
 import { RECORD_HEADER_BYTES, decodeRecordHeader, sealRecord, type RidWords } from './record.ts'
 import { viewOf } from '../bytes.ts'
+import { SegmentKeys } from './segment-keys.ts'
 
 /** Appends gather up to this before they are written: one call a batch instead of one a value. */
 const APPEND_BUFFER_BYTES = 256 * 1024
@@ -38,6 +39,8 @@ export class Segment {
   /** Memtable generation of that moment: roots that contain it do not name the segment. */
   deadSinceGeneration = 0
   keptBy: SegmentKeeper[] = []
+  /** Keys written to it while it is active; in a file beside it afterwards. */
+  keys: SegmentKeys | null
   /** A rewrite reads or writes it right now. */
   busy = false
   #fileBytes: number
@@ -67,6 +70,7 @@ export class Segment {
     this.state = input.state
     this.firstSeq = input.firstSeq
     this.deadSinceSeq = input.firstSeq
+    this.keys = input.state === 'active' ? new SegmentKeys() : null
     this.#fileBytes = input.file.size()
     this.#syncedBytes = this.#fileBytes
     this.#leftByCrash = input.leftByCrash ?? false

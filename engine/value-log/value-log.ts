@@ -118,7 +118,7 @@ export class ValueLog {
   }
 
   /** Appends a foreground value, rotating when the segment is full. */
-  append(value: Uint8Array, rid: RidWords): ValuePointer {
+  append(key: Uint8Array, value: Uint8Array, rid: RidWords): ValuePointer {
     let segment = this.#foreground
     if (segment !== null && segment.bytesTotal + value.length > this.#options.segmentBytes) {
       this.set.seal(segment)
@@ -127,7 +127,9 @@ export class ValueLog {
     segment ??= this.createSegment(FOREGROUND_LANE, 'foreground')
     this.#foreground = segment
     this.#unsynced.add(segment)
-    return segment.appendPlain(value, rid, this.#options.kind)
+    const pointer = segment.appendPlain(value, rid, this.#options.kind)
+    segment.keys?.add(pointer.offset, key)
+    return pointer
   }
 
   /** The rewrite output with room for a record of `bytes`; a full one is left to `sealFullRewrites`. */

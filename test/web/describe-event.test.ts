@@ -23,6 +23,7 @@ const rewriteReport = {
   sourceSegmentsRequested: [one],
   outputSegments: [segmentId(9)],
   recordsCopied: 4,
+  keysVisited: 60,
   swapsLost: 0,
   bytesRead: 4096,
   bytesWritten: 1024,

@@ -122,6 +122,7 @@ export class FakeHost implements MaintenanceHost {
       sourceSegmentsRequested: sources,
       outputSegments: [],
       recordsCopied: found.length,
+      keysVisited: 0,
       swapsLost: 0,
       bytesRead,
       bytesWritten: bytesRead,

@@ -1,0 +1,146 @@
+/**
+ * Which keys were written to a segment, so that a rewrite asks those few instead of walking the whole
+ * tree. Gathered while the segment is written, kept beside it in a file once it is sealed:
+ *
+ *   "RSKEYS1\0" | u32 entries | u32 bytes of entries | u32 CRC-32 of entries | entries
+ *   entry: u64 offset (as in a pointer) | u16 key bytes | key
+ *
+ * It is a hint and can be rebuilt: every entry is checked against the current pointer before it is
+ * used, and a list whose live records do not add up to the segment's live bytes is not used at all.
+ */
+import * as path from 'node:path'
+import { readU64, viewOf, writeU64 } from '../bytes.ts'
+import { checksum } from '../checksum.ts'
+import { removeIfPresent, type FileSystem } from '../file-system.ts'
+import { parseSegmentFileName, segmentFileName } from '../ids.ts'
+import type { SegmentId } from '../types.ts'
+
+const MAGIC = Buffer.from('RSKEYS1\0', 'latin1')
+const HEADER_BYTES = 20
+const ENTRY_HEADER_BYTES = 10
+const FIRST_BUFFER_BYTES = 16 * 1024
+
+/** Append-only list of (pointer offset, key). */
+export class SegmentKeys {
+  #buffer: Buffer = Buffer.allocUnsafeSlow(FIRST_BUFFER_BYTES)
+  #view = viewOf(this.#buffer)
+  #bytes = 0
+  #count = 0
+
+  /** Memory held by the entries. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  add(offset: number, key: Uint8Array): void {
+    const end = this.#bytes + ENTRY_HEADER_BYTES + key.length
+    if (end > this.#buffer.length) this.#grow(end)
+    writeU64(this.#view, this.#bytes, offset)
+    this.#view.setUint16(this.#bytes + 8, key.length, true)
+    this.#buffer.set(key, this.#bytes + ENTRY_HEADER_BYTES)
+    this.#bytes = end
+    this.#count++
+  }
+
+  *entries(): Generator<{ offset: number; key: Uint8Array }> {
+    for (let at = 0; at < this.#bytes;) {
+      const keyStart = at + ENTRY_HEADER_BYTES
+      const end = keyStart + this.#view.getUint16(at + 8, true)
+      yield { offset: readU64(this.#view, at), key: this.#buffer.subarray(keyStart, end) }
+      at = end
+    }
+  }
+
+  encode(): Uint8Array {
+    const entries = this.#buffer.subarray(0, this.#bytes)
+    const header = Buffer.alloc(HEADER_BYTES)
+    MAGIC.copy(header)
+    header.writeUInt32LE(this.#count, 8)
+    header.writeUInt32LE(this.#bytes, 12)
+    header.writeUInt32LE(checksum('ieee', entries, 0, entries.length), 16)
+    return Buffer.concat([header, entries])
+  }
+
+  /** undefined for anything but a whole, undamaged list. */
+  static decode(bytes: Uint8Array): SegmentKeys | undefined {
+    if (bytes.length < HEADER_BYTES || MAGIC.compare(bytes, 0, MAGIC.length) !== 0) return undefined
+    const view = viewOf(bytes)
+    const entries = bytes.subarray(HEADER_BYTES)
+    if (view.getUint32(12, true) !== entries.length) return undefined
+    if (view.getUint32(16, true) !== checksum('ieee', entries, 0, entries.length)) return undefined
+    const keys = new SegmentKeys()
+    keys.#buffer = Buffer.from(entries.buffer, entries.byteOffset, entries.byteLength)
+    keys.#view = viewOf(keys.#buffer)
+    keys.#bytes = entries.length
+    keys.#count = view.getUint32(8, true)
+    return keys
+  }
+
+  #grow(needed: number): void {
+    const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#buffer.length * 2))
+    this.#buffer.copy(grown, 0, 0, this.#bytes)
+    this.#buffer = grown
+    this.#view = viewOf(grown)
+  }
+}
+
+/** The lists of sealed segments as files; losing any of them costs time, never data. */
+export class SegmentKeyFiles {
+  readonly #fileSystem: FileSystem
+  readonly #folder: string
+
+  constructor(fileSystem: FileSystem, folder: string) {
+    this.#fileSystem = fileSystem
+    this.#folder = folder
+  }
+
+  has(id: SegmentId): boolean {
+    return this.#fileSystem.stat(this.#file(id))?.isFile === true
+  }
+
+  /** A file that cannot be written is not there: the rewrite walks the tree instead. */
+  save(id: SegmentId, keys: SegmentKeys): void {
+    try {
+      this.#fileSystem.makeFolder(this.#folder)
+      const bytes = keys.encode()
+      const file = this.#fileSystem.open(this.#file(id), 'append')
+      try {
+        file.truncate(0)
+        file.write(bytes, 0, bytes.length, 0)
+      } finally {
+        file.close()
+      }
+    } catch {
+      // A torn file fails its checksum; a missing one is missing.
+    }
+  }
+
+  load(id: SegmentId): SegmentKeys | undefined {
+    try {
+      const bytes = this.#fileSystem.readFile(this.#file(id))
+      return bytes === undefined ? undefined : SegmentKeys.decode(bytes)
+    } catch {
+      return undefined
+    }
+  }
+
+  async remove(id: SegmentId): Promise<void> {
+    try {
+      await removeIfPresent(this.#fileSystem, this.#file(id))
+    } catch {
+      // Left over; the next opening removes it.
+    }
+  }
+
+  /** Lists of segments that are no more. */
+  async removeOrphans(isPresent: (id: SegmentId) => boolean): Promise<void> {
+    for (const name of this.#fileSystem.list(this.#folder) ?? []) {
+      const id = parseSegmentFileName(name.replace(/\.keys$/, '.log'))
+      if (id !== undefined && !isPresent(id)) await this.remove(id)
+    }
+  }
+
+  #file(id: SegmentId): string {
+    return path.join(this.#folder, segmentFileName(id).replace(/\.log$/, '.keys'))
+  }
+}

@@ -1,0 +1,135 @@
+/** Key lists: a rewrite's cost follows the segment, and losing a list costs time, never data. */
+import * as fs from 'node:fs'
+import * as path from 'node:path'
+import { afterEach, describe, expect, test } from 'vitest'
+import type { PassReport, RewriteReport } from '../../engine/types.ts'
+import { SegmentKeys } from '../../engine/value-log/segment-keys.ts'
+import { key, openFixture, value, type Fixture } from '../support/engine-fixture.ts'
+
+const KEYS = 1200
+const SEGMENT_BYTES = 64 * 1024
+const folders: string[] = []
+
+afterEach(() => {
+  for (const dir of folders.splice(0)) fs.rmSync(dir, { recursive: true, force: true })
+})
+
+/** Some twenty segments of about sixty records; every second key overwritten. */
+async function churned(): Promise<Fixture> {
+  const fixture = await openFixture({ profile: 'fast', segmentBytes: SEGMENT_BYTES })
+  folders.push(fixture.dir)
+  for (let i = 0; i < KEYS; i++) await fixture.engine.put(key(i), value(i, 1000))
+  await fixture.engine.checkpoint()
+  for (let i = 0; i < KEYS; i += 2) await fixture.engine.put(key(i), value(i + 1, 1000))
+  await fixture.engine.checkpoint()
+  return fixture
+}
+
+function keyFile(dir: string, segmentFile: string): string {
+  const name = path.basename(segmentFile).replace('.log', '.keys')
+  return path.join(dir, 'maindb/restage_keys', name)
+}
+
+function rewriteOf(pass: PassReport): RewriteReport {
+  const step = pass.steps.find((s) => s.kind === 'rewrite')
+  if (step === undefined) throw new Error(pass.sentence)
+  return step.report
+}
+
+async function rewriteFirst(fixture: Fixture): Promise<RewriteReport> {
+  const [first] = fixture.engine.state().segments
+  if (first === undefined) throw new Error('no segment')
+  return rewriteOf(await fixture.engine.maintenance.rewrite([first.segmentId]))
+}
+
+async function expectAllValues({ engine }: Fixture): Promise<void> {
+  for (let i = 0; i < KEYS; i++) {
+    const expected = value(i % 2 === 0 ? i + 1 : i, 1000)
+    if (Buffer.compare(engine.get(key(i)) ?? Buffer.alloc(0), expected) !== 0) {
+      throw new Error(`key ${i} has a wrong value`)
+    }
+  }
+  expect((await engine.verify()).differences).toEqual([])
+}
+
+describe('rewrite with a key list', () => {
+  test('looks only at the keys once written to the segment', async () => {
+    const fixture = await churned()
+    const report = await rewriteFirst(fixture)
+    expect(report.recordsCopied).toBeGreaterThan(20)
+    expect(report.keysVisited).toBeLessThan(100)
+    expect(report.sourcesStillReferenced).toEqual([])
+    await expectAllValues(fixture)
+    await fixture.engine.close()
+  })
+
+  test('rewrites a rewritten segment by its list, too', async () => {
+    const fixture = await churned()
+    const { outputSegments } = await rewriteFirst(fixture)
+    const again = rewriteOf(await fixture.engine.maintenance.rewrite(outputSegments))
+    expect(again.keysVisited).toBe(again.recordsCopied)
+    expect(again.sourcesStillReferenced).toEqual([])
+    await expectAllValues(fixture)
+    await fixture.engine.close()
+  })
+
+  test('goes with its segment', async () => {
+    const fixture = await churned()
+    const [first] = fixture.engine.state().segments
+    const file = keyFile(fixture.dir, first?.file ?? '')
+    expect(fs.existsSync(file)).toBe(true)
+    await rewriteFirst(fixture)
+    expect(fs.existsSync(file)).toBe(false)
+    await fixture.engine.close()
+  })
+})
+
+describe('without a usable key list the rewrite walks the tree', () => {
+  const damages: [string, (file: string) => void][] = [
+    ['missing', (file) => fs.rmSync(file)],
+    ['torn', (file) => fs.truncateSync(file, 100)],
+    [
+      'flipped',
+      (file) => {
+        const bytes = fs.readFileSync(file)
+        bytes.writeUInt8(bytes.readUInt8(40) ^ 1, 40)
+        fs.writeFileSync(file, bytes)
+      },
+    ],
+    [
+      'of another, shorter history',
+      (file) => {
+        const keys = new SegmentKeys()
+        keys.add(4, key(0))
+        fs.writeFileSync(file, keys.encode())
+      },
+    ],
+  ]
+  for (const [name, damage] of damages) {
+    test(name, async () => {
+      const fixture = await churned()
+      const [first] = fixture.engine.state().segments
+      damage(keyFile(fixture.dir, first?.file ?? ''))
+      const report = await rewriteFirst(fixture)
+      expect(report.keysVisited).toBeGreaterThanOrEqual(KEYS)
+      expect(report.sourcesStillReferenced).toEqual([])
+      await expectAllValues(fixture)
+      await fixture.engine.close()
+    })
+  }
+})
+
+test('opening makes the lists that are missing and drops those without a segment', async () => {
+  const fixture = await churned()
+  await fixture.engine.close()
+  const folder = path.join(fixture.dir, 'maindb/restage_keys')
+  fs.rmSync(folder, { recursive: true })
+  fs.mkdirSync(folder)
+  fs.writeFileSync(path.join(folder, 'value-l0-000999.keys'), 'left over')
+  const again = await openFixture({ profile: 'fast' }, { dir: fixture.dir, clock: fixture.clock })
+  expect(fs.existsSync(path.join(folder, 'value-l0-000999.keys'))).toBe(false)
+  const report = await rewriteFirst(again)
+  expect(report.keysVisited).toBeLessThan(100)
+  await expectAllValues(again)
+  await again.engine.close()
+})
