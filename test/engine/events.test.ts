@@ -1,0 +1,123 @@
+/** Events: numbered without a gap, told in order, and enough to rebuild the state. */
+import * as fs from 'node:fs'
+import * as path from 'node:path'
+import { describe, expect, test } from 'vitest'
+import type { EngineEvent, EngineState } from '../../engine/types.ts'
+import { applyEvent } from '../../web/state/apply-event.ts'
+import { EventHub } from '../../engine/events.ts'
+import {
+  eagerClock,
+  key,
+  memoryFolder,
+  openFixture,
+  value,
+  yieldNow,
+} from '../support/engine-fixture.ts'
+
+const OPTIONS = { inlineThreshold: 64, segmentBytes: 4096, sliceMs: 0.1 }
+
+describe('events', () => {
+  test('folded over the first state they give the state, whatever happened', async () => {
+    const { engine, events, clock } = await openFixture(OPTIONS, {
+      dir: memoryFolder(),
+      clock: eagerClock(),
+    })
+    const first = engine.state()
+    events.length = 0
+    const folded = (): EngineState => events.reduce(applyEvent, first)
+    const check = (): void => expect(engine.state()).toEqual((engine.flushEvents(), folded()))
+
+    for (let i = 0; i < 20; i++) await engine.put(key(i), value(i, 700))
+    check()
+    const snapshot = engine.snapshot('held')
+    const iterator = engine.iterate()
+    iterator.next()
+    check()
+    await engine.checkpoint()
+    for (let i = 0; i < 20; i += 2) await engine.put(key(i), value(i + 100, 700))
+    const pass = engine.maintenance.rewrite(engine.state().segments.map((s) => s.segmentId))
+    for (let i = 0; i < 20; i += 5) {
+      await engine.put(key(i), value(i + 200, 700))
+      check()
+    }
+    await pass
+    check()
+    iterator.close()
+    await snapshot.close()
+    check()
+    await engine.maintenance.stage({ minStaleRatio: 0.01, minAgeMs: 0 })
+    clock.advance(60_000)
+    await engine.maintenance.runPass('rewrite_stage_confirm')
+    engine.maintenance.pause()
+    await engine.checkpointWithKick()
+    engine.maintenance.resume()
+    await engine.maintenance.gc({ dryRun: true })
+    await engine.maintenance.gc({ dryRun: false })
+    check()
+    await engine.verify()
+    check()
+    await engine.close()
+    events.forEach((event, i) => expect(event.seq).toBe((events[0]?.seq ?? 0) + i))
+  })
+
+  test('a rewrite that fails leaves nobody rewriting', async () => {
+    const { engine, dir } = await openFixture(OPTIONS, {
+      dir: memoryFolder(),
+      clock: eagerClock(),
+    })
+    for (let i = 0; i < 12; i++) await engine.put(key(i), value(i, 700))
+    await engine.checkpoint()
+    const [dying, damaged] = engine.state().segments
+    if (dying === undefined || damaged === undefined) throw new Error('two segments are needed')
+    const file = fs.openSync(path.join(dir, damaged.file), 'r+')
+    fs.writeSync(file, Buffer.alloc(50, 0xee), 0, 50, 100)
+    fs.closeSync(file)
+    const pass = engine.maintenance.rewrite([dying.segmentId, damaged.segmentId])
+    await yieldNow()
+    await engine.batch(Array.from({ length: 5 }, (_, i) => ({ op: 'delete', key: key(i) })))
+    const kinds = (): string[] | undefined =>
+      engine
+        .state()
+        .segments.find((s) => s.segmentId === dying.segmentId)
+        ?.keptBy.map((k) => k.kind)
+    expect(kinds()).toContain('rewriting')
+    expect((await pass).outcome).toBe('failed')
+    expect(kinds()).not.toContain('rewriting')
+    await engine.close()
+  })
+
+  test('checkpoints are counted, empty ones are not', async () => {
+    const { engine } = await openFixture({}, { dir: memoryFolder() })
+    await engine.put(key(1), value(1, 10))
+    await engine.checkpoint()
+    await engine.checkpoint()
+    await engine.put(key(1), value(2, 10))
+    await engine.checkpoint()
+    expect(engine.state().counters.checkpoints).toBe(2)
+    await engine.close()
+  })
+
+  test('what a listener causes is told after what it heard, to every listener', () => {
+    const hub = new EventHub(() => 0)
+    const seen: number[] = []
+    hub.subscribe((event) => {
+      if (event.seq === 1) hub.emit({ type: 'checkpoint_kick_start' }, null)
+    })
+    hub.subscribe((event) => seen.push(event.seq))
+    hub.emit({ type: 'checkpoint_kick_start' }, null)
+    expect(seen).toEqual([1, 2])
+  })
+
+  test('an unsubscribed listener hears nothing more', async () => {
+    const { engine } = await openFixture({}, { dir: memoryFolder() })
+    const heard: EngineEvent[] = []
+    const unsubscribe = engine.subscribe((event) => heard.push(event))
+    await engine.put(key(1), value(1, 10))
+    await engine.checkpoint()
+    unsubscribe()
+    const { length } = heard
+    expect(length).toBeGreaterThan(0)
+    await engine.close()
+    expect(heard.length).toBe(length)
+  })
+})

@@ -1,0 +1,117 @@
+/**
+ * Random histories against a model. RESTAGE_SEED repeats a run, RESTAGE_RUNS lengthens it; a failure
+ * prints the seed and the shortest history that shows it.
+ */
+import fc from 'fast-check'
+import { describe, test } from 'vitest'
+import type { Profile } from '../../engine/types.ts'
+import { SEED, runs } from '../support/random.ts'
+import { KEYS, World, type LongStep, type OpenOptions, type Step } from '../support/world.ts'
+
+const anyBytes = fc.oneof(
+  { weight: 3, arbitrary: fc.constantFrom(0, 1, 63, 64, 65) },
+  { weight: 6, arbitrary: fc.constantFrom(200, 600, 900, 1500) },
+  { weight: 1, arbitrary: fc.constantFrom(5000, 9000) },
+)
+const anyWrite = fc.record({
+  // Some keys are written again and again.
+  key: fc.oneof(fc.nat({ max: 5 }), fc.nat({ max: KEYS.length - 1 })),
+  seed: fc.nat({ max: 99 }),
+  bytes: fc.oneof({ weight: 4, arbitrary: anyBytes }, { weight: 1, arbitrary: fc.constant(null) }),
+})
+const anyWrites = (max: number) => fc.array(anyWrite, { minLength: 1, maxLength: max })
+
+const anyLong: fc.Arbitrary<LongStep> = fc.oneof(
+  fc.constant({ do: 'checkpoint' } as const),
+  fc.constant({ do: 'kick' } as const),
+  fc.record({
+    do: fc.constant('pass' as const),
+    source: fc.constantFrom('periodic', 'checkpoint_kick', 'rewrite_stage_confirm'),
+  }),
+  fc.record({ do: fc.constant('rewrite' as const), segments: fc.nat({ max: 2 ** 16 - 1 }) }),
+  fc.record({ do: fc.constant('stage' as const), minStaleRatio: fc.constantFrom(0, 0.2, 0.6) }),
+  fc.constant({ do: 'gc' } as const),
+)
+
+const optionsOf = (profiles: readonly Profile[]): fc.Arbitrary<OpenOptions> =>
+  fc.record({
+    profile: fc.constantFrom(...profiles),
+    inlineThreshold: fc.constantFrom(0, 64, 512),
+    segmentBytes: fc.constantFrom(4096, 12_000),
+    memtableBytes: fc.constantFrom(4096, 2 ** 20),
+  })
+
+const which = fc.nat({ max: 5 })
+
+function anyStep(profiles: readonly Profile[]): fc.Arbitrary<Step> {
+  const options = optionsOf(profiles)
+  const step = <T extends Step>(weight: number, arbitrary: fc.Arbitrary<T>) => ({
+    weight,
+    arbitrary,
+  })
+  const named = <T extends Step['do']>(name: T) => fc.constant(name)
+  return fc.oneof(
+    step(8, fc.record({ do: named('batch'), writes: anyWrites(6) })),
+    step(2, fc.record({ do: named('together'), writes: anyWrites(3) })),
+    step(5, anyLong),
+    step(4, fc.record({ do: named('during'), long: anyLong, writes: anyWrites(4) })),
+    step(
+      1,
+      fc.record({
+        do: named('close_during'),
+        long: anyLong,
+        turns: fc.nat({ max: 30 }),
+        options,
+      }),
+    ),
+    step(2, fc.record({ do: named('arm_crash'), calls: fc.integer({ min: 1, max: 40 }) })),
+    step(1, fc.record({ do: named('snapshot') })),
+    step(1, fc.record({ do: named('close_snapshot'), which })),
+    step(1, fc.record({ do: named('iterate'), reverse: fc.boolean() })),
+    step(1, fc.record({ do: named('step_iterator'), which, steps: fc.nat({ max: 12 }) })),
+    step(1, fc.record({ do: named('close_iterator'), which })),
+    step(1, fc.record({ do: named('advance'), ms: fc.constantFrom(10, 6_000, 40_000) })),
+    step(1, fc.record({ do: named('reopen'), options })),
+    step(1, fc.record({ do: named('crash'), options })),
+  )
+}
+
+/** Reasons to rewrite and to collect that small stores meet too. */
+const EAGER = {
+  confirmDelayMs: 5_000,
+  checkpointKickMinIntervalMs: 0,
+  rewriteMinIntervalMs: 0,
+  resumeMinIntervalMs: 0,
+  quietWriteWindowMs: 0,
+  quietReadWindowMs: 0,
+  gcMinIntervalMs: 0,
+  gcMinBytes: 1,
+  minSegmentAgeMs: 0,
+  efficacyMinTotalBytes: 0,
+  triggerStaleRatio: 0.2,
+  resumeMinStaleRatio: 0.1,
+}
+
+describe(`random histories (seed ${SEED})`, () => {
+  test.each<[string, Profile[]]>([
+    ['durable and wal_on_fast: nothing acknowledged is lost', ['durable', 'wal_on_fast']],
+    ['fast: a crash leaves a state from the last checkpoint on', ['fast']],
+  ])(
+    '%s',
+    async (_, profiles) => {
+      const history = fc.array(anyStep(profiles), { maxLength: 45, size: 'max' })
+      await fc.assert(
+        fc.asyncProperty(
+          optionsOf(profiles),
+          fc.boolean(),
+          history,
+          async (options, eager, steps) => {
+            await new World(options, eager ? EAGER : {}).run(steps)
+          },
+        ),
+        { numRuns: runs(100), seed: SEED },
+      )
+    },
+    600_000,
+  )
+})

@@ -1,0 +1,427 @@
+/**
+ * A store under arbitrary treatment beside a model of it. Every step is data, so that a failing
+ * history can be shrunk and printed. After each step: live bytes recomputed agree with the tracked
+ * ones, live + stale = total, the events folded over the first state give the state, and what is
+ * read is what the model holds.
+ */
+import * as fs from 'node:fs'
+import * as path from 'node:path'
+import { expect } from 'vitest'
+import type { BatchOperation, Engine, EngineOptions, EntryIterator } from '../../engine/api.ts'
+import type { StepClock } from '../../engine/clock.ts'
+import type { FileSystem } from '../../engine/file-system.ts'
+import type { EngineState, Profile } from '../../engine/types.ts'
+import { applyEvent } from '../../web/state/apply-event.ts'
+import { Acknowledged, difference, expectMoment, type Moment, type State } from './acknowledged.ts'
+import {
+  bytesEqual,
+  copyFolder,
+  eagerClock,
+  entriesOf,
+  memoryFolder,
+  openFixture,
+  quickFileSystem,
+  removeFolder,
+  repetitive,
+  value,
+  yieldNow,
+} from './engine-fixture.ts'
+
+export interface OpenOptions {
+  profile: Profile
+  inlineThreshold: number
+  segmentBytes: number
+  memtableBytes: number
+}
+
+/** A key by its place in KEYS; a value by seed and length, null = delete. */
+export interface Write {
+  key: number
+  seed: number
+  bytes: number | null
+}
+
+export type LongStep =
+  | { do: 'checkpoint' }
+  | { do: 'kick' }
+  | { do: 'pass'; source: 'periodic' | 'checkpoint_kick' | 'rewrite_stage_confirm' }
+  /** Bit n names the n-th segment. */
+  | { do: 'rewrite'; segments: number }
+  | { do: 'stage'; minStaleRatio: number }
+  | { do: 'gc' }
+
+export type Step =
+  | { do: 'batch'; writes: Write[] }
+  /** Not waited for one by one. */
+  | { do: 'together'; writes: Write[] }
+  | LongStep
+  /** These writes, over and over with other values, until it ends. */
+  | { do: 'during'; long: LongStep; writes: Write[] }
+  /** Closed in the middle of it, after some turns, and opened again. */
+  | { do: 'close_during'; long: LongStep; turns: number; options: OpenOptions }
+  /** The process dies at the n-th call to the file system from now on, if it gets there. */
+  | { do: 'arm_crash'; calls: number }
+  | { do: 'snapshot' }
+  | { do: 'close_snapshot'; which: number }
+  | { do: 'iterate'; reverse: boolean }
+  | { do: 'step_iterator'; which: number; steps: number }
+  | { do: 'close_iterator'; which: number }
+  | { do: 'advance'; ms: number }
+  | { do: 'reopen'; options: OpenOptions }
+  | { do: 'crash'; options: OpenOptions }
+
+export const KEYS: readonly Uint8Array[] = Array.from({ length: 24 }, (_, i) => {
+  if (i === 0) return Uint8Array.of(0)
+  if (i === 1) return Uint8Array.of(0xff, 0xff)
+  if (i % 7 === 3) return new Uint8Array(700).fill(0x61 + (i % 3), 0, 700 - i)
+  return Uint8Array.from(Buffer.from(`key ${String(i * 37).padStart(4, '0')}`))
+})
+
+interface Crash {
+  folder: string
+  moment: Moment
+  /** For `fast`: the states it may be in. */
+  history: readonly State[]
+}
+
+export class World {
+  readonly clock: StepClock = eagerClock()
+  engine!: Engine
+  #dir = memoryFolder()
+  #options: OpenOptions
+  #acknowledged = new Acknowledged()
+  /** States since the last checkpoint that was waited for. */
+  #history: State[] = [new Map()]
+  #folded!: EngineState
+  #snapshots: { snapshot: ReturnType<Engine['snapshot']>; state: State }[] = []
+  #iterators: { iterator: EntryIterator; left: [string, Uint8Array][] }[] = []
+  #armed = 0
+  readonly #crashes: Crash[] = []
+  readonly #maintenance: EngineOptions['maintenance']
+
+  constructor(options: OpenOptions, maintenance: EngineOptions['maintenance'] = {}) {
+    this.#options = options
+    this.#maintenance = maintenance
+  }
+
+  async open(): Promise<void> {
+    const { engine } = await openFixture(
+      { ...this.#options, maintenance: this.#maintenance ?? {}, sliceMs: 0.1 },
+      {
+        dir: this.#dir,
+        clock: this.clock,
+        fileSystem: this.#fileSystem(),
+        yieldNow: () => {
+          this.#tick()
+          return yieldNow()
+        },
+      },
+    )
+    this.engine = engine
+    this.#folded = engine.state()
+    let last: number | null = null
+    engine.subscribe((event) => {
+      if (last !== null) expect(event.seq).toBe(last + 1)
+      last = event.seq
+      this.#folded = applyEvent(this.#folded, event)
+    })
+  }
+
+  async run(steps: readonly Step[]): Promise<void> {
+    await this.open()
+    try {
+      for (const step of steps) {
+        await this.#step(step)
+        await this.#check()
+      }
+      await this.#reopen(this.#options)
+      await this.#check()
+    } finally {
+      this.#armed = 0
+      await this.engine.close()
+      removeFolder(this.#dir)
+      for (const { folder } of this.#crashes) removeFolder(folder)
+    }
+  }
+
+  // ------------------------------------------------------------ steps
+
+  async #step(step: Step): Promise<void> {
+    switch (step.do) {
+      case 'batch':
+        return this.#batch(step.writes)
+      case 'together':
+        await Promise.all(step.writes.map((write) => this.#batch([write])))
+        return
+      case 'during': {
+        const running = { ended: false }
+        const long = this.#long(step.long).finally(() => (running.ended = true))
+        for (let n = 0; n < 30 && !running.ended; n++) {
+          const write = step.writes[n % step.writes.length] as Write
+          await this.#batch([{ ...write, seed: write.seed + n }])
+          if (n % 3 === 0) await yieldNow()
+        }
+        return long
+      }
+      case 'close_during': {
+        const long = this.#long(step.long).catch((error: unknown) => {
+          // Closing cancels a pass, and refuses what has not begun.
+          expect(error).toMatchObject({ code: expect.stringMatching(/NOT_OPEN|ABORTED/) as string })
+        })
+        for (let turn = 0; turn < step.turns; turn++) await yieldNow()
+        await this.#reopen(step.options)
+        return long
+      }
+      case 'arm_crash':
+        this.#armed = step.calls
+        return
+      case 'snapshot':
+        this.#snapshots.push({
+          snapshot: this.engine.snapshot(),
+          state: this.#acknowledged.visible,
+        })
+        return
+      case 'close_snapshot':
+        return this.#closeSnapshot(step.which)
+      case 'iterate':
+        this.#iterate(step.reverse)
+        return
+      case 'step_iterator':
+        this.#stepIterator(step.which, step.steps)
+        return
+      case 'close_iterator':
+        this.#iterators.splice(step.which % (this.#iterators.length || 1), 1)[0]?.iterator.close()
+        return
+      case 'advance':
+        this.clock.advance(step.ms)
+        return
+      case 'reopen':
+        return this.#reopen(step.options)
+      case 'crash':
+        return this.#crash(step.options)
+      default:
+        return this.#long(step)
+    }
+  }
+
+  async #batch(writes: readonly Write[]): Promise<void> {
+    const operations = writes.map(({ key, seed, bytes }): BatchOperation => {
+      const name = KEYS[key % KEYS.length] as Uint8Array
+      return bytes === null
+        ? { op: 'delete', key: name }
+        : {
+            op: 'put',
+            key: name,
+            value: seed % 2 === 0 ? value(seed, bytes) : repetitive(seed, bytes),
+          }
+    })
+    const done = this.#acknowledged.batch(this.engine, operations)
+    this.#history.push(this.#acknowledged.visible)
+    await done
+  }
+
+  async #long(step: LongStep): Promise<void> {
+    const { maintenance } = this.engine
+    const from = this.#history.length - 1
+    switch (step.do) {
+      case 'checkpoint':
+        await this.engine.checkpoint()
+        break
+      case 'kick':
+        await this.engine.checkpointWithKick()
+        break
+      case 'pass':
+        await maintenance.runPass(step.source)
+        return
+      case 'rewrite': {
+        const { segments } = this.engine.state()
+        const ids = segments.map((s) => s.segmentId).filter((_, i) => (step.segments >> i) & 1)
+        if (ids.length > 0) await maintenance.rewrite(ids)
+        return
+      }
+      case 'stage':
+        await maintenance.stage({ minStaleRatio: step.minStaleRatio, minAgeMs: 0 })
+        return
+      case 'gc':
+        await maintenance.gc({ dryRun: false })
+        return
+    }
+    // A checkpoint has everything that was written when it was asked for.
+    this.#history = this.#history.slice(from)
+  }
+
+  async #closeSnapshot(which: number): Promise<void> {
+    const [held] = this.#snapshots.splice(which % (this.#snapshots.length || 1), 1)
+    if (held === undefined) return
+    expect(difference(new Map(entriesOf(held.snapshot)), held.state)).toBeUndefined()
+    await held.snapshot.close()
+  }
+
+  #iterate(reverse: boolean): void {
+    const left = [...this.#acknowledged.visible].sort(([a], [b]) => (a < b ? -1 : 1))
+    if (reverse) left.reverse()
+    this.#iterators.push({ iterator: this.engine.iterate({ reverse }), left })
+  }
+
+  #stepIterator(which: number, steps: number): void {
+    const at = which % (this.#iterators.length || 1)
+    const held = this.#iterators[at]
+    if (held === undefined) return
+    for (let i = 0; i < steps; i++) {
+      const step = held.iterator.next()
+      const wanted = held.left.shift()
+      if (wanted === undefined) {
+        expect(step.done).toBe(true)
+        this.#iterators.splice(at, 1)
+        return
+      }
+      const [key, found] = step.value as [Uint8Array, Uint8Array]
+      expect(Buffer.from(key).toString('latin1')).toBe(wanted[0])
+      expect(bytesEqual(found, wanted[1])).toBe(true)
+    }
+  }
+
+  async #letReadersGo(): Promise<void> {
+    for (const { iterator } of this.#iterators.splice(0)) iterator.close()
+    while (this.#snapshots.length > 0) await this.#closeSnapshot(0)
+  }
+
+  async #reopen(options: OpenOptions): Promise<void> {
+    await this.#letReadersGo()
+    await this.engine.close()
+    this.#options = options
+    await this.open()
+    this.#history = [this.#acknowledged.visible]
+    await expectMoment(this.engine, this.#acknowledged.now, 'after a clean reopening')
+    await this.#checkCrashes()
+  }
+
+  // ------------------------------------------------------------ crashes
+
+  async #crash(options: OpenOptions): Promise<void> {
+    const crash = this.#copy()
+    await this.engine.close()
+    removeFolder(this.#dir)
+    this.#snapshots = []
+    this.#iterators = []
+    const lossy = this.#options.profile === 'fast'
+    this.#dir = crash.folder
+    this.#options = options
+    await this.open()
+    if (lossy) this.#expectOneOf(this.engine, crash.history)
+    else await expectMoment(this.engine, crash.moment, 'after a crash')
+    const found = new Map(entriesOf(this.engine))
+    this.#acknowledged = new Acknowledged(found)
+    this.#history = [found]
+  }
+
+  #expectOneOf(engine: Engine, history: readonly State[]): void {
+    const found = new Map(entriesOf(engine))
+    const problems = history.map((state) => difference(found, state))
+    if (!problems.includes(undefined)) {
+      throw new Error(`none of ${history.length} states, the last because ${problems.at(-1) ?? ''}`)
+    }
+  }
+
+  #copy(): Crash {
+    const folder = copyFolder(this.#dir, memoryFolder())
+    return { folder, moment: this.#acknowledged.now, history: [...this.#history] }
+  }
+
+  /** Each call to the file system and each yield is a place where the process may die. */
+  #tick(): void {
+    if (this.#armed === 0 || --this.#armed > 0) return
+    this.#crashes.push(this.#copy())
+  }
+
+  async #checkCrashes(): Promise<void> {
+    for (const crash of this.#crashes.splice(0)) {
+      const { profile } = this.#options
+      const { engine } = await openFixture(
+        { ...this.#options, sliceMs: 0.1 },
+        { dir: crash.folder, clock: eagerClock() },
+      )
+      if (profile === 'fast') this.#expectOneOf(engine, crash.history)
+      else await expectMoment(engine, crash.moment, `after a crash in ${profile}`)
+      await engine.maintenance.gc({ dryRun: false })
+      await expectLiveBytes(engine)
+      await engine.close()
+      removeFolder(crash.folder)
+    }
+  }
+
+  #fileSystem(): FileSystem {
+    return {
+      ...quickFileSystem,
+      open: (file, mode) => {
+        this.#tick()
+        const opened = quickFileSystem.open(file, mode)
+        const write = opened.write.bind(opened)
+        opened.write = (...call) => {
+          this.#tick()
+          write(...call)
+          this.#tick()
+        }
+        const sync = opened.sync.bind(opened)
+        opened.sync = () => {
+          this.#tick()
+          return sync()
+        }
+        return opened
+      },
+      rename: (from, to) => {
+        this.#tick()
+        quickFileSystem.rename(from, to)
+        this.#tick()
+      },
+      unlink: async (file) => {
+        this.#tick()
+        await quickFileSystem.unlink(file)
+        this.#tick()
+      },
+    }
+  }
+
+  // ------------------------------------------------------------ checks
+
+  async #check(): Promise<void> {
+    await this.#checkCrashes()
+    const { engine } = this
+    const visible = this.#acknowledged.visible
+    for (const key of KEYS) {
+      const name = Buffer.from(key).toString('latin1')
+      expect(bytesEqual(engine.get(key), visible.get(name)), `key ${name.slice(0, 20)}`).toBe(true)
+    }
+    expect(difference(new Map(entriesOf(engine)), visible)).toBeUndefined()
+    await expectLiveBytes(engine)
+    const state = engine.state()
+    expect(this.#folded).toEqual(state)
+    if (this.#options.profile === 'wal_on_fast') expectSizesOnDisk(engine, this.#dir)
+  }
+}
+
+/** Tracked live bytes are the recomputed ones; live + stale = total, neither below 0. */
+export async function expectLiveBytes(engine: Engine): Promise<void> {
+  expect((await engine.verify()).differences).toEqual([])
+  for (const segment of engine.state().segments) {
+    expect(segment.bytesLive + segment.bytesStale).toBe(segment.bytesTotal)
+    expect(Math.min(segment.bytesLive, segment.bytesStale)).toBeGreaterThanOrEqual(0)
+    expect(segment.keptBy.length > 0).toBe(segment.bytesLive === 0)
+  }
+}
+
+/**
+ * Call when nothing is buffered: each segment is as long as its file, and no file is a stranger. The
+ * file of a zombie may be on its way out.
+ */
+export function expectSizesOnDisk(engine: Engine, dir: string): void {
+  const folder = path.join(dir, 'maindb', 'value_vlog')
+  const onDisk = new Map(
+    fs
+      .readdirSync(folder)
+      .map((name) => [`maindb/value_vlog/${name}`, fs.statSync(path.join(folder, name)).size]),
+  )
+  const { segments } = engine.state()
+  const there = segments.filter((s) => s.state !== 'zombie' || onDisk.has(s.file))
+  expect(new Map(there.map((s) => [s.file, s.bytesTotal]))).toEqual(onDisk)
+}
