@@ -55,6 +55,7 @@ export default tseslint.config(
     languageOptions: {
       globals: {
         process: 'readonly',
+        document: 'readonly',
         console: 'readonly',
         URL: 'readonly',
         fetch: 'readonly',
