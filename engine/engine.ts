@@ -49,9 +49,13 @@ import { verifyLiveBytes } from './verify.ts'
  */
 export const MAX_KEY_BYTES = 2000
 
+/** What a replay reads at most, about: larger makes opening after a crash slow, smaller checkpoints more. */
+const JOURNAL_CHECKPOINT_BYTES = 64 * 1024 * 1024
+
 const PROFILE_LOSES: Record<Profile, string> = {
   durable: 'A crash or power cut loses nothing that was acknowledged.',
-  wal_on_fast: 'A killed process loses nothing; a power cut may lose the newest writes.',
+  wal_on_fast:
+    'A killed process loses nothing; a power cut may lose some of the newest writes, and keep later ones.',
   fast: 'A crash loses what was written since the last checkpoint.',
 }
 
@@ -372,9 +376,12 @@ class RestageEngine implements Engine {
     const { memtableBytes } = this.#options
     // The write was acknowledged while the engine closed: that checkpoints anyway.
     if (this.#status !== 'open') return
-    if (store.keySpace.activeBytes < memtableBytes) return
+    // Overwrites of few keys fill the journal and not the memtable.
+    const journalFill = (store.journal?.bytes ?? 0) / JOURNAL_CHECKPOINT_BYTES
+    const fill = Math.max(store.keySpace.activeBytes / memtableBytes, journalFill)
+    if (fill < 1) return
     const running = store.checkpointer.running
-    if (running && store.keySpace.activeBytes < 2 * memtableBytes) return
+    if (running && fill < 2) return
     const done = this.#runCheckpoint('size')
     if (running) await done
     else done.catch((error: unknown) => this.#reportFailure(error))

@@ -372,7 +372,7 @@ export interface EngineInfo {
   readOnly: boolean
   /** Records recovered from the journal at open. */
   journalRecordsReplayed: number
-  /** Whole batches left out at open because a value they name is not in the log (never with `durable`). */
+  /** Whole batches left out at open because a value they name is not in the log (with `durable` none that was acknowledged). */
   journalBatchesSkipped: number
   options: MaintenanceOptions
 }

@@ -2,7 +2,7 @@
 import { describe } from 'vitest'
 import type { Engine, EngineOptions } from '../../engine/api.ts'
 import type { Profile } from '../../engine/types.ts'
-import { copyFolder, openFixture } from '../support/engine-fixture.ts'
+import { copyFolder, memoryFolder, openFixture } from '../support/engine-fixture.ts'
 import { describeKeyValueContract } from '../support/key-value-contract.ts'
 
 const INLINE_THRESHOLD = 64
@@ -41,7 +41,7 @@ const STATES: Record<string, Settle> = {
 
 /** A killed process: what is in the files, and nothing else. `fast` promises nothing here. */
 const afterCrash: Settle = async (engine, options) => {
-  const dir = copyFolder(engine.info.dir)
+  const dir = copyFolder(engine.info.dir, memoryFolder())
   await engine.close()
   return (await openFixture(options, { dir })).engine
 }
@@ -58,7 +58,7 @@ for (const profile of ['durable', 'wal_on_fast', 'fast'] as const) {
         const options = optionsOf(profile)
         describeKeyValueContract({
           valueBytes,
-          open: async () => (await openFixture(options)).engine,
+          open: async () => (await openFixture(options, { dir: memoryFolder() })).engine,
           settle: (engine) => settle(engine, options),
         })
       })

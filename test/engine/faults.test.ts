@@ -4,19 +4,21 @@ import type { Engine } from '../../engine/api.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { Acknowledged, expectMoment } from '../support/acknowledged.ts'
 import { key, memoryFolder, removeFolder, value } from '../support/engine-fixture.ts'
-import { FaultFileSystem } from '../support/fault-file-system.ts'
+import { FaultFileSystem, type FileCall } from '../support/fault-file-system.ts'
 import { randomFrom } from '../support/random.ts'
 import { openForLife, scriptedLife } from '../support/scripted-life.ts'
 
-async function callsOfLife(): Promise<number> {
+async function callsOfLife(): Promise<FileCall[]> {
   const disk = new FaultFileSystem(memoryFolder())
+  const calls: FileCall[] = []
+  disk.onCall = (call) => calls.push(call)
   const { fileSystem } = disk.process()
   await scriptedLife(
     () => openForLife(disk.root, fileSystem),
     new Acknowledged(),
     () => undefined,
   )
-  return disk.calls
+  return calls
 }
 
 function messageOf(error: unknown): string {
@@ -63,13 +65,25 @@ async function lifeWithFault(failAt: number, errno: 'EIO' | 'ENOSPC'): Promise<v
   }
 }
 
+/** What a full disk refuses. */
+const NEEDS_SPACE: readonly FileCall[] = [
+  'open',
+  'makeFolder',
+  'rename',
+  'write',
+  'truncate',
+  'sync',
+]
+
 describe('one failing call', () => {
   for (const errno of ['EIO', 'ENOSPC'] as const) {
     test(`${errno} at any call of a life loses nothing acknowledged and ends in a coded error or in success`, async () => {
       const calls = await callsOfLife()
-      expect(calls).toBeGreaterThan(250)
+      expect(calls.length).toBeGreaterThan(250)
       const problems: string[] = []
-      for (let n = 1; n <= calls; n++) {
+      for (const [i, call] of calls.entries()) {
+        if (errno === 'ENOSPC' && !NEEDS_SPACE.includes(call)) continue
+        const n = i + 1
         await lifeWithFault(n, errno).catch((error: unknown) => problems.push(messageOf(error)))
       }
       expect(problems).toEqual([])

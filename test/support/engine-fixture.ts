@@ -2,6 +2,7 @@
 import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
+import { afterAll } from 'vitest'
 import type { Engine, EngineOptions } from '../../engine/api.ts'
 import { StepClock, manualClock } from '../../engine/clock.ts'
 import { openEngine } from '../../engine/engine.ts'
@@ -10,13 +11,12 @@ import type { EngineEvent } from '../../engine/types.ts'
 
 const folders: string[] = []
 
-/** Removed when the test process ends. */
+afterAll(() => {
+  for (const folder of folders.splice(0)) removeFolder(folder)
+})
+
+/** Removed when the test file is through. */
 export function temporaryFolder(parent = os.tmpdir()): string {
-  if (folders.length === 0) {
-    process.once('exit', () => {
-      for (const folder of folders) fs.rmSync(folder, { recursive: true, force: true })
-    })
-  }
   const folder = fs.mkdtempSync(path.join(parent, 'restage-'))
   folders.push(folder)
   return folder
