@@ -35,6 +35,7 @@ function changedAt(file) {
   if (!stat.isDirectory()) return stat.mtimeMs
   return fs
     .readdirSync(file)
+    .filter((name) => name !== 'node_modules')
     .reduce((newest, name) => Math.max(newest, changedAt(path.join(file, name))), 0)
 }
 
