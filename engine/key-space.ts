@@ -7,7 +7,7 @@ import { keyBytes, keyString } from './bytes.ts'
 import { TOMBSTONE, type Located } from './index/leaf.ts'
 import type { PageStore } from './index/page-store.ts'
 import { TreeCursor, findInTree, type Change } from './index/tree.ts'
-import { Memtable, lowerBound } from './memtable.ts'
+import { Memtable, hashKey } from './memtable.ts'
 import type { RangeOptions } from './api.ts'
 import type { SegmentSet } from './value-log/segment-set.ts'
 
@@ -76,30 +76,33 @@ export class KeySpace {
 
   // ------------------------------------------------------------ changing
 
-  /** Makes a batch visible under one new sequence number and moves live bytes accordingly. */
+  /** Makes a batch visible under one new sequence number and moves live bytes accordingly. Keys are copied. */
   apply(changes: readonly KeyChange[]): void {
+    const active = this.#active
     const seq = ++this.#seq
-    const at = { seq, generation: this.#active.generation }
-    for (const change of changes) {
-      const key = keyString(change.key)
-      const before = this.#current(key, change.key)
+    const moment = { seq, generation: active.generation }
+    const at = { seq, newestReaderSeq: this.#newestReaderSeq }
+    for (const { key, value } of changes) {
+      const hash = hashKey(key)
+      const entry = active.find(key, hash)
+      const before = entry < 0 ? this.#below(key, hash) : active.newest(entry)
       // The new value first: a segment that holds both never passes through zero.
-      if (change.value.kind === 'pointer') this.#set.acquire(change.value.pointer)
-      if (before?.kind === 'pointer') this.#set.release(before.pointer, at)
-      this.#active.set(key, change.value, { seq, newestReaderSeq: this.#newestReaderSeq })
+      if (value.kind === 'pointer') this.#set.acquire(value.pointer)
+      if (before?.kind === 'pointer') this.#set.release(before.pointer, moment)
+      active.set(entry, { bytes: key, hash }, value, at)
     }
   }
 
   /** What the key holds now; a tombstone or undefined when it holds nothing. */
   current(key: Uint8Array): Located | undefined {
-    return this.#current(keyString(key), key)
+    const hash = hashKey(key)
+    return this.#active.get(key, hash, this.#seq) ?? this.#below(key, hash)
   }
 
-  #current(key: string, bytes: Uint8Array): Located | undefined {
+  /** What the key holds where the active table does not know it. */
+  #below(key: Uint8Array, hash: number): Located | undefined {
     return (
-      this.#active.get(key, this.#seq) ??
-      this.#frozen?.get(key, this.#seq) ??
-      findInTree(this.#pages, this.#root.userRoot, bytes)
+      this.#frozen?.get(key, hash, this.#seq) ?? findInTree(this.#pages, this.#root.userRoot, key)
     )
   }
 
@@ -118,9 +121,9 @@ export class KeySpace {
   frozenChanges(): Change[] {
     const frozen = this.#frozen
     if (frozen === null) return []
-    return frozen.sortedKeys().map((key) => ({
-      key: keyBytes(key),
-      value: frozen.get(key, Infinity) ?? TOMBSTONE,
+    return Array.from(frozen.sorted(), (entry) => ({
+      key: frozen.keyOf(entry),
+      value: frozen.newest(entry),
     }))
   }
 
@@ -162,9 +165,9 @@ export class KeySpace {
   }
 
   get(view: ReadView, key: Uint8Array): Located | undefined {
-    const wanted = keyString(key)
+    const hash = hashKey(key)
     for (const table of view.tables) {
-      const found = table.get(wanted, view.seq)
+      const found = table.get(key, hash, view.seq)
       if (found !== undefined) return found.kind === 'tombstone' ? undefined : found
     }
     const found = findInTree(this.#pages, view.root.userRoot, key)
@@ -206,9 +209,9 @@ interface Source {
 }
 
 function tableSource(table: Memtable, range: RangeOptions, seq: number): Source {
-  const keys = table.sortedKeys()
-  const from = lowBound(keys, range)
-  const to = highBound(keys, range)
+  const entries = table.sorted()
+  const from = lowBound(table, entries, range)
+  const to = highBound(table, entries, range)
   const step = range.reverse === true ? -1 : 1
   let at = step === 1 ? from - 1 : to
   let current: Located = TOMBSTONE
@@ -218,11 +221,11 @@ function tableSource(table: Memtable, range: RangeOptions, seq: number): Source 
     next() {
       source.key = undefined
       for (at += step; at >= from && at < to; at += step) {
-        const key = keys[at] as string
-        const found = table.get(key, seq)
+        const entry = entries[at] as number
+        const found = table.at(entry, seq)
         // Written after the view was opened: not there for this reader.
         if (found === undefined) continue
-        source.key = key
+        source.key = keyString(table.keyOf(entry))
         current = found
         return
       }
@@ -232,15 +235,16 @@ function tableSource(table: Memtable, range: RangeOptions, seq: number): Source 
   return source
 }
 
-function lowBound(keys: readonly string[], range: RangeOptions): number {
-  const inclusive = range.gte === undefined ? 0 : lowerBound(keys, range.gte, false)
-  const exclusive = range.gt === undefined ? 0 : lowerBound(keys, range.gt, true)
+function lowBound(table: Memtable, entries: Uint32Array, range: RangeOptions): number {
+  const inclusive = range.gte === undefined ? 0 : table.lowerBound(entries, range.gte, false)
+  const exclusive = range.gt === undefined ? 0 : table.lowerBound(entries, range.gt, true)
   return Math.max(inclusive, exclusive)
 }
 
-function highBound(keys: readonly string[], range: RangeOptions): number {
-  const inclusive = range.lte === undefined ? keys.length : lowerBound(keys, range.lte, true)
-  const exclusive = range.lt === undefined ? keys.length : lowerBound(keys, range.lt, false)
+function highBound(table: Memtable, entries: Uint32Array, range: RangeOptions): number {
+  const all = entries.length
+  const inclusive = range.lte === undefined ? all : table.lowerBound(entries, range.lte, true)
+  const exclusive = range.lt === undefined ? all : table.lowerBound(entries, range.lt, false)
   return Math.min(inclusive, exclusive)
 }
 
