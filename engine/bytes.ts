@@ -18,6 +18,23 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return compareRange(a, b, 0, b.length)
 }
 
+export function readU32(bytes: Uint8Array, at: number): number {
+  return (
+    ((bytes[at] as number) |
+      ((bytes[at + 1] as number) << 8) |
+      ((bytes[at + 2] as number) << 16) |
+      ((bytes[at + 3] as number) << 24)) >>>
+    0
+  )
+}
+
+export function writeU32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value
+  bytes[at + 1] = value >>> 8
+  bytes[at + 2] = value >>> 16
+  bytes[at + 3] = value >>> 24
+}
+
 /** A u64 from disk as a number; ENGINE_CORRUPT where it would not be exact: no count or place gets there. */
 export function readU64(view: DataView, at: number): number {
   const high = view.getUint32(at + 4, true)

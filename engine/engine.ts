@@ -303,8 +303,8 @@ class RestageEngine implements Engine {
     const changes: KeyChange[] = []
     const journal: JournalOperation[] = []
     for (const operation of operations) {
-      // The caller may reuse its buffers as soon as this returns.
-      const key = copyOf(operation.key)
+      // Journal and memtable copy it before this returns: the caller may reuse its buffers then.
+      const { key } = operation
       if (operation.op === 'delete') {
         changes.push({ key, value: { kind: 'tombstone' } })
         journal.push({ op: 'delete', key })

@@ -10,7 +10,7 @@
  */
 import { checksum, type ChecksumKind } from '../checksum.ts'
 import { EngineError } from '../errors.ts'
-import { viewOf } from '../bytes.ts'
+import { readU32, viewOf, writeU32 } from '../bytes.ts'
 
 export const RECORD_HEADER_BYTES = 20
 /** Record bytes before the body that a pointer's length counts: the header without the CRC. */
@@ -46,17 +46,22 @@ export function ridOf(words: RidWords): bigint {
 }
 
 /** The header at `at`; throws ENGINE_CORRUPT when its version, flags or RID are not a record's. */
-export function decodeRecordHeader(view: DataView, at: number, where: string): RecordHeader {
-  const version = view.getUint8(at + 4)
+export function decodeRecordHeader(view: DataView, at: number, where: Where): RecordHeader {
+  return headerAt(new Uint8Array(view.buffer, view.byteOffset, view.byteLength), at, where)
+}
+
+/** The same of bytes, for the hot path: it needs no view. */
+export function headerAt(bytes: Uint8Array, at: number, where: Where): RecordHeader {
+  const version = bytes[at + 4] as number
   if (version !== RECORD_VERSION) throw corrupt(where, `record version ${version}, expected 1`)
-  const flags = view.getUint8(at + 5)
+  const flags = bytes[at + 5] as number
   if ((flags & ~FLAG_GROUPED) !== 0) throw corrupt(where, `unknown record flags ${flags}`)
   const header = {
-    crc: view.getUint32(at, true),
+    crc: readU32(bytes, at),
     grouped: (flags & FLAG_GROUPED) !== 0,
-    ridLow: view.getUint32(at + 8, true),
-    ridHigh: view.getUint32(at + 12, true),
-    payloadBytes: view.getUint32(at + 16, true),
+    ridLow: readU32(bytes, at + 8),
+    ridHigh: readU32(bytes, at + 12),
+    payloadBytes: readU32(bytes, at + 16),
   }
   const hasRid = header.ridLow !== 0 || header.ridHigh !== 0
   if (hasRid === header.grouped) {
@@ -73,15 +78,16 @@ export function sealRecord(
   rid: RidWords | null,
   kind: ChecksumKind,
 ): number {
-  const view = viewOf(target)
-  view.setUint8(at + 4, RECORD_VERSION)
-  view.setUint8(at + 5, rid === null ? FLAG_GROUPED : 0)
-  view.setUint16(at + 6, 0, true)
-  view.setUint32(at + 8, rid?.low ?? 0, true)
-  view.setUint32(at + 12, rid?.high ?? 0, true)
-  view.setUint32(at + 16, payloadBytes, true)
+  // Byte by byte: a DataView for each record costs more than the whole header.
+  target[at + 4] = RECORD_VERSION
+  target[at + 5] = rid === null ? FLAG_GROUPED : 0
+  target[at + 6] = 0
+  target[at + 7] = 0
+  writeU32(target, at + 8, rid?.low ?? 0)
+  writeU32(target, at + 12, rid?.high ?? 0)
+  writeU32(target, at + 16, payloadBytes)
   const end = at + RECORD_HEADER_BYTES + payloadBytes
-  view.setUint32(at, checksum(kind, target, at + CRC_END, end), true)
+  writeU32(target, at, checksum(kind, target, at + CRC_END, end))
   return end - at
 }
 
@@ -92,7 +98,7 @@ export function verifyRecord(
   at: number,
   header: RecordHeader,
   kind: ChecksumKind,
-  where: string,
+  where: Where,
 ): void {
   const end = at + RECORD_HEADER_BYTES + header.payloadBytes
   const actual = checksum(kind, bytes, at + CRC_END, end)
@@ -194,8 +200,12 @@ export function writeFramePrefix(
   return cursor - at
 }
 
-export function corrupt(where: string, what: string): EngineError {
-  return new EngineError('ENGINE_CORRUPT', `${where}: ${what}`)
+/** A place in words, or how to get them: a read that succeeds needs none. */
+export type Where = string | (() => string)
+
+export function corrupt(where: Where, what: string): EngineError {
+  const place = typeof where === 'string' ? where : where()
+  return new EngineError('ENGINE_CORRUPT', `${place}: ${what}`)
 }
 
 function hex(value: number): string {

@@ -3,7 +3,7 @@
  * Appends go to memory and reach the file by `flush`, the disk by `sync`; reads see both. Live bytes
  * are kept by `acquire` and `release`, one call per pointer that appears or disappears.
  */
-import { assert } from '../assert.ts'
+import { assert, AssertionError } from '../assert.ts'
 import type { ChecksumKind } from '../checksum.ts'
 import { EngineError } from '../errors.ts'
 import type { OpenFile } from '../file-system.ts'
@@ -97,7 +97,7 @@ export class Segment {
 
   /** Room for `bytes` more at the end: a view to fill in, kept until the next append or flush. */
   reserve(bytes: number): { target: Buffer; at: number; offset: number } {
-    assert(this.state === 'active', `append to ${this.state} segment ${this.name}`)
+    if (this.state !== 'active') throw this.#notActive('append to')
     if (this.#buffer === null || this.#buffered + bytes > this.#buffer.length) {
       this.flush()
       const size = Math.max(APPEND_BUFFER_BYTES, bytes)
@@ -149,8 +149,12 @@ export class Segment {
     return this.state !== 'active' && !this.#leftByCrash && this.#syncedBytes === this.#fileBytes
   }
 
+  #notActive(what: string): AssertionError {
+    return new AssertionError(`${what} ${this.state} segment ${this.name}`)
+  }
+
   seal(nowMs: number): void {
-    assert(this.state === 'active', `seal of ${this.state} segment ${this.name}`)
+    if (this.state !== 'active') throw this.#notActive('seal of')
     this.flush()
     this.#buffer = null
     this.state = 'sealed'
@@ -186,7 +190,10 @@ export class Segment {
   /** Whole bytes of the record a pointer names: its length tells, or the header when it does not. */
   recordBytes(pointer: ValuePointer): number {
     const hint = hintOf(pointer)
-    if (hint !== 0) return CRC_BYTES + hint
+    return hint !== 0 ? CRC_BYTES + hint : this.#recordBytesOnDisk(pointer)
+  }
+
+  #recordBytesOnDisk(pointer: ValuePointer): number {
     const header = this.read(recordStart(pointer), RECORD_HEADER_BYTES)
     const where = `${this.name} at ${recordStart(pointer)}`
     return RECORD_HEADER_BYTES + decodeRecordHeader(viewOf(header), 0, where).payloadBytes
@@ -202,10 +209,15 @@ export class Segment {
     this.deadSinceGeneration = 0
   }
 
+  #shared(start: number): { count: number; bytes: number } | undefined {
+    // Foreground segments have none: their records belong to one pointer each.
+    return this.#references.size === 0 ? undefined : this.#references.get(start)
+  }
+
   /** A pointer to a record of this segment became visible. */
   acquire(pointer: ValuePointer): void {
     const start = recordStart(pointer)
-    const shared = this.#references.get(start)
+    const shared = this.#shared(start)
     if (shared !== undefined) shared.count++
     else {
       const bytes = this.recordBytes(pointer)
@@ -226,11 +238,12 @@ export class Segment {
   /** A pointer to a record of this segment is gone from the visible state. */
   release(pointer: ValuePointer, at: { seq: number; generation: number }): void {
     const start = recordStart(pointer)
-    const shared = this.#references.get(start)
+    const shared = this.#shared(start)
     if (shared !== undefined && --shared.count > 0) return
     if (shared !== undefined) this.#references.delete(start)
     this.bytesLive -= shared?.bytes ?? this.recordBytes(pointer)
-    assert(this.bytesLive >= 0, `live bytes of ${this.name} fell to ${this.bytesLive}`)
+    // Not by `assert`: its message would be made for each pointer that goes.
+    if (this.bytesLive < 0) throw new AssertionError(`live bytes of ${this.name} below zero`)
     if (this.bytesLive === 0) {
       this.deadSinceSeq = at.seq
       this.deadSinceGeneration = at.generation

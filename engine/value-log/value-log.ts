@@ -8,7 +8,7 @@ import type { ChecksumKind } from '../checksum.ts'
 import { EngineError } from '../errors.ts'
 import type { FileSystem } from '../file-system.ts'
 import { encodeSegmentId, segmentFileName } from '../ids.ts'
-import { copyOf, viewOf } from '../bytes.ts'
+import { copyOf } from '../bytes.ts'
 import { SerialTaskUntilFailure } from '../slicer.ts'
 import type { SegmentId, SegmentOrigin } from '../types.ts'
 import { hintOf, isGrouped, recordStart, subIndexOf, type ValuePointer } from '../value-pointer.ts'
@@ -17,7 +17,7 @@ import {
   BODY_HEADER_BYTES,
   RECORD_HEADER_BYTES,
   corrupt,
-  decodeRecordHeader,
+  headerAt,
   parseFrame,
   verifyRecord,
   type RidWords,
@@ -202,8 +202,9 @@ export class ValueLog {
   #readRecord(segment: Segment, pointer: ValuePointer): Buffer {
     const start = recordStart(pointer)
     const record = segment.read(start, segment.recordBytes(pointer))
-    const where = `${segment.name} at ${start}`
-    const header = decodeRecordHeader(viewOf(record), 0, where)
+    // Words for an error only: making them for each read is what half of a checksum costs.
+    const where = (): string => `${segment.name} at ${start}`
+    const header = headerAt(record, 0, where)
     const hint = hintOf(pointer)
     if (hint !== 0 && hint !== BODY_HEADER_BYTES + header.payloadBytes) {
       throw corrupt(
