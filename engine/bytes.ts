@@ -42,6 +42,21 @@ export function readU64(view: DataView, at: number): number {
   return high * 0x1_0000_0000 + view.getUint32(at, true)
 }
 
+/** Below this a loop is faster than the views that `set` needs. */
+const SHORT_BYTES = 128
+
+/** Copies bytes [start, start + length) of `source` to a place in `target`. */
+export function copyBytes(
+  source: Uint8Array,
+  start: number,
+  target: Uint8Array,
+  to: { at: number; length: number },
+): void {
+  const { at, length } = to
+  if (length > SHORT_BYTES) target.set(source.subarray(start, start + length), at)
+  else for (let i = 0; i < length; i++) target[at + i] = source[start + i] as number
+}
+
 /** Bytes of its own. `slice` would not do: a Buffer's is a view. */
 export function copyOf(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bytes)

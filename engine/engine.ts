@@ -167,7 +167,7 @@ class RestageEngine implements Engine {
   get(key: Uint8Array): Uint8Array | undefined {
     const { keySpace } = this.#readable()
     this.#noteRead()
-    return this.#valueOf(keySpace.get(keySpace.currentView(), key))
+    return this.#valueOf(keySpace.current(key))
   }
 
   iterate(range: RangeOptions = {}): EntryIterator {

@@ -107,8 +107,8 @@ class NodeFile implements OpenFile {
 
   read(buffer: Uint8Array, offset: number, length: number, position: number): number {
     return this.#call('read', (fd) => {
-      let done = 0
-      while (done < length) {
+      let done = fs.readSync(fd, buffer, offset, length, position)
+      while (done > 0 && done < length) {
         const n = fs.readSync(fd, buffer, offset + done, length - done, position + done)
         if (n === 0) break
         done += n

@@ -95,6 +95,7 @@ export class KeySpace {
 
   /** What the key holds now; a tombstone or undefined when it holds nothing. */
   current(key: Uint8Array): Located | undefined {
+    if (this.memtableEntries === 0) return findInTree(this.#pages, this.#root.userRoot, key)
     const hash = hashKey(key)
     return this.#active.get(key, hash, this.#seq) ?? this.#below(key, hash)
   }

@@ -9,7 +9,7 @@
  * whose end was never written (zeros to the end of the file). A wrong CRC elsewhere is damage.
  */
 import { checksum, type ChecksumKind } from '../checksum.ts'
-import { readU64, viewOf, writeU64 } from '../bytes.ts'
+import { copyBytes, readU64, viewOf, writeU64 } from '../bytes.ts'
 import { EngineError } from '../errors.ts'
 import { corrupt, type RidWords } from '../value-log/record.ts'
 
@@ -65,7 +65,7 @@ export function encodeBatch(
     view.setUint32(cursor + 11, rid?.high ?? 0, true)
     writeU64(view, cursor + 15, batch.seq)
     cursor += RECORD_HEADER_BYTES
-    target.set(operation.key, cursor)
+    copyBytes(operation.key, 0, target, { at: cursor, length: operation.key.length })
     cursor += operation.key.length
     if (value !== undefined) {
       target.set(value, cursor)

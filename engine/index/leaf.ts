@@ -4,7 +4,7 @@
  *
  *   entry: u16 key bytes | u32 value bytes (0 for pointers) | u8 flags | key | value or pointer
  */
-import { compareRange } from '../bytes.ts'
+import { compareRange, copyBytes } from '../bytes.ts'
 import { POINTER_BYTES, decodePointer, encodePointer, type ValuePointer } from '../value-pointer.ts'
 import {
   PAGE_BYTES,
@@ -118,15 +118,49 @@ export function encodeEntry(
 ): Uint8Array {
   const valueBytes = value.kind === 'inline' ? value.value.length : POINTER_BYTES
   const bytes = new Uint8Array(ENTRY_HEADER_BYTES + key.length + valueBytes)
-  const view = new DataView(bytes.buffer)
-  view.setUint16(0, key.length, true)
-  view.setUint32(2, value.kind === 'inline' ? valueBytes : 0, true)
-  view.setUint8(6, value.kind === 'inline' ? ENTRY_INLINE : ENTRY_POINTER)
-  bytes.set(key, ENTRY_HEADER_BYTES)
-  const at = ENTRY_HEADER_BYTES + key.length
-  if (value.kind === 'inline') bytes.set(value.value, at)
-  else encodePointer(view, at, value.pointer)
+  writeEntry({ bytes, view: new DataView(bytes.buffer), at: 0 }, key, value)
   return bytes
+}
+
+function writeEntry(
+  target: { bytes: Uint8Array; view: DataView; at: number },
+  key: Uint8Array,
+  value: Exclude<Located, { kind: 'tombstone' }>,
+): void {
+  const { bytes, view, at } = target
+  const inline = value.kind === 'inline'
+  view.setUint16(at, key.length, true)
+  view.setUint32(at + 2, inline ? value.value.length : 0, true)
+  view.setUint8(at + 6, inline ? ENTRY_INLINE : ENTRY_POINTER)
+  const keyAt = at + ENTRY_HEADER_BYTES
+  copyBytes(key, 0, bytes, { at: keyAt, length: key.length })
+  const valueAt = keyAt + key.length
+  if (inline) bytes.set(value.value, valueAt)
+  else encodePointer(view, valueAt, value.pointer)
+}
+
+const ENCODER_CHUNK_BYTES = 64 * 1024
+
+/** Encodes new entries one behind the other in chunks, instead of each in memory of its own. */
+export class EntryEncoder {
+  #bytes = new Uint8Array(0)
+  #view = new DataView(this.#bytes.buffer)
+  #used = 0
+
+  push(run: EntryRun, key: Uint8Array, value: Exclude<Located, { kind: 'tombstone' }>): void {
+    const length =
+      ENTRY_HEADER_BYTES +
+      key.length +
+      (value.kind === 'inline' ? value.value.length : POINTER_BYTES)
+    if (this.#used + length > this.#bytes.length) {
+      this.#bytes = new Uint8Array(Math.max(ENCODER_CHUNK_BYTES, length))
+      this.#view = new DataView(this.#bytes.buffer)
+      this.#used = 0
+    }
+    writeEntry({ bytes: this.#bytes, view: this.#view, at: this.#used }, key, value)
+    run.push(this.#bytes, this.#used, length)
+    this.#used += length
+  }
 }
 
 /** Raw entries waiting to be laid out in leaves: existing ones by reference, new ones encoded. */
@@ -181,7 +215,7 @@ export class EntryRun {
       const start = this.starts[i] as number
       const length = this.lengths[i] as number
       top -= length
-      page.bytes.set((this.sources[i] as Uint8Array).subarray(start, start + length), top)
+      copyBytes(this.sources[i] as Uint8Array, start, page.bytes, { at: top, length })
       page.view.setUint16(PAGE_HEADER_BYTES + (i - from) * DIRECTORY_SLOT_BYTES, top, true)
     }
     sealPage(page, { id, type: PAGE_LEAF, count: to - from }, kind)

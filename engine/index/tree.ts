@@ -8,8 +8,10 @@ import { assert } from '../assert.ts'
 import {
   EntryRun,
   LEAF_CAPACITY,
-  encodeEntry,
+  EntryEncoder,
+  ENTRY_HEADER_BYTES,
   entryKey,
+  entryKeyBytes,
   entryStart,
   entryBytes,
   entryValue,
@@ -209,6 +211,7 @@ class Merge {
   pagesWritten = 0
   readonly #store: PageStore
   readonly #changes: readonly Change[]
+  readonly #encoder = new EntryEncoder()
 
   constructor(store: PageStore, changes: readonly Change[]) {
     this.#store = store
@@ -328,15 +331,15 @@ class Merge {
       const change = this.#changes[c] as Change
       for (; index < count; index++) {
         const start = entryStart(page, index)
-        const key = entryKey(page, start)
-        const order = compareRange(change.key, key, 0, key.length)
+        const keyStart = start + ENTRY_HEADER_BYTES
+        const keyEnd = keyStart + entryKeyBytes(page, start)
+        const order = compareRange(change.key, page.bytes, keyStart, keyEnd)
         if (order < 0) break
         if (order > 0) run.push(page.bytes, start, entryBytes(page, start))
       }
       if (index < count) appended = false
       if (change.value.kind === 'tombstone') continue
-      const entry = encodeEntry(change.key, change.value)
-      run.push(entry, 0, entry.length)
+      this.#encoder.push(run, change.key, change.value)
     }
     for (; index < count; index++) {
       const start = entryStart(page, index)

@@ -1,0 +1,100 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { Located } from '../../engine/index/leaf.ts'
+import { Memtable, hashKey } from '../../engine/memtable.ts'
+
+const SEED = 20260323
+
+function put(table: Memtable, key: Uint8Array, value: Located, seq: number, reader = -1): void {
+  const hash = hashKey(key)
+  const at = { seq, newestReaderSeq: reader }
+  table.set(table.find(key, hash), { bytes: key, hash }, value, at)
+}
+
+function get(table: Memtable, key: Uint8Array, seq = Infinity): Located | undefined {
+  return table.get(key, hashKey(key), seq)
+}
+
+function pointer(offset: number): Located {
+  return { kind: 'pointer', pointer: { segmentId: 7, offset, length: 1040 } }
+}
+
+const bytes = (text: string): Buffer => Buffer.from(text, 'latin1')
+
+/** Few letters and a long shared beginning, so that prefixes, ties and ends of keys all matter. */
+const KEY = fc
+  .tuple(
+    fc.constantFrom('', 'user/0000000000/'),
+    fc.array(fc.constantFrom('\0', 'a', 'b', '\xff'), { minLength: 1, maxLength: 9 }),
+  )
+  .map(([prefix, letters]) => prefix + letters.join(''))
+
+describe('memtable', () => {
+  test('holds the newest value of every key and lists keys in byte order', () => {
+    fc.assert(
+      fc.property(fc.array(KEY, { maxLength: 400 }), (keys) => {
+        const table = new Memtable(1)
+        const oracle = new Map<string, number>()
+        keys.forEach((key, i) => {
+          put(table, bytes(key), pointer(i + 4), i)
+          oracle.set(key, i + 4)
+        })
+        for (const [key, offset] of oracle) expect(get(table, bytes(key))).toEqual(pointer(offset))
+        expect(get(table, bytes('not there'))).toBeUndefined()
+        expect(table.size).toBe(oracle.size)
+        const listed = Array.from(table.sorted(), (entry) =>
+          Buffer.from(table.keyOf(entry)).toString('latin1'),
+        )
+        expect(listed).toEqual([...oracle.keys()].sort((a, b) => (a < b ? -1 : 1)))
+      }),
+      { seed: SEED, numRuns: 200 },
+    )
+  })
+
+  test('a reader sees what was there when it was opened, and nothing between is kept', () => {
+    const table = new Memtable(1)
+    const key = bytes('k')
+    put(table, key, pointer(1), 1)
+    put(table, key, pointer(2), 2)
+    put(table, key, pointer(3), 3, 2)
+    put(table, key, { kind: 'tombstone' }, 4, 2)
+    put(table, key, { kind: 'inline', value: bytes('now') }, 5, 2)
+    expect(get(table, key, 0)).toBeUndefined()
+    expect(get(table, key, 2)).toEqual(pointer(2))
+    expect(get(table, key, 4)).toEqual(pointer(2))
+    expect(get(table, key)).toEqual({ kind: 'inline', value: bytes('now') })
+    put(table, key, pointer(6), 6)
+    expect(get(table, key, 5)).toBeUndefined()
+    expect(get(table, key, 6)).toEqual(pointer(6))
+  })
+
+  test('keeps its keys when the caller reuses the buffer, over many growths', () => {
+    const table = new Memtable(1)
+    const key = Buffer.alloc(16)
+    for (let i = 0; i < 20_000; i++) {
+      key.writeUInt32BE(Math.imul(i, 2654435761) >>> 0, 12)
+      put(table, key, pointer(i + 4), i)
+    }
+    expect(table.size).toBe(20_000)
+    for (let i = 0; i < 20_000; i += 37) {
+      key.writeUInt32BE(Math.imul(i, 2654435761) >>> 0, 12)
+      expect(get(table, key)).toEqual(pointer(i + 4))
+    }
+    const sorted = table.sorted()
+    for (let i = 1; i < sorted.length; i++) {
+      const [before, after] = [sorted[i - 1], sorted[i]] as [number, number]
+      if (Buffer.compare(table.keyOf(before), table.keyOf(after)) >= 0) throw new Error('order')
+    }
+  })
+
+  test('finds the first key at or behind a bound', () => {
+    const table = new Memtable(1)
+    for (const key of ['b', 'd', 'f']) put(table, bytes(key), pointer(4), 1)
+    const sorted = table.sorted()
+    const bound = (key: string, after: boolean): number =>
+      table.lowerBound(sorted, bytes(key), after)
+    expect([bound('a', false), bound('d', false), bound('d', true), bound('g', false)]).toEqual([
+      0, 1, 2, 3,
+    ])
+  })
+})
