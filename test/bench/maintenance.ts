@@ -1,0 +1,220 @@
+/**
+ * What maintenance costs, against what cannot be cheaper and against the same with more keys:
+ *
+ *   rewrite     a half-stale 256 MiB segment, against a plain read-write-fsync copy of its live bytes
+ *   plan        over 10,000 segments, and with ten times the keys
+ *   pass        over one 4 MiB segment, and with ten times the keys in the store
+ *   foreground  p99 of puts while a 64 MiB segment is rewritten, and without
+ *
+ *   npm run bench:maintenance -- [--only rewrite,plan,pass,foreground] [--quick]
+ */
+import * as fs from 'node:fs'
+import * as path from 'node:path'
+import { parseArgs } from 'node:util'
+import type { Engine, SegmentId } from '../../engine/index.ts'
+import {
+  KIB,
+  MIB,
+  bench,
+  fill,
+  keyOf,
+  median,
+  openStore,
+  print,
+  quantile,
+  tempFolder,
+  timed,
+  turn,
+  valueOf,
+} from './support.ts'
+
+const RECORD_HEADER_BYTES = 20
+
+/** A store whose first segment is about `bytes` long and half stale. */
+async function halfStale(
+  bytes: number,
+  options: { keysBeside?: number } = {},
+): Promise<{ dir: string; engine: Engine; segmentId: SegmentId }> {
+  const valueBytes = KIB - RECORD_HEADER_BYTES
+  const keys = Math.floor(bytes / KIB)
+  const dir = tempFolder('maintenance')
+  const engine = await openStore(dir, { segmentBytes: bytes, profile: 'wal_on_fast' })
+  await fill(engine, { from: 0, to: keys, version: 0, valueBytes })
+  await fill(engine, { from: 0, to: keys, step: 2, version: 1, valueBytes })
+  const beside = options.keysBeside ?? 0
+  await fill(engine, { from: keys, to: keys + beside, version: 0, valueBytes: 600 })
+  await engine.checkpoint()
+  const first = engine.state().segments[0]
+  if (first?.state !== 'sealed') throw new Error('the first segment is not sealed')
+  return { dir, engine, segmentId: first.segmentId }
+}
+
+async function rewriteOnce(engine: Engine, segmentId: SegmentId): Promise<{ copied: number }> {
+  const report = await engine.maintenance.rewrite([segmentId])
+  if (report.error !== null) throw new Error(report.sentence)
+  const step = report.steps.find((s) => s.kind === 'rewrite')
+  if (step === undefined) throw new Error(`no rewrite: ${report.sentence}`)
+  return { copied: step.report.bytesRead }
+}
+
+/** Reads and writes as many bytes as the rewrite copies, 1 MiB at a time, and syncs. */
+function plainCopy(from: string, to: string, bytes: number): void {
+  const chunk = Buffer.allocUnsafeSlow(MIB)
+  const source = fs.openSync(from, 'r')
+  const target = fs.openSync(to, 'w')
+  for (let at = 0; at < bytes; at += MIB) {
+    const length = fs.readSync(source, chunk, 0, Math.min(MIB, bytes - at), at)
+    fs.writeSync(target, chunk, 0, length)
+  }
+  fs.fdatasyncSync(target)
+  fs.closeSync(source)
+  fs.closeSync(target)
+  fs.unlinkSync(to)
+}
+
+async function rewrite(rounds: number, segmentBytes: number): Promise<void> {
+  const rewriteRates: number[] = []
+  const copyRates: number[] = []
+  for (let round = 0; round < rounds; round++) {
+    const { dir, engine, segmentId } = await halfStale(segmentBytes)
+    const file = engine.state().segments.find((s) => s.segmentId === segmentId)?.file ?? ''
+    // Under a second name, because the rewrite deletes the segment.
+    const source = path.join(dir, 'source')
+    fs.linkSync(path.join(dir, file), source)
+    const live = segmentBytes / 2
+    const copy = (): Promise<number> => timed(() => plainCopy(source, path.join(dir, 'copy'), live))
+    const before = await copy()
+    let copied = 0
+    const ms = await timed(async () => {
+      ;({ copied } = await rewriteOnce(engine, segmentId))
+    })
+    // Before and after, so that neither has the quieter moment.
+    const after = await copy()
+    rewriteRates.push(copied / MIB / (ms / 1000))
+    copyRates.push(live / MIB / ((before + after) / 2000))
+    await engine.close()
+    fs.rmSync(dir, { recursive: true })
+  }
+  const ratios = rewriteRates.map((rate, i) => rate / (copyRates[i] as number))
+  print('maintenance/rewrite', {
+    segment_mib: segmentBytes / MIB,
+    rewrite_mib_s: median(rewriteRates),
+    copy_mib_s: median(copyRates),
+    rewrite_over_copy: median(ratios),
+    rounds,
+  })
+}
+
+async function plan(segments: number): Promise<void> {
+  const medians: number[] = []
+  for (const keysPerSegment of [2, 20]) {
+    const dir = tempFolder('maintenance')
+    const valueBytes = 1_800
+    const engine = await openStore(dir, {
+      segmentBytes: Math.max(4 * KIB, keysPerSegment * (valueBytes + RECORD_HEADER_BYTES)),
+    })
+    const keys = segments * keysPerSegment
+    await fill(engine, { from: 0, to: keys, version: 0, valueBytes })
+    await engine.checkpoint()
+    const times: number[] = []
+    for (let i = 0; i < 40; i++) times.push(await timed(() => engine.maintenance.plan()))
+    const count = engine.state().segments.length
+    medians.push(median(times.slice(10)))
+    print('maintenance/plan', {
+      segments: count,
+      keys,
+      first_ms: times[0] ?? NaN,
+      warm_median_ms: medians.at(-1) ?? NaN,
+    })
+    await engine.close()
+    fs.rmSync(dir, { recursive: true })
+  }
+  const [small = NaN, large = NaN] = medians
+  print('maintenance/plan', { ten_times_keys_ratio: large / small })
+}
+
+async function pass(rounds: number): Promise<void> {
+  const beside = [10_000, 100_000]
+  const times: number[][] = [[], []]
+  for (let round = 0; round < rounds; round++) {
+    for (const which of round % 2 === 0 ? [0, 1] : [1, 0]) {
+      const keysBeside = beside[which] as number
+      const { dir, engine, segmentId } = await halfStale(4 * MIB, { keysBeside })
+      times[which]?.push(await timed(() => rewriteOnce(engine, segmentId)))
+      await engine.close()
+      fs.rmSync(dir, { recursive: true })
+    }
+  }
+  const [small = NaN, large = NaN] = times.map(median)
+  print('maintenance/pass', {
+    segment_mib: 4,
+    keys: beside[0] as number,
+    pass_ms: small,
+    ten_times_keys_pass_ms: large,
+    ten_times_keys_ratio: large / small,
+    rounds,
+  })
+}
+
+/** Puts one after another, a turn of the event loop between them, as long as `going` says so. */
+async function puts(engine: Engine, going: (count: number) => boolean): Promise<number[]> {
+  const times: number[] = []
+  for (let i = 0; going(times.length); i++) {
+    const index = 10_000_000 + (i % 1_000)
+    const value = valueOf(index, i, KIB)
+    const started = performance.now()
+    await engine.put(keyOf(index), value)
+    times.push(performance.now() - started)
+    await turn()
+  }
+  return times
+}
+
+async function foreground(profile: 'durable' | 'wal_on_fast', segmentBytes: number): Promise<void> {
+  const { dir, engine: prepared, segmentId } = await halfStale(segmentBytes)
+  await prepared.close()
+  const engine = await openStore(dir, { segmentBytes, profile })
+  const quiet = await puts(engine, (count) => count < 2_000)
+  let rewriting = true
+  const work = rewriteOnce(engine, segmentId).finally(() => {
+    rewriting = false
+  })
+  const during = await puts(engine, () => rewriting)
+  await work
+  await engine.close()
+  fs.rmSync(dir, { recursive: true })
+  const p99 = { quiet: quantile(quiet, 0.99), during: quantile(during, 0.99) }
+  print('maintenance/foreground', {
+    profile,
+    segment_mib: segmentBytes / MIB,
+    puts_during: during.length,
+    p50_quiet_ms: median(quiet),
+    p50_during_ms: median(during),
+    p99_quiet_ms: p99.quiet,
+    p99_during_ms: p99.during,
+    max_quiet_ms: quantile(quiet, 1),
+    max_during_ms: quantile(during, 1),
+    p99_ratio: p99.during / p99.quiet,
+  })
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      only: { type: 'string', default: 'rewrite,plan,pass,foreground' },
+      quick: { type: 'boolean', default: false },
+    },
+  })
+  const { quick } = values
+  const parts = values.only.split(',')
+  const rounds = quick ? 1 : 3
+  if (parts.includes('rewrite')) await rewrite(rounds, (quick ? 32 : 256) * MIB)
+  if (parts.includes('plan')) await plan(quick ? 1_000 : 10_000)
+  if (parts.includes('pass')) await pass(quick ? 1 : 5)
+  if (parts.includes('foreground')) {
+    await foreground('wal_on_fast', (quick ? 16 : 64) * MIB)
+    await foreground('durable', (quick ? 16 : 64) * MIB)
+  }
+}
+
+await bench(main)
