@@ -35,6 +35,7 @@ export type Located =
 export const TOMBSTONE: Located = { kind: 'tombstone' }
 
 export function entryStart(page: Page, index: number): number {
+  if (page.starts !== null) return page.starts[index] as number
   return page.view.getUint16(PAGE_HEADER_BYTES + index * DIRECTORY_SLOT_BYTES, true)
 }
 
@@ -74,19 +75,21 @@ export function entryValue(page: Page, start: number): Located {
   }
 }
 
-/** Once per page read from disk: everything the accessors above rely on. */
+/** Once per page read from disk, decoded if it was not plain: everything the accessors above rely on. */
 export function validateLeaf(page: Page, id: number): void {
   const count = pageCount(page)
-  const heapStart = PAGE_HEADER_BYTES + count * DIRECTORY_SLOT_BYTES
-  if (heapStart > PAGE_BYTES) throw pageError(id, `leaf directory of ${count} entries`)
+  const pageEnd = page.bytes.length
+  const slots = page.starts === null ? count * DIRECTORY_SLOT_BYTES : 0
+  const heapStart = PAGE_HEADER_BYTES + slots
+  if (heapStart > pageEnd) throw pageError(id, `leaf directory of ${count} entries`)
   let previous: Uint8Array | undefined
   for (let i = 0; i < count; i++) {
     const start = entryStart(page, i)
-    if (start < heapStart || start + ENTRY_HEADER_BYTES > PAGE_BYTES) {
+    if (start < heapStart || start + ENTRY_HEADER_BYTES > pageEnd) {
       throw pageError(id, `leaf entry ${i} starts at ${start}`)
     }
     const end = start + entryBytes(page, start)
-    if (end > PAGE_BYTES) throw pageError(id, `leaf entry ${i} ends at ${end}`)
+    if (end > pageEnd) throw pageError(id, `leaf entry ${i} ends at ${end}`)
     const key = entryKey(page, start)
     if (previous !== undefined && compareRange(previous, key, 0, key.length) >= 0) {
       throw pageError(id, `leaf keys out of order at entry ${i}`)

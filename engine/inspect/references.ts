@@ -1,13 +1,13 @@
 /**
  * Which records of a segment are referenced. Pointers are collected while the trees are walked, 8
- * bytes each; the scan of the segment then meets the records in the same order and joins the two.
- * So a pointer counts only where a whole, checked record begins, and lengths come from the records.
+ * bytes each; the walk over the segment then meets the records in the same order and joins the two.
+ * So a pointer counts only where a whole record begins, and lengths come from the records' headers.
  *
  * Two counts: whole records each once (`bytesLiveDisk`, never more than the file: X1), and
  * upstream's (`bytesLiveUpstream`: without CRCs, plain records once per pointer).
  */
-import type { ScannedRecord } from '../value-log/scan.ts'
-import { BODY_HEADER_BYTES, MAX_FRAME_VALUES } from '../value-log/record.ts'
+import type { RecordHead } from '../value-log/scan.ts'
+import { BODY_HEADER_BYTES, MAX_FRAME_VALUES, RECORD_HEADER_BYTES } from '../value-log/record.ts'
 import {
   CRC_BYTES,
   hintOf,
@@ -98,7 +98,7 @@ export class SegmentReferences {
   }
 
   /** Records in ascending order of start. */
-  join(record: ScannedRecord): void {
+  join(record: RecordHead): void {
     this.skipTo(record.start)
     if (this.nextStart() !== record.start) return
     const bodyBytes = BODY_HEADER_BYTES + record.payloadBytes
@@ -124,7 +124,7 @@ export class SegmentReferences {
     if (valid === 0) return
     this.pointersValid += valid
     this.recordsReferenced++
-    this.bytesLiveDisk += record.bytes.length
+    this.bytesLiveDisk += RECORD_HEADER_BYTES + record.payloadBytes
     if (record.grouped) this.bytesLiveUpstream += bodyBytes
   }
 
@@ -167,14 +167,11 @@ export class References {
   readonly missing = new Map<SegmentId, number>()
   /** Pointers whose own bytes cannot be one. */
   malformed = 0
-  readonly #leafRefs = new Set<string>()
+  /** Leaf pages in the value log. */
+  leafRefs = 0
 
   constructor(segmentIds: Iterable<SegmentId>) {
     for (const id of segmentIds) this.#segments.set(id, new SegmentReferences(id))
-  }
-
-  get leafRefs(): number {
-    return this.#leafRefs.size
   }
 
   add(pointer: ValuePointer): void {
@@ -188,11 +185,9 @@ export class References {
     else this.missing.set(pointer.segmentId, (this.missing.get(pointer.segmentId) ?? 0) + 1)
   }
 
-  /** The leaf page's frame lives; what the page itself points to stays unknown. */
+  /** The leaf page's frame lives; call once a page. */
   addLeafRef(ref: LeafRef): void {
-    const key = `${ref.segmentId}:${ref.subIndex}:${ref.offset}`
-    if (this.#leafRefs.has(key)) return
-    this.#leafRefs.add(key)
+    this.leafRefs++
     this.add(leafRefPointer(ref))
     const segment = this.#segments.get(ref.segmentId)
     if (segment !== undefined) segment.leafRefs++
