@@ -15,7 +15,7 @@ import type { ChecksumKind } from './checksum.ts'
 import { keyBytes } from './bytes.ts'
 import { EngineError, ioError, type EngineErrorCode } from './errors.ts'
 import type { FileSystem } from './file-system.ts'
-import { PAGE_BYTES } from './index/page.ts'
+import { PAGE_BYTES, newPage } from './index/page.ts'
 import { DictionaryStore } from './inspect/dictionaries.ts'
 import { Sentences, Slices, UnreadFeatures, counted } from './inspect/findings.ts'
 import {
@@ -356,6 +356,7 @@ function makeWalk(
     pages,
     visited: new PageSet(pages),
     leavesVisited: new LeafRefSet(),
+    scratch: newPage(),
     reader,
     counts: new WalkCounts(),
     slices: scope.slices,

@@ -4,7 +4,7 @@
  *
  *   entry: u16 key bytes | u32 value bytes (0 for pointers) | u8 flags | key | value or pointer
  */
-import { compareRange } from '../bytes.ts'
+import { compareRange, compareWithin } from '../bytes.ts'
 import { POINTER_BYTES, decodePointer, encodePointer, type ValuePointer } from '../value-pointer.ts'
 import {
   PAGE_BYTES,
@@ -62,6 +62,12 @@ export function entryKey(page: Page, start: number): Uint8Array {
   return page.bytes.subarray(from, from + entryKeyBytes(page, start))
 }
 
+/** Where the pointer of the entry at `start` lies; -1 when it holds none. */
+export function entryPointerAt(page: Page, start: number): number {
+  if ((entryFlags(page, start) & (ENTRY_TOMBSTONE | ENTRY_POINTER)) !== ENTRY_POINTER) return -1
+  return start + ENTRY_HEADER_BYTES + entryKeyBytes(page, start)
+}
+
 /** The entry's value; inline bytes are a view into the page. */
 export function entryValue(page: Page, start: number): Located {
   const flags = entryFlags(page, start)
@@ -82,7 +88,8 @@ export function validateLeaf(page: Page, id: number): void {
   const slots = page.starts === null ? count * DIRECTORY_SLOT_BYTES : 0
   const heapStart = PAGE_HEADER_BYTES + slots
   if (heapStart > pageEnd) throw pageError(id, `leaf directory of ${count} entries`)
-  let previous: Uint8Array | undefined
+  let previousFrom = 0
+  let previousTo = 0
   for (let i = 0; i < count; i++) {
     const start = entryStart(page, i)
     if (start < heapStart || start + ENTRY_HEADER_BYTES > pageEnd) {
@@ -90,11 +97,13 @@ export function validateLeaf(page: Page, id: number): void {
     }
     const end = start + entryBytes(page, start)
     if (end > pageEnd) throw pageError(id, `leaf entry ${i} ends at ${end}`)
-    const key = entryKey(page, start)
-    if (previous !== undefined && compareRange(previous, key, 0, key.length) >= 0) {
+    const from = start + ENTRY_HEADER_BYTES
+    const to = from + entryKeyBytes(page, start)
+    if (i > 0 && compareWithin(page.bytes, previousFrom, previousTo, from, to) >= 0) {
       throw pageError(id, `leaf keys out of order at entry ${i}`)
     }
-    previous = key
+    previousFrom = from
+    previousTo = to
   }
 }
 

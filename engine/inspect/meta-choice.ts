@@ -16,7 +16,7 @@ import {
   PAGE_LEAF,
   PAGE_META,
   hasValidChecksum,
-  makePage,
+  newPage,
   pageError,
   pageId,
   pageType,
@@ -58,19 +58,19 @@ export class IndexFile {
     this.filePages = Math.floor(this.bytes / PAGE_BYTES)
   }
 
-  /** A page of its own memory; ENGINE_CORRUPT past the file's end. */
-  read(id: number): Page {
+  /** ENGINE_CORRUPT past the file's end. `into` is filled and given back; by default a new page. */
+  read(id: number, into?: Page): Page {
     if (id >= this.filePages) throw pageError(id, `past the end of ${this.filePages} pages`)
-    const bytes = new Uint8Array(PAGE_BYTES)
-    if (this.handle.read(bytes, 0, PAGE_BYTES, id * PAGE_BYTES) < PAGE_BYTES) {
+    const page = into ?? newPage()
+    if (this.handle.read(page.bytes, 0, PAGE_BYTES, id * PAGE_BYTES) < PAGE_BYTES) {
       throw pageError(id, 'cut by the end of the file')
     }
-    return makePage(bytes)
+    return page
   }
 
   /** With checksum and own id checked. */
-  readChecked(id: number, kind: ChecksumKind): Page {
-    const page = this.read(id)
+  readChecked(id: number, kind: ChecksumKind, into?: Page): Page {
+    const page = this.read(id, into)
     if (!hasValidChecksum(page, kind)) throw pageError(id, 'checksum mismatch')
     if (pageId(page) !== id) throw pageError(id, `carries the id ${pageId(page)}`)
     return page

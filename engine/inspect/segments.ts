@@ -117,7 +117,7 @@ async function scan(
           visit(record)
         })
       : walkHeaders(handle, (record, peek) => {
-          if (isOuterLeafBlock(peek, 0) && record.frame?.compressed !== true)
+          if (peek === OUTER_LEAF_WORD && record.frame?.compressed !== true)
             nameOuterLeaf(context.unread)
           visit(record)
         })
@@ -188,7 +188,9 @@ async function joinOneByOne(
 
 /** Ids met are remembered up to this many: a hostile folder could name one a frame. */
 const DICTIONARIES_MAX = 256
+/** "TOL2". */
 const OUTER_LEAF_MARK = [0x54, 0x4f, 0x4c, 0x32]
+const OUTER_LEAF_WORD = 0x544f4c32
 
 function nameCodec({ frame }: RecordHead, context: SegmentsContext): void {
   if (frame?.compressed !== true) return

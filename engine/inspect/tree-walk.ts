@@ -34,6 +34,7 @@ import {
   PAGE_INTERNAL,
   PAGE_LEAF,
   encodingName,
+  makePage,
   pageCount,
   pageEncoding,
   pageError,
@@ -108,6 +109,8 @@ export interface Walk {
   pages: number
   visited: PageSet
   leavesVisited: LeafRefSet
+  /** Each page of index.db is read into it. */
+  scratch: Page
   /** For leaf pages in the value log. */
   reader: RecordReader
   counts: WalkCounts
@@ -119,7 +122,7 @@ export interface Walk {
 }
 
 export interface WalkSink {
-  /** A checked leaf in plain form; the page's memory is the receiver's. */
+  /** A checked leaf in plain form; the next page overwrites it. */
   leaf: (page: Page) => void | Promise<void>
   /** A leaf page in the value log, once each; its page follows when it can be read. */
   leafRef: (ref: LeafRef) => void
@@ -194,7 +197,7 @@ function readIndexed(walk: Walk, id: number, depth: number): TreePage | undefine
   if (id >= walk.pages) throw pageError(id, `outside the index of ${walk.pages} pages`)
   if (depth >= DEPTH_MAX) throw pageError(id, `deeper than ${DEPTH_MAX} levels`)
   if (!walk.visited.add(id)) throw pageError(id, 'reached twice')
-  const stored = walk.index.readChecked(id, walk.kind)
+  const stored = walk.index.readChecked(id, walk.kind, walk.scratch)
   const type = pageType(stored)
   if (type !== PAGE_LEAF && type !== PAGE_INTERNAL) throw pageError(id, `type ${type} in the tree`)
   if (!isNamed(walk, stored, '')) return undefined
@@ -206,7 +209,8 @@ function readIndexed(walk: Walk, id: number, depth: number): TreePage | undefine
   }
   const page = decodeInternal(stored, id)
   validateInternal(page, id)
-  return { page, name }
+  // It stays on the path while its children are read.
+  return { page: page === stored ? makePage(stored.bytes.slice()) : page, name }
 }
 
 /** The same for a leaf page in the value log. */

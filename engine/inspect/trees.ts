@@ -10,6 +10,7 @@ import {
   ENTRY_TOMBSTONE,
   entryFlags,
   entryKey,
+  entryPointerAt,
   entryStart,
   entryValue,
   type Located,
@@ -112,8 +113,8 @@ function readLeaf(
 ): void | Promise<void> {
   const count = pageCount(page)
   for (let i = 0; i < count; i++) {
-    const value = entryValue(page, entryStart(page, i))
-    if (value.kind === 'pointer') request.references.add(value.pointer)
+    const at = entryPointerAt(page, entryStart(page, i))
+    if (at !== -1) request.references.addEncoded(page.view, at)
   }
   return keys === null ? undefined : readKeys(page, walk, request.reader, keys)
 }

@@ -33,14 +33,17 @@ export interface HeaderWalk {
 }
 
 /**
- * Visits every whole record to the file's length at the first call. `peek` is the first bytes of its
- * first stored value, at most four; a view that the next record overwrites. Throws like `scanSegment`.
+ * Visits every whole record to the file's length at the first call. The record is overwritten by the
+ * next one. `peek` is the first four bytes of its first stored value as a big-endian number, -1 when it
+ * is shorter or not at hand. Throws like `scanSegment`.
  */
 export function* walkHeaders(
   file: OpenFile,
-  visit: (record: RecordHead, peek: Uint8Array) => void,
+  visit: (record: RecordHead, peek: number) => void,
 ): Generator<void, HeaderWalk> {
   const window = new HeaderWindow(file)
+  const rid = { high: 0, low: 0 }
+  const plain: RecordHead = { start: 0, payloadBytes: 0, grouped: false, rids: [rid], frame: null }
   let start = 0
   for (let walked = 1; ; walked++) {
     const headerAt = window.load(start, RECORD_HEADER_BYTES)
@@ -61,9 +64,12 @@ export function* walkHeaders(
       const peek = window.peek(start + RECORD_HEADER_BYTES + frame.dataStart, end)
       visit({ start, payloadBytes, grouped, rids: frame.rids, frame }, peek)
     } else {
-      const rids = [{ high: header.ridHigh, low: header.ridLow }]
       const peek = window.peek(start + RECORD_HEADER_BYTES, end)
-      visit({ start, payloadBytes, grouped, rids, frame: null }, peek)
+      rid.high = header.ridHigh
+      rid.low = header.ridLow
+      plain.start = start
+      plain.payloadBytes = payloadBytes
+      visit(plain, peek)
     }
     start = end
     if (walked % YIELD_RECORDS === 0) yield
@@ -113,12 +119,10 @@ class HeaderWindow {
     return start + length > this.end ? -1 : 0
   }
 
-  /** Up to four bytes from `start`, none from `end` on, as far as they are resident. */
-  peek(start: number, end: number): Uint8Array {
-    const from = start - this.#base
-    const length = Math.min(PEEK_BYTES, end - start, this.#held - from)
-    return length > 0 ? this.bytes.subarray(from, from + length) : EMPTY
+  /** Four bytes from `start` as a big-endian number; -1 past `end` or when they are not resident. */
+  peek(start: number, end: number): number {
+    const at = start - this.#base
+    if (start + PEEK_BYTES > end || at + PEEK_BYTES > this.#held) return -1
+    return this.view.getUint32(at)
   }
 }
-
-const EMPTY = new Uint8Array(0)
