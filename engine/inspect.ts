@@ -300,14 +300,14 @@ function makeReport(gathered: Gathered, problems: string[], unsupported: string[
       pages: walk.pages,
       freelist_pages: trees?.freelistPages ?? [],
       free_ids: trees?.freeIds ?? [],
-      visited,
+      visited: byName(visited),
       leaf_pages_in_log: references.leafRefs,
       ...(pagesNotRead > 0 ? { pages_not_read: pagesNotRead } : {}),
     },
     segments: gathered.segments,
     key_count: gathered.keyCount,
-    ...(keys === null ? {} : { keys: Object.fromEntries(keys) }),
-    ...(systemKeys === null ? {} : { system_keys: Object.fromEntries(systemKeys) }),
+    ...(keys === null ? {} : { keys: byName(Object.fromEntries(keys)) }),
+    ...(systemKeys === null ? {} : { system_keys: byName(Object.fromEntries(systemKeys)) }),
     commitlog: journal.files,
     commitlog_pending_records: journal.records,
     replayed: gathered.replayed,
@@ -317,6 +317,11 @@ function makeReport(gathered: Gathered, problems: string[], unsupported: string[
     ...(gathered.verified ? { verified: true } : {}),
     ...(unsupported.length > 0 ? { unsupported } : {}),
   }
+}
+
+/** The same in the order of names, so that two readings of one folder are the same text. */
+function byName<T>(values: Record<string, T>): Record<string, T> {
+  return Object.fromEntries(Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
 function infoOf(folder: FolderMap, checksum: ChecksumKind): EngineInfo {

@@ -82,6 +82,7 @@ export class Slices {
   /** Call after each small step; true when it is time to `await rest()`. */
   isUsedUp(): boolean {
     this.#steps++
+    if (this.#signal?.aborted === true) return true
     if (this.#monotonic === undefined) return this.#steps >= STEPS_WITHOUT_CLOCK
     return this.#monotonic() - this.#startedMs >= this.#sliceMs
   }
