@@ -14,6 +14,22 @@ export function compareRange(a: Uint8Array, b: Uint8Array, start: number, end: n
   return a.length - (end - start)
 }
 
+/** Bytewise order of [a, aEnd) and [b, bEnd) of the same array, without a view of either. */
+export function compareWithin(
+  bytes: Uint8Array,
+  a: number,
+  aEnd: number,
+  b: number,
+  bEnd: number,
+): number {
+  const n = Math.min(aEnd - a, bEnd - b)
+  for (let i = 0; i < n; i++) {
+    const d = (bytes[a + i] as number) - (bytes[b + i] as number)
+    if (d !== 0) return d
+  }
+  return aEnd - a - (bEnd - b)
+}
+
 export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return compareRange(a, b, 0, b.length)
 }

@@ -3,7 +3,7 @@
  * links below the folder not followed. One codec serves hosting and this.
  *
  *   1. find index.db, the segments and the journals;  2. choose the meta page;  3. read the journal;
- *   4. walk both trees and collect references;  5. scan each segment and join;  6. say it.
+ *   4. walk both trees and collect references;  5. walk each segment and join;  6. say it.
  *
  * Memory grows with the number of pointers (8 bytes each) and of journal records, not with values;
  * asking for keys costs what they cost to list. What this version does not read is named and
@@ -15,7 +15,8 @@ import type { ChecksumKind } from './checksum.ts'
 import { keyBytes } from './bytes.ts'
 import { EngineError, ioError, type EngineErrorCode } from './errors.ts'
 import type { FileSystem } from './file-system.ts'
-import { PAGE_BYTES } from './index/page.ts'
+import { PAGE_BYTES, newPage } from './index/page.ts'
+import { DictionaryStore } from './inspect/dictionaries.ts'
 import { Sentences, Slices, UnreadFeatures, counted } from './inspect/findings.ts'
 import {
   isRecord,
@@ -32,12 +33,13 @@ import { References } from './inspect/references.ts'
 import type { FolderReading, InspectKey, InspectReport, InspectSegment } from './inspect/report.ts'
 import { readSegments } from './inspect/segments.ts'
 import { buildState } from './inspect/state.ts'
-import { PageSet, WalkCounts, type Walk } from './inspect/tree-walk.ts'
+import { LeafRefSet, PageSet, WalkCounts, loggedLeaf, type Walk } from './inspect/tree-walk.ts'
 import { describeValue, readTrees, type TreesReading } from './inspect/trees.ts'
 import { segmentFileName } from './ids.ts'
 import { decodeState } from './maintenance/state-file.ts'
 import { resolveOptions } from './options.ts'
 import type { EngineInfo, RewriteDebt } from './types.ts'
+import { loadZstd } from './value-log/zstd.ts'
 
 export type * from './inspect/report.ts'
 
@@ -51,6 +53,10 @@ export interface InspectDeps {
   sliceMs?: number
   /** Monotonic milliseconds; absent = slices of a fixed number of steps. */
   monotonic?: () => number
+  /** Told about once a slice. */
+  onProgress?: (progress: InspectProgress) => void
+  /** Stops the reading at the end of its slice with ENGINE_ABORTED. */
+  signal?: AbortSignal
 }
 
 export interface InspectRequest {
@@ -58,6 +64,17 @@ export interface InspectRequest {
   keys?: boolean
   /** Lay the pending journal over the keys, as a writer would at its next opening. */
   replay?: boolean
+  /** Read the whole value log and check every CRC; without it records are walked by their headers. */
+  verify?: boolean
+}
+
+/** How far a reading is; phases come in this order and may be skipped. */
+export interface InspectProgress {
+  phase: 'index' | 'value_log'
+  /** Index pages read, or bytes of the value log gone through. */
+  done: number
+  /** Pages of index.db, of which a tree may use fewer; or bytes of the value log. */
+  total: number
 }
 
 interface Scope {
@@ -67,6 +84,7 @@ interface Scope {
   slices: Slices
   /** Facts worth a sentence that are no damage. */
   notes: Sentences
+  onProgress: (progress: InspectProgress) => void
 }
 
 /** Throws ENGINE_NOT_A_FOLDER or ENGINE_IO; everything else that is wrong is in the reading. */
@@ -84,9 +102,12 @@ export async function inspectFolder(
       yieldNow: deps.yieldNow,
       sliceMs: deps.sliceMs ?? resolveOptions({}).sliceMs,
       monotonic: deps.monotonic,
+      signal: deps.signal,
     }),
+    onProgress: deps.onProgress ?? ((): void => undefined),
   }
   try {
+    await loadZstd()
     const folder = mapFolder(path.resolve(dir), scope)
     const handle = scope.fileSystem.open(path.join(folder.base, 'index.db'), 'read')
     try {
@@ -120,6 +141,7 @@ interface Gathered {
   segments: InspectSegment[]
   keyCount: number
   replayed: boolean
+  verified: boolean
 }
 
 async function readFolder(
@@ -178,13 +200,21 @@ async function gather(
   request: InspectRequest,
 ): Promise<Gathered> {
   const files = readSmallFiles(folder, scope)
-  const choice = chooseMeta(index, scope)
+  const dictionaries = new DictionaryStore(scope.fileSystem, folder.root)
+  const choice = chooseMeta(index, scope, (ref, kind) => {
+    const reader = new RecordReader(scope.fileSystem, kind, folder.segments, dictionaries)
+    try {
+      return loggedLeaf(reader, kind, ref)
+    } finally {
+      reader.close()
+    }
+  })
   const detected = choice?.kind ?? detectKind(folder, scope.fileSystem)
   const kind = detected ?? 'ieee'
   const journal = await readJournals(folder.journals, kind, scope)
   const references = new References(folder.segments.map(({ segmentId }) => segmentId))
-  const walk = makeWalk(index, kind, choice, scope)
-  const reader = new RecordReader(scope.fileSystem, kind, folder.segments)
+  const reader = new RecordReader(scope.fileSystem, kind, folder.segments, dictionaries)
+  const walk = makeWalk(index, { kind, choice, reader }, scope)
   try {
     const trees =
       choice === undefined
@@ -195,8 +225,18 @@ async function gather(
             keys: request.keys === true,
             watched: request.replay === true ? journal.keys() : new Set(),
           })
-    const context = { ...scope, kind, references, journal, reader }
-    const segments = await readSegments(folder.segments, context)
+    const dictionariesNeeded = new Map<bigint, number>()
+    const segments = await readSegments(folder.segments, {
+      ...scope,
+      kind,
+      references,
+      journal,
+      reader,
+      verify: request.verify === true,
+      dictionariesNeeded,
+      progress: progressOver(folder, scope),
+    })
+    sayMissingDictionaries(dictionariesNeeded, dictionaries, scope)
     const replayed =
       request.replay === true &&
       trees !== undefined &&
@@ -216,9 +256,34 @@ async function gather(
       segments,
       keyCount,
       replayed,
+      verified: request.verify === true,
     }
   } finally {
     reader.close()
+    dictionaries.close()
+  }
+}
+
+/** Bytes of the value log gone through, of all there are. */
+function progressOver(folder: FolderMap, scope: Scope): (bytes: number) => void {
+  const total = folder.segments.reduce((sum, { bytes }) => sum + bytes, 0)
+  let done = 0
+  return (bytes) => scope.onProgress({ phase: 'value_log', done: (done += bytes), total })
+}
+
+/** Frames whose values nobody can read any more are damage even when no value was asked for. */
+function sayMissingDictionaries(
+  needed: ReadonlyMap<bigint, number>,
+  dictionaries: DictionaryStore,
+  scope: Scope,
+): void {
+  for (const [id, frames] of needed) {
+    try {
+      dictionaries.get(id)
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error
+      scope.problems.add(`${error.message} (needed by ${counted(frames, 'frame')})`)
+    }
   }
 }
 
@@ -235,22 +300,28 @@ function makeReport(gathered: Gathered, problems: string[], unsupported: string[
       pages: walk.pages,
       freelist_pages: trees?.freelistPages ?? [],
       free_ids: trees?.freeIds ?? [],
-      visited,
+      visited: byName(visited),
       leaf_pages_in_log: references.leafRefs,
       ...(pagesNotRead > 0 ? { pages_not_read: pagesNotRead } : {}),
     },
     segments: gathered.segments,
     key_count: gathered.keyCount,
-    ...(keys === null ? {} : { keys: Object.fromEntries(keys) }),
-    ...(systemKeys === null ? {} : { system_keys: Object.fromEntries(systemKeys) }),
+    ...(keys === null ? {} : { keys: byName(Object.fromEntries(keys)) }),
+    ...(systemKeys === null ? {} : { system_keys: byName(Object.fromEntries(systemKeys)) }),
     commitlog: journal.files,
     commitlog_pending_records: journal.records,
     replayed: gathered.replayed,
     vlog_generation_state: files.stateJson,
     format_config: files.format,
     problems,
+    ...(gathered.verified ? { verified: true } : {}),
     ...(unsupported.length > 0 ? { unsupported } : {}),
   }
+}
+
+/** The same in the order of names, so that two readings of one folder are the same text. */
+function byName<T>(values: Record<string, T>): Record<string, T> {
+  return Object.fromEntries(Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
 function infoOf(folder: FolderMap, checksum: ChecksumKind): EngineInfo {
@@ -272,10 +343,10 @@ function infoOf(folder: FolderMap, checksum: ChecksumKind): EngineInfo {
 
 function makeWalk(
   index: IndexFile,
-  kind: ChecksumKind,
-  choice: MetaChoice | undefined,
+  parts: { kind: ChecksumKind; choice: MetaChoice | undefined; reader: RecordReader },
   scope: Scope,
 ): Walk {
+  const { kind, choice, reader } = parts
   const claimed = choice?.meta.totalPages ?? 0
   if (claimed > index.filePages) {
     scope.problems.add(`index.db holds ${index.filePages} pages, its meta page says ${claimed}`)
@@ -289,10 +360,14 @@ function makeWalk(
     kind,
     pages,
     visited: new PageSet(pages),
+    leavesVisited: new LeafRefSet(),
+    scratch: newPage(),
+    reader,
     counts: new WalkCounts(),
     slices: scope.slices,
     problems: scope.problems,
     unread: scope.unread,
+    progress: (done) => scope.onProgress({ phase: 'index', done, total: pages }),
   }
 }
 

@@ -31,6 +31,7 @@ import type { EngineEventBody } from './types.ts'
 import { ridOf } from './value-log/record.ts'
 import { SegmentSet } from './value-log/segment-set.ts'
 import { ValueLog } from './value-log/value-log.ts'
+import { loadZstd } from './value-log/zstd.ts'
 import { EngineError, isCorruption } from './errors.ts'
 import type { ValuePointer } from './value-pointer.ts'
 
@@ -59,6 +60,7 @@ export interface StoreContext {
 
 export async function openStore(dir: string, context: StoreContext): Promise<Store> {
   const { fileSystem } = context.deps
+  await loadZstd()
   const found = locateFolder(fileSystem, dir)
   const paths = found ?? (await createFolders(fileSystem, dir))
   const lock = fileSystem.lock(paths.lock)

@@ -8,6 +8,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import type { AppConfig } from './app.ts'
 import { DEFAULT_WORKLOAD, DEMO_DIR, DEMO_ENGINE } from './demo.ts'
 import { type FileSystem, nodeFileSystem } from './engine-door.ts'
+import { addInspectCommand, type InspectCommand } from './inspect-command.ts'
 import type { Profile, SchedulerMode } from './protocol.ts'
 
 export const DEFAULT_PORT = 4810
@@ -26,6 +27,7 @@ export interface ServeConfig {
 
 export type Intent =
   | { kind: 'serve'; config: ServeConfig }
+  | { kind: 'inspect'; command: InspectCommand }
   /** Help was asked for, or the arguments make no sense; `text` was made for people. */
   | { kind: 'stop'; exitCode: number; text: string }
 
@@ -72,6 +74,7 @@ export function readIntent(from: Surroundings): Intent {
   const program = makeProgram((dir, options) => {
     intents.push(serveIntent(from, dir, options))
   })
+  addInspectCommand(program, (command) => intents.push({ kind: 'inspect', command }))
   const collect = (part: string): void => {
     text += part
   }

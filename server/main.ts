@@ -7,6 +7,7 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { type App, buildApp, listeningPort } from './app.ts'
 import { processSurroundings, readIntent, type ServeConfig } from './config.ts'
+import { EXIT_INTERRUPTED, runInspect, type InspectCommand } from './inspect-command.ts'
 import { API_BASE, type StoreInfo, type StoresBody } from './protocol.ts'
 
 /** Ports tried after the usual one before any free port is taken. */
@@ -122,6 +123,23 @@ function openInBrowser(url: string): void {
   child.unref()
 }
 
+/** Ctrl-C stops the reading at its next slice; a second one ends the process at once. */
+async function inspect(command: InspectCommand): Promise<number> {
+  const cancel = new AbortController()
+  process.on('SIGINT', () => {
+    if (cancel.signal.aborted) process.exit(EXIT_INTERRUPTED)
+    cancel.abort()
+  })
+  // A reader like `head` that has seen enough is no failure.
+  process.stdout.on('error', () => process.exit(0))
+  const { stderr } = process
+  const progress = stderr.isTTY
+    ? (line: string): void => void stderr.write(`\r\u001b[K${line}`)
+    : undefined
+  const output = { write: (text: string) => void process.stdout.write(text), complain, progress }
+  return runInspect(command, output, { nowMs: Date.now(), signal: cancel.signal })
+}
+
 const intent = readIntent(processSurroundings())
 if (intent.kind === 'stop') {
   if (intent.exitCode === 0) process.stdout.write(intent.text)
@@ -129,7 +147,8 @@ if (intent.kind === 'stop') {
   process.exit(intent.exitCode)
 }
 try {
-  await serve(intent.config)
+  if (intent.kind === 'inspect') process.exitCode = await inspect(intent.command)
+  else await serve(intent.config)
 } catch (error) {
   complain(`restage: ${error instanceof Error ? error.message : String(error)}`)
   process.exit(1)

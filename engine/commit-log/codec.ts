@@ -3,6 +3,7 @@
  *
  *   file: u32 length (bit 31 = zstd) | u32 CRC(payload) | payload, repeated
  *   payload: u8 version 1 | u32 count | records
+ *   compressed payload: u32 raw bytes | zstd block; the CRC is over what is stored
  *   record: u8 op | u16 key bytes | u32 value bytes | u64 RID | u64 batch seq | key | value
  *
  * One payload is one atomic batch. A torn tail ends a file quietly: one that the file's end cuts, or
@@ -12,6 +13,7 @@ import { checksum, type ChecksumKind } from '../checksum.ts'
 import { copyBytes, readU64, viewOf, writeU64 } from '../bytes.ts'
 import { EngineError } from '../errors.ts'
 import { corrupt, type RidWords } from '../value-log/record.ts'
+import { decodeZstd } from '../value-log/zstd.ts'
 
 export const OP_SET_RID = 0
 export const OP_SET_INLINE = 1
@@ -22,6 +24,9 @@ const PAYLOAD_HEADER_BYTES = 5
 const RECORD_HEADER_BYTES = 23
 const PAYLOAD_VERSION = 1
 const COMPRESSED_BIT = 0x80000000
+const RAW_LENGTH_BYTES = 4
+/** Of one compressed batch; more is named instead of taken into memory. */
+const RAW_BYTES_MAX = 2 ** 26
 
 export type JournalOperation =
   | { op: 'set_rid'; key: Uint8Array; rid: RidWords }
@@ -106,13 +111,22 @@ export function decodeJournal(
       if (endsInZeros(bytes, lastSector(at, start + length))) break
       throw corrupt(place, 'journal CRC mismatch')
     }
-    if (stored >= COMPRESSED_BIT) {
-      throw new EngineError('ENGINE_UNSUPPORTED', `${place}: zstd-compressed journal segment`)
-    }
-    batches.push(decodePayload(bytes.subarray(start, start + length), place))
+    const payload = bytes.subarray(start, start + length)
+    const isCompressed = stored >= COMPRESSED_BIT
+    batches.push(decodePayload(isCompressed ? decompress(payload, place) : payload, place))
     at = start + length
   }
   return { batches, end: at, torn: at < bytes.length }
+}
+
+/** A compressed payload is `u32 raw bytes | zstd block`. */
+function decompress(stored: Uint8Array, where: string): Uint8Array {
+  if (stored.length < RAW_LENGTH_BYTES) throw corrupt(where, 'compressed journal payload too short')
+  const rawBytes = viewOf(stored).getUint32(0, true)
+  if (rawBytes > RAW_BYTES_MAX) {
+    throw new EngineError('ENGINE_UNSUPPORTED', `${where}: journal batch of ${rawBytes} bytes`)
+  }
+  return decodeZstd(stored.subarray(RAW_LENGTH_BYTES), rawBytes, where)
 }
 
 const SECTOR_BYTES = 512

@@ -30,7 +30,13 @@ export interface ChildRef {
 }
 
 function childStart(page: Page, index: number): number {
+  if (page.starts !== null) return page.starts[index] as number
   return page.view.getUint16(PAGE_HEADER_BYTES + index * DIRECTORY_SLOT_BYTES, true)
+}
+
+/** Where the eight bytes of child id `index` lie in a plain or decoded page. */
+export function childIdOffset(page: Page, index: number): number {
+  return childStart(page, index) + 2
 }
 
 /** Page id of child `index`. A leaf kept in the value log (bit 63) is named as unsupported. */
@@ -54,16 +60,17 @@ export function childKey(page: Page, index: number): Uint8Array {
 
 export function validateInternal(page: Page, id: number): void {
   const count = pageCount(page)
-  const heapStart = PAGE_HEADER_BYTES + count * DIRECTORY_SLOT_BYTES
-  if (count === 0 || heapStart > PAGE_BYTES)
-    throw pageError(id, `internal page of ${count} children`)
+  const pageEnd = page.bytes.length
+  const slots = page.starts === null ? count * DIRECTORY_SLOT_BYTES : 0
+  const heapStart = PAGE_HEADER_BYTES + slots
+  if (count === 0 || heapStart > pageEnd) throw pageError(id, `internal page of ${count} children`)
   for (let i = 0; i < count; i++) {
     const start = childStart(page, i)
-    if (start < heapStart || start + CHILD_HEADER_BYTES > PAGE_BYTES) {
+    if (start < heapStart || start + CHILD_HEADER_BYTES > pageEnd) {
       throw pageError(id, `internal entry ${i} starts at ${start}`)
     }
     const end = start + CHILD_HEADER_BYTES + page.view.getUint16(start, true)
-    if (end > PAGE_BYTES) throw pageError(id, `internal entry ${i} ends at ${end}`)
+    if (end > pageEnd) throw pageError(id, `internal entry ${i} ends at ${end}`)
     if (i > 0) {
       const key = childKey(page, i)
       if (compareRange(childKey(page, i - 1), key, 0, key.length) >= 0) {

@@ -4,7 +4,7 @@
  *
  *   entry: u16 key bytes | u32 value bytes (0 for pointers) | u8 flags | key | value or pointer
  */
-import { compareRange, copyBytes } from '../bytes.ts'
+import { compareRange, compareWithin, copyBytes } from '../bytes.ts'
 import { POINTER_BYTES, decodePointer, encodePointer, type ValuePointer } from '../value-pointer.ts'
 import {
   PAGE_BYTES,
@@ -35,6 +35,7 @@ export type Located =
 export const TOMBSTONE: Located = { kind: 'tombstone' }
 
 export function entryStart(page: Page, index: number): number {
+  if (page.starts !== null) return page.starts[index] as number
   return page.view.getUint16(PAGE_HEADER_BYTES + index * DIRECTORY_SLOT_BYTES, true)
 }
 
@@ -61,6 +62,12 @@ export function entryKey(page: Page, start: number): Uint8Array {
   return page.bytes.subarray(from, from + entryKeyBytes(page, start))
 }
 
+/** Where the pointer of the entry at `start` lies; -1 when it holds none. */
+export function entryPointerAt(page: Page, start: number): number {
+  if ((entryFlags(page, start) & (ENTRY_TOMBSTONE | ENTRY_POINTER)) !== ENTRY_POINTER) return -1
+  return start + ENTRY_HEADER_BYTES + entryKeyBytes(page, start)
+}
+
 /** The entry's value; inline bytes are a view into the page. */
 export function entryValue(page: Page, start: number): Located {
   const flags = entryFlags(page, start)
@@ -74,24 +81,29 @@ export function entryValue(page: Page, start: number): Located {
   }
 }
 
-/** Once per page read from disk: everything the accessors above rely on. */
+/** Once per page read from disk, decoded if it was not plain: everything the accessors above rely on. */
 export function validateLeaf(page: Page, id: number): void {
   const count = pageCount(page)
-  const heapStart = PAGE_HEADER_BYTES + count * DIRECTORY_SLOT_BYTES
-  if (heapStart > PAGE_BYTES) throw pageError(id, `leaf directory of ${count} entries`)
-  let previous: Uint8Array | undefined
+  const pageEnd = page.bytes.length
+  const slots = page.starts === null ? count * DIRECTORY_SLOT_BYTES : 0
+  const heapStart = PAGE_HEADER_BYTES + slots
+  if (heapStart > pageEnd) throw pageError(id, `leaf directory of ${count} entries`)
+  let previousFrom = 0
+  let previousTo = 0
   for (let i = 0; i < count; i++) {
     const start = entryStart(page, i)
-    if (start < heapStart || start + ENTRY_HEADER_BYTES > PAGE_BYTES) {
+    if (start < heapStart || start + ENTRY_HEADER_BYTES > pageEnd) {
       throw pageError(id, `leaf entry ${i} starts at ${start}`)
     }
     const end = start + entryBytes(page, start)
-    if (end > PAGE_BYTES) throw pageError(id, `leaf entry ${i} ends at ${end}`)
-    const key = entryKey(page, start)
-    if (previous !== undefined && compareRange(previous, key, 0, key.length) >= 0) {
+    if (end > pageEnd) throw pageError(id, `leaf entry ${i} ends at ${end}`)
+    const from = start + ENTRY_HEADER_BYTES
+    const to = from + entryKeyBytes(page, start)
+    if (i > 0 && compareWithin(page.bytes, previousFrom, previousTo, from, to) >= 0) {
       throw pageError(id, `leaf keys out of order at entry ${i}`)
     }
-    previous = key
+    previousFrom = from
+    previousTo = to
   }
 }
 

@@ -8,6 +8,7 @@
 import { readU64, writeU64 } from '../bytes.ts'
 import type { ChecksumKind } from '../checksum.ts'
 import { isCorruption } from '../errors.ts'
+import { decodeLeafRef, encodeLeafRef, type LeafRef } from './leaf-ref.ts'
 import {
   PAGE_HEADER_BYTES,
   PAGE_META,
@@ -20,8 +21,12 @@ import {
 
 export interface Meta {
   commitSeq: number
+  /** 0 when the root is the leaf page `userLeaf`. */
   userRoot: number
   systemRoot: number
+  /** A root that is a leaf page in the value log; absent when it is a page of index.db. */
+  userLeaf?: LeafRef
+  systemLeaf?: LeafRef
   freelistHead: number
   /** 0 in a folder never committed to. */
   totalPages: number
@@ -43,10 +48,14 @@ export function isDurableMeta(page: Page): boolean {
 
 export function decodeMeta(page: Page): Meta {
   const at = PAGE_HEADER_BYTES
+  const userLeaf = decodeLeafRef(page.view, at + 8)
+  const systemLeaf = decodeLeafRef(page.view, at + 16)
   return {
     commitSeq: readU64(page.view, at),
-    userRoot: readU64(page.view, at + 8),
-    systemRoot: readU64(page.view, at + 16),
+    userRoot: userLeaf === undefined ? readU64(page.view, at + 8) : 0,
+    systemRoot: systemLeaf === undefined ? readU64(page.view, at + 16) : 0,
+    ...(userLeaf === undefined ? {} : { userLeaf }),
+    ...(systemLeaf === undefined ? {} : { systemLeaf }),
     freelistHead: readU64(page.view, at + 24),
     totalPages: readU64(page.view, at + 32),
     activeSlabId: page.view.getUint32(at + 40, true),
@@ -59,8 +68,10 @@ export function encodeMeta(meta: Meta, pageNumber: 0 | 1, kind: ChecksumKind): P
   const page = newPage()
   const at = PAGE_HEADER_BYTES
   writeU64(page.view, at, meta.commitSeq)
-  writeU64(page.view, at + 8, meta.userRoot)
-  writeU64(page.view, at + 16, meta.systemRoot)
+  if (meta.userLeaf === undefined) writeU64(page.view, at + 8, meta.userRoot)
+  else encodeLeafRef(page.view, at + 8, meta.userLeaf)
+  if (meta.systemLeaf === undefined) writeU64(page.view, at + 16, meta.systemRoot)
+  else encodeLeafRef(page.view, at + 16, meta.systemLeaf)
   writeU64(page.view, at + 24, meta.freelistHead)
   writeU64(page.view, at + 32, meta.totalPages)
   page.view.setUint32(at + 40, meta.activeSlabId, true)

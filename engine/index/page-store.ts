@@ -5,7 +5,9 @@
  */
 import type { ChecksumKind } from '../checksum.ts'
 import type { OpenFile } from '../file-system.ts'
+import { decodeInternal } from './internal-encodings.ts'
 import { validateInternal } from './internal.ts'
+import { decodeLeaf } from './leaf-encodings.ts'
 import { validateLeaf } from './leaf.ts'
 import {
   PAGE_BYTES,
@@ -21,6 +23,18 @@ import {
 export const INDEX_CHUNK_BYTES = 256 * 1024
 /** Pages 0 and 1 are the metas. */
 export const FIRST_TREE_PAGE = 2
+
+/** A checked tree page in plain form: decoded once, here, whatever its encoding. */
+function plainPage(stored: Page, id: number): Page {
+  if (pageType(stored) === PAGE_LEAF) {
+    const leaf = decodeLeaf(stored, id)
+    validateLeaf(leaf, id)
+    return leaf
+  }
+  const internal = decodeInternal(stored, id)
+  validateInternal(internal, id)
+  return internal
+}
 
 /** Pages of one tree version that later versions do not use. */
 interface Retired {
@@ -71,12 +85,11 @@ export class PageStore {
     if (id < FIRST_TREE_PAGE || id >= this.totalPages) {
       throw pageError(id, `outside the ${this.totalPages} pages of the index`)
     }
-    const page = makePage(Buffer.allocUnsafeSlow(PAGE_BYTES))
-    const got = this.file.read(page.bytes, 0, PAGE_BYTES, id * PAGE_BYTES)
+    const stored = makePage(Buffer.allocUnsafeSlow(PAGE_BYTES))
+    const got = this.file.read(stored.bytes, 0, PAGE_BYTES, id * PAGE_BYTES)
     if (got !== PAGE_BYTES) throw pageError(id, `only ${got} bytes on disk`)
-    checkTreePage(page, id, this.kind)
-    if (pageType(page) === PAGE_LEAF) validateLeaf(page, id)
-    else validateInternal(page, id)
+    checkTreePage(stored, id, this.kind)
+    const page = plainPage(stored, id)
     this.#remember(id, page)
     return page
   }

@@ -2,6 +2,7 @@
  * Collectors of what a reading has to say: problems and unread features, as sentences and bounded
  * in number, and the slicing of long work.
  */
+import { EngineError } from '../errors.ts'
 
 /** More would be a wall that nobody reads, and a hostile folder could fill memory with them. */
 const SENTENCES_MAX = 50
@@ -60,6 +61,7 @@ export class Slices {
   readonly #yieldNow: () => Promise<void>
   readonly #monotonic: (() => number) | undefined
   readonly #sliceMs: number
+  readonly #signal: AbortSignal | undefined
   #startedMs: number
   #steps = 0
 
@@ -68,22 +70,29 @@ export class Slices {
     yieldNow: () => Promise<void>
     sliceMs: number
     monotonic: (() => number) | undefined
+    signal?: AbortSignal | undefined
   }) {
     this.#yieldNow = options.yieldNow
     this.#monotonic = options.monotonic
     this.#sliceMs = options.sliceMs
+    this.#signal = options.signal
     this.#startedMs = options.monotonic?.() ?? 0
   }
 
   /** Call after each small step; true when it is time to `await rest()`. */
   isUsedUp(): boolean {
     this.#steps++
+    if (this.#signal?.aborted === true) return true
     if (this.#monotonic === undefined) return this.#steps >= STEPS_WITHOUT_CLOCK
     return this.#monotonic() - this.#startedMs >= this.#sliceMs
   }
 
+  /** ENGINE_ABORTED once the caller gave up. */
   async rest(): Promise<void> {
     await this.#yieldNow()
+    if (this.#signal?.aborted === true) {
+      throw new EngineError('ENGINE_ABORTED', 'the reading was cancelled')
+    }
     this.#steps = 0
     this.#startedMs = this.#monotonic?.() ?? 0
   }

@@ -9,7 +9,7 @@ import { decodeJournal, type JournalBatch } from '../commit-log/codec.ts'
 import { EngineError } from '../errors.ts'
 import type { OpenFile } from '../file-system.ts'
 import type { SegmentId } from '../types.ts'
-import type { ScannedRecord } from '../value-log/scan.ts'
+import type { RecordHead } from '../value-log/scan.ts'
 import { CRC_BYTES, groupedLength, type ValuePointer } from '../value-pointer.ts'
 import { BODY_HEADER_BYTES, type RidWords } from '../value-log/record.ts'
 import type { Slices } from './findings.ts'
@@ -75,7 +75,7 @@ export class PendingJournal {
   }
 
   /** Call with every record of every value log: finds the pending RIDs. */
-  locate(segmentId: SegmentId, record: ScannedRecord): void {
+  locate(segmentId: SegmentId, record: RecordHead): void {
     if (this.#places.size === 0) return
     record.rids.forEach((words, i) => {
       const rid = ridKey(words)
@@ -233,10 +233,7 @@ function decodeBatch(
     if (!(error instanceof EngineError)) throw error
     if (error.code === 'ENGINE_UNSUPPORTED') {
       entry.state = 'unsupported'
-      const isCompressed = viewOf(bytes).getUint32(0, true) >= COMPRESSED_BIT
-      const version = bytes[BATCH_HEADER_BYTES] ?? 0
-      const what = isCompressed ? 'zstd-compressed journal batches' : `journal version ${version}`
-      scope.unread.add(what, 'batch')
+      scope.unread.add(error.message.replace(`${entry.file} at 0: `, ''), 'batch')
     } else {
       entry.state = 'corrupt'
       // The codec saw the batch alone, so its own place is always 0.

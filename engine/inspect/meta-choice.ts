@@ -6,7 +6,7 @@
 import type { ChecksumKind } from '../checksum.ts'
 import { EngineError } from '../errors.ts'
 import type { OpenFile } from '../file-system.ts'
-import { isLeafRefAt } from '../index/leaf-ref.ts'
+import { MAX_LEAF_REF_OFFSET, type LeafRef } from '../index/leaf-ref.ts'
 import { decodeMeta, isDurableMeta, type Meta } from '../index/meta.ts'
 import {
   PAGE_BYTES,
@@ -16,7 +16,7 @@ import {
   PAGE_LEAF,
   PAGE_META,
   hasValidChecksum,
-  makePage,
+  newPage,
   pageError,
   pageId,
   pageType,
@@ -58,27 +58,34 @@ export class IndexFile {
     this.filePages = Math.floor(this.bytes / PAGE_BYTES)
   }
 
-  /** A page of its own memory; ENGINE_CORRUPT past the file's end. */
-  read(id: number): Page {
+  /** ENGINE_CORRUPT past the file's end. `into` is filled and given back; by default a new page. */
+  read(id: number, into?: Page): Page {
     if (id >= this.filePages) throw pageError(id, `past the end of ${this.filePages} pages`)
-    const bytes = new Uint8Array(PAGE_BYTES)
-    if (this.handle.read(bytes, 0, PAGE_BYTES, id * PAGE_BYTES) < PAGE_BYTES) {
+    const page = into ?? newPage()
+    if (this.handle.read(page.bytes, 0, PAGE_BYTES, id * PAGE_BYTES) < PAGE_BYTES) {
       throw pageError(id, 'cut by the end of the file')
     }
-    return makePage(bytes)
+    return page
   }
 
   /** With checksum and own id checked. */
-  readChecked(id: number, kind: ChecksumKind): Page {
-    const page = this.read(id)
+  readChecked(id: number, kind: ChecksumKind, into?: Page): Page {
+    const page = this.read(id, into)
     if (!hasValidChecksum(page, kind)) throw pageError(id, 'checksum mismatch')
     if (pageId(page) !== id) throw pageError(id, `carries the id ${pageId(page)}`)
     return page
   }
 }
 
+/** Reads a root that is a leaf page in the value log, checked; throws an EngineError. */
+export type ReadRootLeaf = (ref: LeafRef, kind: ChecksumKind) => Page
+
 /** undefined: no usable meta page; why is among the findings. */
-export function chooseMeta(index: IndexFile, findings: Findings): MetaChoice | undefined {
+export function chooseMeta(
+  index: IndexFile,
+  findings: Findings,
+  readRootLeaf: ReadRootLeaf,
+): MetaChoice | undefined {
   const pages: (Page | undefined)[] = []
   for (const pageNumber of [0, 1]) {
     try {
@@ -99,7 +106,7 @@ export function chooseMeta(index: IndexFile, findings: Findings): MetaChoice | u
   }
   const candidates = readCandidates(pages, kind, findings)
   for (const candidate of candidates) {
-    const why = whyNotUsable(index, candidate.meta, kind)
+    const why = whyNotUsable(index, candidate.meta, kind, readRootLeaf)
     if (why === undefined) return choiceOf(candidate, candidates, kind)
     findings.problems.add(`meta page ${candidate.pageNumber} was not taken: ${why}`)
   }
@@ -128,10 +135,6 @@ function readCandidates(
       findings.problems.add(`meta page ${pageNumber} is damaged`)
       continue
     }
-    if ([8, 16].some((at) => isLeafRefAt(page.view, PAGE_HEADER_BYTES + at))) {
-      findings.unread.add('root pages kept in the value log', 'meta page')
-      continue
-    }
     try {
       candidates.push({ pageNumber, page, meta: decodeMeta(page) })
     } catch (error) {
@@ -141,12 +144,21 @@ function readCandidates(
   return candidates.sort((a, b) => b.meta.commitSeq - a.meta.commitSeq)
 }
 
-function whyNotUsable(index: IndexFile, meta: Meta, kind: ChecksumKind): string | undefined {
+function whyNotUsable(
+  index: IndexFile,
+  meta: Meta,
+  kind: ChecksumKind,
+  readRootLeaf: ReadRootLeaf,
+): string | undefined {
   try {
     for (const [name, root] of [
-      ['user', meta.userRoot],
-      ['system', meta.systemRoot],
+      ['user', meta.userLeaf ?? meta.userRoot],
+      ['system', meta.systemLeaf ?? meta.systemRoot],
     ] as const) {
+      if (typeof root !== 'number') {
+        readRootLeaf(root, kind)
+        continue
+      }
       if (root === 0) return `it has no ${name} root`
       const type = pageType(index.readChecked(root, kind))
       if (type !== PAGE_LEAF && type !== PAGE_INTERNAL) return `its ${name} root has type ${type}`
@@ -173,8 +185,8 @@ function choiceOf(
     meta,
     report: {
       commit_seq: meta.commitSeq,
-      user_root: meta.userRoot,
-      system_root: meta.systemRoot,
+      user_root: rootNumber(meta.userLeaf, meta.userRoot),
+      system_root: rootNumber(meta.systemLeaf, meta.systemRoot),
       freelist_head: meta.freelistHead,
       total_pages: meta.totalPages,
       active_slab_id: meta.activeSlabId,
@@ -184,6 +196,13 @@ function choiceOf(
     },
     other: other === undefined ? null : { pageNumber: other.pageNumber, meta: other.meta },
   }
+}
+
+/** A page id, or the 64 bits of a leaf ref in decimal. */
+function rootNumber(leaf: LeafRef | undefined, root: number): number | string {
+  if (leaf === undefined) return root
+  const low = leaf.subIndex * (MAX_LEAF_REF_OFFSET + 1) + leaf.offset
+  return String((BigInt(leaf.segmentId) << 32n) | BigInt(low))
 }
 
 /** Later pages carry "TMETAW1\0" and a u64 after the body. */

@@ -9,7 +9,11 @@ import { EngineError } from '../errors.ts'
 import type { FileSystem, OpenFile } from '../file-system.ts'
 import { isSegmentId, segmentFileName } from '../ids.ts'
 import type { SegmentId } from '../types.ts'
-import { decodeFrameValues } from '../value-log/compression.ts'
+import {
+  NO_DICTIONARIES,
+  decodeFrameValues,
+  type DictionarySource,
+} from '../value-log/compression.ts'
 import {
   BODY_HEADER_BYTES,
   RECORD_HEADER_BYTES,
@@ -35,15 +39,22 @@ interface CachedRecord {
 export class RecordReader {
   readonly #fileSystem: FileSystem
   readonly #kind: ChecksumKind
+  readonly #dictionaries: DictionarySource
   readonly #segments: ReadonlyMap<SegmentId, SegmentFile>
   /** Oldest use first. */
   readonly #files = new Map<SegmentId, OpenFile>()
   readonly #cache = new Map<string, CachedRecord>()
   #cacheBytes = 0
 
-  constructor(fileSystem: FileSystem, kind: ChecksumKind, segments: readonly SegmentFile[]) {
+  constructor(
+    fileSystem: FileSystem,
+    kind: ChecksumKind,
+    segments: readonly SegmentFile[],
+    dictionaries: DictionarySource = NO_DICTIONARIES,
+  ) {
     this.#fileSystem = fileSystem
     this.#kind = kind
+    this.#dictionaries = dictionaries
     this.#segments = new Map(segments.map((segment) => [segment.segmentId, segment]))
   }
 
@@ -78,6 +89,11 @@ export class RecordReader {
     const rids = frame?.rids ?? [{ high: header.ridHigh, low: header.ridLow }]
     const { payloadBytes, grouped } = header
     return { start, bytes, payloadBytes, grouped, rids, frame }
+  }
+
+  /** The segment file a pointer or leaf ref names; undefined when it is not in the folder. */
+  segment(segmentId: SegmentId): SegmentFile | undefined {
+    return this.#segments.get(segmentId)
   }
 
   /** The value a pointer names; a view that stays valid. Errors are EngineErrors. */
@@ -117,7 +133,10 @@ export class RecordReader {
     }
     const record = this.record(segmentId, start)
     const payload = record.bytes.subarray(RECORD_HEADER_BYTES)
-    const values = record.frame === null ? payload : decodeFrameValues(payload, record.frame, where)
+    const values =
+      record.frame === null
+        ? payload
+        : decodeFrameValues(payload, record.frame, where, this.#dictionaries)
     const entry = { record, values }
     this.#cache.set(key, entry)
     this.#cacheBytes += sizeOf(entry)

@@ -8,8 +8,9 @@ import type { ChecksumKind } from '../checksum.ts'
 
 export interface InspectMeta {
   commit_seq: number
-  user_root: number
-  system_root: number
+  /** Page id; a root that is a leaf page in the value log is its ref as a decimal string. */
+  user_root: number | string
+  system_root: number | string
   /** 0 = no freelist. */
   freelist_head: number
   /** 0 in a folder never committed to. */
@@ -103,6 +104,11 @@ export interface InspectReport {
   /** format.json as found; null when absent or torn. */
   format_config: unknown
   problems: string[]
+  /**
+   * true: every byte of the value log was read and its CRC checked. Absent: records were walked by
+   * their headers, and only values that were asked for were checked.
+   */
+  verified?: true
   /** Features met that this version does not read, one sentence each. Absent = none. */
   unsupported?: string[]
 }

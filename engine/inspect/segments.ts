@@ -1,13 +1,15 @@
 /**
- * Reads every value-log file of a folder once, front to back, and joins what it meets with the
- * references found in the trees. Damage ends a file's scan but not its reading: records behind it
- * are still checked one by one where a pointer names them.
+ * Walks every value-log file of a folder once, front to back, and joins what it meets with the
+ * references found in the trees. By default headers and frame tables only; `verify` reads and checks
+ * every byte. Damage ends a file's walk but not its reading: records behind it are still looked at one
+ * by one, whole, where a pointer names them.
  */
 import type { ChecksumKind } from '../checksum.ts'
 import { EngineError } from '../errors.ts'
 import { laneOf, seqOf } from '../ids.ts'
-import { CODEC_LZ4, CODEC_SNAPPY, CODEC_ZSTD, RECORD_HEADER_BYTES } from '../value-log/record.ts'
-import { scanSegment, type ScannedRecord } from '../value-log/scan.ts'
+import { CODEC_LZ4, RECORD_HEADER_BYTES } from '../value-log/record.ts'
+import { walkHeaders } from '../value-log/headers.ts'
+import { scanSegment, type RecordHead, type ScannedRecord } from '../value-log/scan.ts'
 import { counted, errorText, type Sentences, type Slices, type UnreadFeatures } from './findings.ts'
 import { openForReading, type FolderScope, type SegmentFile } from './folder.ts'
 import type { PendingJournal } from './journal.ts'
@@ -23,6 +25,12 @@ export interface SegmentsContext extends FolderScope {
   reader: RecordReader
   /** Facts worth a sentence that are no damage: torn tails. */
   notes: Sentences
+  /** Read every record whole and check its CRC. */
+  verify: boolean
+  /** How many frames need which dictionary. */
+  dictionariesNeeded: Map<bigint, number>
+  /** Called about once a slice. */
+  progress: (bytes: number) => void
 }
 
 /** In the order of `files`. */
@@ -95,19 +103,33 @@ async function scan(
     reading.tail = 'unreadable'
     return
   }
-  const visit = (record: ScannedRecord): void => {
+  const visit = (record: RecordHead): void => {
     countRecord(reading, record)
-    nameUnread(record, context.unread)
+    nameCodec(record, context)
     references.join(record)
     context.journal.locate(file.segmentId, record)
   }
   try {
     reading.total_bytes = handle.size()
-    const steps = scanSegment(handle, context.kind, visit)
+    const steps = context.verify
+      ? scanSegment(handle, context.kind, (record) => {
+          nameOuterLeaves(record, context.unread)
+          visit(record)
+        })
+      : walkHeaders(handle, (record, peek) => {
+          if (peek === OUTER_LEAF_WORD && record.frame?.compressed !== true)
+            nameOuterLeaf(context.unread)
+          visit(record)
+        })
+    let told = 0
     let step = steps.next()
     for (; step.done !== true; step = steps.next()) {
-      if (context.slices.isUsedUp()) await context.slices.rest()
+      if (!context.slices.isUsedUp()) continue
+      context.progress(reading.tail_offset - told)
+      told = reading.tail_offset
+      await context.slices.rest()
     }
+    context.progress(reading.total_bytes - told)
     reading.tail = step.value.tail
     reading.tail_offset = step.value.tailOffset
   } catch (error) {
@@ -118,9 +140,9 @@ async function scan(
   }
 }
 
-function countRecord(reading: InspectSegment, record: ScannedRecord): void {
+function countRecord(reading: InspectSegment, record: RecordHead): void {
   reading.records += record.rids.length
-  reading.tail_offset = record.start + record.bytes.length
+  reading.tail_offset = record.start + RECORD_HEADER_BYTES + record.payloadBytes
   if (record.frame === null) {
     reading.plain_records++
     return
@@ -164,25 +186,32 @@ async function joinOneByOne(
   }
 }
 
+/** Ids met are remembered up to this many: a hostile folder could name one a frame. */
+const DICTIONARIES_MAX = 256
+/** "TOL2". */
 const OUTER_LEAF_MARK = [0x54, 0x4f, 0x4c, 0x32]
+const OUTER_LEAF_WORD = 0x544f4c32
 
-function nameUnread(record: ScannedRecord, unread: UnreadFeatures): void {
-  const { frame, bytes } = record
+function nameCodec({ frame }: RecordHead, context: SegmentsContext): void {
+  if (frame?.compressed !== true) return
+  if (frame.dictionaryId !== 0n) {
+    const known = context.dictionariesNeeded.get(frame.dictionaryId)
+    if (known === undefined && context.dictionariesNeeded.size >= DICTIONARIES_MAX) return
+    context.dictionariesNeeded.set(frame.dictionaryId, (known ?? 0) + 1)
+  } else if (frame.codec > CODEC_LZ4) {
+    context.unread.add(`frames with block codec ${frame.codec}`, 'frame')
+  }
+}
+
+function nameOuterLeaves({ frame, bytes }: ScannedRecord, unread: UnreadFeatures): void {
   if (frame === null) {
     if (isOuterLeafBlock(bytes, RECORD_HEADER_BYTES)) nameOuterLeaf(unread)
     return
   }
-  if (!frame.compressed) {
-    const first = RECORD_HEADER_BYTES + frame.dataStart
-    for (let i = 0; i < frame.count; i++) {
-      if (isOuterLeafBlock(bytes, first + (frame.offsets[i] ?? 0))) nameOuterLeaf(unread)
-    }
-  } else if (frame.dictionaryId !== 0n) {
-    unread.add('zstd frames with a dictionary', 'frame')
-  } else if (frame.codec === CODEC_ZSTD) {
-    unread.add('zstd frames', 'frame')
-  } else if (frame.codec !== CODEC_LZ4 && frame.codec !== CODEC_SNAPPY) {
-    unread.add(`frames with block codec ${frame.codec}`, 'frame')
+  if (frame.compressed) return
+  const first = RECORD_HEADER_BYTES + frame.dataStart
+  for (let i = 0; i < frame.count; i++) {
+    if (isOuterLeafBlock(bytes, first + (frame.offsets[i] ?? 0))) nameOuterLeaf(unread)
   }
 }
 

@@ -10,6 +10,7 @@ import {
   ENTRY_TOMBSTONE,
   entryFlags,
   entryKey,
+  entryPointerAt,
   entryStart,
   entryValue,
   type Located,
@@ -72,14 +73,14 @@ export async function readTrees(
     otherRootUnread: false,
   }
   const { references, watched } = request
-  await walkTree(walk, choice.meta.userRoot, {
+  await walkTree(walk, choice.meta.userLeaf ?? choice.meta.userRoot, {
     leaf: (page) => {
       reading.keyCount += countKeys(page, watched, reading.watchedFound)
       return readLeaf(page, walk, request, reading.keys)
     },
     leafRef: (ref) => references.addLeafRef(ref),
   })
-  await walkTree(walk, choice.meta.systemRoot, {
+  await walkTree(walk, choice.meta.systemLeaf ?? choice.meta.systemRoot, {
     leaf: (page) => readLeaf(page, walk, request, reading.systemKeys),
     leafRef: (ref) => references.addLeafRef(ref),
   })
@@ -112,8 +113,8 @@ function readLeaf(
 ): void | Promise<void> {
   const count = pageCount(page)
   for (let i = 0; i < count; i++) {
-    const value = entryValue(page, entryStart(page, i))
-    if (value.kind === 'pointer') request.references.add(value.pointer)
+    const at = entryPointerAt(page, entryStart(page, i))
+    if (at !== -1) request.references.addEncoded(page.view, at)
   }
   return keys === null ? undefined : readKeys(page, walk, request.reader, keys)
 }
@@ -191,8 +192,8 @@ async function readOtherRoot(walk: Walk, choice: MetaChoice, reading: TreesReadi
   if (choice.other === null) return
   const counts = new WalkCounts()
   const { meta } = choice.other
-  for (const root of [meta.userRoot, meta.systemRoot]) {
-    if (root >= walk.pages || walk.visited.has(root)) continue
+  for (const root of [meta.userLeaf ?? meta.userRoot, meta.systemLeaf ?? meta.systemRoot]) {
+    if (typeof root === 'number' && (root >= walk.pages || walk.visited.has(root))) continue
     await walkTree(
       { ...walk, counts, problems: new Sentences(), unread: new UnreadFeatures() },
       root,

@@ -14,11 +14,34 @@ import {
   frameRawBytes,
   type Frame,
 } from './record.ts'
+import { decodeZstd } from './zstd.ts'
 
 const LZ4_PREFIX_BYTES = 4
 
+/** Where dictionaries of compressed frames come from. */
+export interface DictionarySource {
+  /** Checked against its id; ENGINE_CORRUPT when there is none or it is another. */
+  get(id: bigint): Uint8Array
+}
+
+/** What was opened alone: a frame that needs a dictionary is damaged without one. */
+export const NO_DICTIONARIES: DictionarySource = {
+  get: (id) => {
+    throw corrupt('dictdb', `there is no dictionary ${dictionaryName(id)}`)
+  },
+}
+
+export function dictionaryName(id: bigint): string {
+  return id.toString(16).padStart(16, '0')
+}
+
 /** The frame's values decoded; a view into `payload` when they are stored raw. */
-export function decodeFrameValues(payload: Uint8Array, frame: Frame, where: string): Uint8Array {
+export function decodeFrameValues(
+  payload: Uint8Array,
+  frame: Frame,
+  where: string,
+  dictionaries: DictionarySource = NO_DICTIONARIES,
+): Uint8Array {
   const stored = payload.subarray(frame.dataStart)
   const rawBytes = frameRawBytes(frame)
   if (!frame.compressed) {
@@ -34,7 +57,10 @@ export function decodeFrameValues(payload: Uint8Array, frame: Frame, where: stri
     throw corrupt(where, `compressed frame of ${stored.length} bytes for ${rawBytes} raw bytes`)
   }
   if (rawBytes === 0) return stored
-  const raw = decodeBlock(stored, frame, rawBytes, where)
+  const raw =
+    frame.dictionaryId === 0n
+      ? decodeBlock(stored, frame, rawBytes, where)
+      : decodeZstd(stored, rawBytes, where, dictionaries.get(frame.dictionaryId))
   if (raw.length !== rawBytes) {
     throw corrupt(where, `frame decoded to ${raw.length} bytes, its offsets say ${rawBytes}`)
   }
@@ -47,9 +73,6 @@ function decodeBlock(
   rawBytes: number,
   where: string,
 ): Uint8Array {
-  if (frame.dictionaryId !== 0n) {
-    throw new EngineError('ENGINE_UNSUPPORTED', `${where}: zstd frame with dictionary`)
-  }
   try {
     switch (frame.codec) {
       case CODEC_LZ4:
@@ -57,7 +80,7 @@ function decodeBlock(
       case CODEC_SNAPPY:
         return decodeSnappy(stored, rawBytes, where)
       case CODEC_ZSTD:
-        throw new EngineError('ENGINE_UNSUPPORTED', `${where}: zstd frame`)
+        return decodeZstd(stored, rawBytes, where)
       default:
         throw new EngineError('ENGINE_UNSUPPORTED', `${where}: block codec ${frame.codec}`)
     }

@@ -27,17 +27,21 @@ const YIELD_BYTES = 2 ** 16
 /** A larger payload is named as unsupported before memory is taken for it. */
 export const MAX_PAYLOAD_BYTES = MAX_FRAME_RAW_BYTES + framePrefixBytes(MAX_FRAME_VALUES)
 
-export interface ScannedRecord {
+/** What a record's header and tables say. */
+export interface RecordHead {
   /** File offset of the record's first byte (its CRC). */
   start: number
-  /** The whole record, header and CRC included. A view that the next record may overwrite: copy to keep. */
-  bytes: Uint8Array
   payloadBytes: number
   grouped: boolean
   /** One for a plain record, one per value of a frame in their order; none is 0. */
   rids: RidWords[]
   /** Checked tables of a grouped record; null for a plain one. */
   frame: Frame | null
+}
+
+export interface ScannedRecord extends RecordHead {
+  /** The whole record, header and CRC included. A view that the next record may overwrite: copy to keep. */
+  bytes: Uint8Array
 }
 
 export interface SegmentScan {

@@ -30,7 +30,7 @@ function intentOf(args: string[], more: Partial<Surroundings> = {}): Intent {
 
 function configOf(args: string[], more: Partial<Surroundings> = {}): ServeConfig {
   const intent = intentOf(args, more)
-  if (intent.kind !== 'serve') throw new Error(intent.text)
+  if (intent.kind !== 'serve') throw new Error(JSON.stringify(intent))
   return intent.config
 }
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { compress } from '@bokuweb/zstd-wasm'
+import { beforeAll, describe, expect, test } from 'vitest'
 import type { ChecksumKind } from '../../../engine/checksum.ts'
 import { checksum } from '../../../engine/checksum.ts'
 import {
@@ -10,7 +11,18 @@ import {
   type JournalOperation,
 } from '../../../engine/commit-log/codec.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { loadZstd } from '../../../engine/value-log/zstd.ts'
 import { KINDS, errorOf } from './memory-file.ts'
+
+beforeAll(loadZstd)
+
+function compressedPayload(raw: Uint8Array): Uint8Array {
+  const block = compress(raw)
+  const payload = new Uint8Array(4 + block.length)
+  new DataView(payload.buffer).setUint32(0, raw.length, true)
+  payload.set(block, 4)
+  return payload
+}
 
 const anyKind = fc.constantFrom(...KINDS)
 const anyKey = fc.uint8Array({ maxLength: 30 })
@@ -126,14 +138,39 @@ describe('the journal codec', () => {
     )
   })
 
-  test('compressed segments and other versions are named as unsupported', () => {
+  test('other versions are named as unsupported', () => {
     const payload = new Uint8Array([2, 0, 0, 0, 0])
     const version = errorOf(() => decodeJournal(segmentOf(payload), 'ieee', 'here'))
     expect(version).toMatchObject({ code: 'ENGINE_UNSUPPORTED' })
     expect(String(version)).toContain('version 2')
-    const zstd = errorOf(() => decodeJournal(segmentOf(payload, 0x80000000), 'ieee', 'here'))
-    expect(zstd).toMatchObject({ code: 'ENGINE_UNSUPPORTED' })
-    expect(String(zstd)).toContain('zstd')
+  })
+
+  test('zstd-compressed segments read like the others', () => {
+    const operations: JournalOperation[] = [
+      { op: 'set_inline', key: Buffer.from('a'), value: Buffer.alloc(500, 'v') },
+    ]
+    const file = fileOf([{ seq: 7, operations }], 'ieee')
+    const stored = compressedPayload(file.slice(8))
+    expect(stored.length).toBeLessThan(100)
+    const reading = decodeJournal(segmentOf(stored, 0x80000000), 'ieee', 'here')
+    expect(reading.batches).toEqual(decodeJournal(file, 'ieee', 'here').batches)
+    expect(reading.torn).toBe(false)
+  })
+
+  test('a compressed segment that lies about its size is refused before memory is taken', () => {
+    const payload = compressedPayload(new Uint8Array(100))
+    const view = new DataView(payload.buffer)
+    view.setUint32(0, 101, true)
+    const other = errorOf(() => decodeJournal(segmentOf(payload, 0x80000000), 'ieee', 'here'))
+    expect(other).toMatchObject({ code: 'ENGINE_CORRUPT' })
+    expect(String(other)).toContain('claims 100 bytes, its frame 101')
+    view.setUint32(0, 0xffffffff, true)
+    const huge = errorOf(() => decodeJournal(segmentOf(payload, 0x80000000), 'ieee', 'here'))
+    expect(huge).toMatchObject({ code: 'ENGINE_UNSUPPORTED' })
+    const cut = errorOf(() =>
+      decodeJournal(segmentOf(payload.slice(0, 3), 0x80000000), 'ieee', 'here'),
+    )
+    expect(cut).toMatchObject({ code: 'ENGINE_CORRUPT' })
   })
 
   test('two sequence numbers in one batch are damage', () => {

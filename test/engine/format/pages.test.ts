@@ -18,6 +18,7 @@ import {
   validateInternal,
   type ChildRef,
 } from '../../../engine/index/internal.ts'
+import { decodeLeaf } from '../../../engine/index/leaf-encodings.ts'
 import {
   ENTRY_TOMBSTONE,
   EntryRun,
@@ -257,10 +258,10 @@ describe('leaf pages', () => {
 
   test('an encoding that is not read is named', () => {
     const page = leafOf([], 'ieee')
-    sealPage(page, { id: 7, type: 4 | 0xa000, count: 0 }, 'ieee')
-    const error = errorOf(() => checkTreePage(page, 7, 'ieee'))
+    sealPage(page, { id: 7, type: 4 | 0xc000, count: 0 }, 'ieee')
+    const error = errorOf(() => decodeLeaf(page, 7))
     expect(error).toMatchObject({ code: 'ENGINE_UNSUPPORTED' })
-    expect(String(error)).toContain('leaf prefix + prefix v2')
+    expect(String(error)).toContain('leaf prefix + leaf columnar')
   })
 })
 

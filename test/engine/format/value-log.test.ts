@@ -1,12 +1,14 @@
 import fc from 'fast-check'
 import snappy from 'snappy'
-import { describe, expect, test } from 'vitest'
+import { compress, compressUsingDict, createCCtx } from '@bokuweb/zstd-wasm'
+import { beforeAll, describe, expect, test } from 'vitest'
 import type { ChecksumKind } from '../../../engine/checksum.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { decodeFrameValues, encodeLz4 } from '../../../engine/value-log/compression.ts'
 import {
   CODEC_LZ4,
   CODEC_SNAPPY,
+  CODEC_ZSTD,
   FRAME_HEADER_BYTES,
   MAX_FRAME_VALUES,
   RECORD_HEADER_BYTES,
@@ -19,6 +21,7 @@ import {
   type RidWords,
 } from '../../../engine/value-log/record.ts'
 import { scanSegment, type ScannedRecord } from '../../../engine/value-log/scan.ts'
+import { loadZstd } from '../../../engine/value-log/zstd.ts'
 import {
   KINDS,
   MemoryFile,
@@ -29,6 +32,8 @@ import {
   rid,
   scanAll,
 } from './memory-file.ts'
+
+beforeAll(loadZstd)
 
 const anyKind = fc.constantFrom(...KINDS)
 const anyWord = fc.integer({ min: 0, max: 0xffffffff })
@@ -325,13 +330,74 @@ describe('frames', () => {
     }
   })
 
-  test('zstd and unknown codecs are named as unsupported', () => {
-    for (const codec of [0, 3, 200]) {
+  test('unknown codecs are named as unsupported', () => {
+    for (const codec of [3, 200]) {
       const payload = compressedFrame([Buffer.from('value')], Buffer.from('xyz'), codec)
       expect(
         errorOf(() => decodeFrameValues(payload, parseFrame(payload, 'here'), 'here')),
       ).toMatchObject({ code: 'ENGINE_UNSUPPORTED' })
     }
+  })
+
+  test('zstd blocks decode to their values, with and without a dictionary', () => {
+    const raw = Buffer.from('a value that repeats, a value that repeats')
+    const plain = compressedFrame([raw], compress(raw), CODEC_ZSTD)
+    expect(Buffer.from(decodeFrameValues(plain, parseFrame(plain, 'here'), 'here'))).toEqual(raw)
+    const dictionary = Buffer.from('what repeats: a value that repeats, '.repeat(4))
+    const block = compressUsingDict(createCCtx(), raw, dictionary)
+    const payload = compressedFrame([raw], block, CODEC_ZSTD)
+    new DataView(payload.buffer).setBigUint64(4, 7n, true)
+    const frame = parseFrame(payload, 'here')
+    const dictionaries = {
+      get: (id: bigint) => {
+        expect(id).toBe(7n)
+        return dictionary
+      },
+    }
+    const decoded = decodeFrameValues(payload, frame, 'here', dictionaries)
+    expect(Buffer.from(decoded)).toEqual(raw)
+    const without = errorOf(() => decodeFrameValues(payload, frame, 'here'))
+    expect(without).toMatchObject({ code: 'ENGINE_CORRUPT' })
+    expect(String(without)).toContain('there is no dictionary 0000000000000007')
+  })
+
+  test('a zstd block without a size of its own is bounded by its frame', () => {
+    // From the reference tool: `printf aaaaaaaaaa | zstd --no-content-size --no-check`.
+    const block = Buffer.from('28b52ffd0058510000' + '61'.repeat(10), 'hex')
+    const payload = compressedFrame([Buffer.from('a'.repeat(10))], block, CODEC_ZSTD)
+    const decoded = decodeFrameValues(payload, parseFrame(payload, 'here'), 'here')
+    expect(Buffer.from(decoded).toString()).toBe('a'.repeat(10))
+    const short = compressedFrame([Buffer.from('a'.repeat(9))], block, CODEC_ZSTD)
+    expect(
+      errorOf(() => decodeFrameValues(short, parseFrame(short, 'here'), 'here')),
+    ).toMatchObject({ code: 'ENGINE_CORRUPT' })
+  })
+
+  test('a damaged zstd block is an EngineError or wrong bytes of the right length', () => {
+    const raw = Buffer.from('a value that repeats, a value that repeats, and ends'.repeat(5))
+    const block = compress(raw)
+    for (let at = 0; at < block.length; at++) {
+      const mutated = block.slice()
+      mutated[at] = (mutated[at] ?? 0) ^ 0x55
+      const payload = compressedFrame([raw], mutated, CODEC_ZSTD)
+      try {
+        const decoded = decodeFrameValues(payload, parseFrame(payload, 'here'), 'here')
+        expect(decoded).toHaveLength(raw.length)
+      } catch (error) {
+        expect(error).toBeInstanceOf(EngineError)
+      }
+    }
+  })
+
+  test('a zstd block that claims more than its frame is refused before memory is taken', () => {
+    const payload = compressedFrame(
+      [Buffer.from('v')],
+      compress(new Uint8Array(2 ** 25)),
+      CODEC_ZSTD,
+    )
+    const error = errorOf(() => decodeFrameValues(payload, parseFrame(payload, 'here'), 'here'))
+    expect(error).toMatchObject({ code: 'ENGINE_CORRUPT' })
+    expect(String(error)).toContain('claims 33554432 bytes, its frame 1')
   })
 
   test('a dictionary id on an uncompressed frame is nothing to decode', () => {
@@ -343,7 +409,7 @@ describe('frames', () => {
   })
 
   test('a claimed raw size of gigabytes is refused before memory is taken', () => {
-    for (const codec of [CODEC_LZ4, CODEC_SNAPPY]) {
+    for (const codec of [CODEC_LZ4, CODEC_SNAPPY, CODEC_ZSTD]) {
       const payload = compressedFrame([Buffer.from('value')], Buffer.from('xyz'), codec)
       new DataView(payload.buffer).setUint32(FRAME_HEADER_BYTES + 8 + 4, 0xffffffff, true)
       const error = errorOf(() => decodeFrameValues(payload, parseFrame(payload, 'here'), 'here'))

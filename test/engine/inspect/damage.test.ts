@@ -2,6 +2,7 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { checksum } from '../../../engine/checksum.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { encodeSegmentId } from '../../../engine/ids.ts'
 import { PAGE_BYTES, PAGE_HEADER_BYTES } from '../../../engine/index/page.ts'
@@ -154,16 +155,13 @@ describe('meta pages', () => {
     expect(report.segments).toHaveLength(5)
   })
 
-  test('a root kept in the value log is named', async () => {
+  test('a root in the value log that is not there gives way to the other meta page', async () => {
     const folder = MemoryFolder.load(PLAIN)
-    for (const page of [0, 1]) {
-      folder.page(page).view.setUint32(PAGE_HEADER_BYTES + 12, 0x80000001, true)
-      folder.reseal(page, 'crc32c')
-    }
-    const { attachment } = await folder.read()
-    expect(attachment.unsupported).toEqual([
-      'root pages kept in the value log: not read by this version (2 meta pages)',
-    ])
+    folder.page(1).view.setUint32(PAGE_HEADER_BYTES + 12, 0x80000001, true)
+    folder.reseal(1, 'crc32c')
+    const { report } = await folder.read()
+    expect(report.meta_page).toBe(0)
+    expect(report.problems[0]).toMatch(/^meta page 1 was not taken: value-l0-000001\.log at /)
   })
 })
 
@@ -370,7 +368,8 @@ describe('pointers and segments', () => {
     })
     const bytes = folder.bytes('maindb/value_vlog/value-l0-000001.log')
     bytes[23 + 20] = 0xff
-    const { state, report } = await folder.read()
+    const { state, report } = await folder.read({ verify: true })
+    expect(report.verified).toBe(true)
     expect(report.segments[0]).toMatchObject({ tail: 'corrupt', tail_offset: 23, records: 1 })
     expect(state.segments[0]).toMatchObject({ bytesTotal: 71, bytesLive: 23 + 25 })
     expect(report.problems).toEqual([
@@ -379,6 +378,16 @@ describe('pointers and segments', () => {
       ),
       'value_vlog/value-l0-000001.log: 1 pointer to no matching record, the first at byte 23',
     ])
+    // Without checking CRCs the shape of the file is whole.
+    const unchecked = await folder.read()
+    expect(unchecked.report).not.toHaveProperty('verified')
+    expect(unchecked.report.problems).toEqual([])
+    expect(unchecked.state.segments[0]).toMatchObject({ bytesLive: 71 })
+    // A damaged header is damage to both.
+    bytes[23 + 4] = 9
+    const stopped = await folder.read()
+    expect(stopped.report.segments[0]).toMatchObject({ tail: 'corrupt', tail_offset: 23 })
+    expect(stopped.state.segments[0]).toMatchObject({ bytesLive: 23 + 25 })
   })
 
   test('two files for one id: one is read, the other is said', async () => {
@@ -521,26 +530,30 @@ describe('the journal', () => {
     ])
   })
 
-  test('compressed batches are named and those around them are read', async () => {
+  test('batches of another version are named and those around them are read', async () => {
     const folder = MemoryFolder.load(PLAIN)
     const bytes = folder.bytes(NAME)
-    bytes[71 + 3] = 0x80
+    const view = new DataView(bytes.buffer, bytes.byteOffset)
+    view.setUint8(71 + 8, 2)
+    const end = 71 + 8 + view.getUint32(71, true)
+    view.setUint32(71 + 4, checksum('crc32c', bytes, 71 + 8, end), true)
     const { report, attachment } = await folder.read()
     expect(report.commitlog).toMatchObject([{ batches: 2, state: 'unsupported' }])
     expect(attachment.unsupported).toEqual([
-      'zstd-compressed journal batches: not read by this version (1 batch)',
+      'journal payload version 2: not read by this version (1 batch)',
     ])
   })
 })
 
 describe('unread value encodings', () => {
-  test('zstd frames and outer-leaf blocks are named; their bytes are counted all the same', async () => {
-    const zstd = rawFrame([rid(1)], [Buffer.from('value')])
-    zstd[1] = 1
-    const withDictionary = zstd.slice()
+  test('unknown codecs and outer-leaf blocks are named; their bytes are counted all the same', async () => {
+    const unknown = rawFrame([rid(1)], [Buffer.from('value')])
+    unknown[1] = 1
+    unknown[3] = 3
+    const withDictionary = unknown.slice()
     withDictionary[4] = 9
     const records = [
-      groupedRecord(zstd, 'ieee'),
+      groupedRecord(unknown, 'ieee'),
       groupedRecord(withDictionary, 'ieee'),
       plainRecord(rid(2), Buffer.from('TOL2 and more'), 'ieee'),
     ]
@@ -552,15 +565,18 @@ describe('unread value encodings', () => {
       },
       segments: { '0-1': records },
     })
-    const { report, state, attachment } = await folder.read({ keys: true })
-    expect(attachment.unsupported).toEqual([
-      'zstd frames: not read by this version (1 frame)',
-      'zstd frames with a dictionary: not read by this version (1 frame)',
-      'values that begin with "TOL2" (outer-leaf blocks) as anything but bytes: not read by this version (1 value)',
-    ])
-    expect(report.problems).toEqual([])
-    expect(state.segments[0]?.bytesLive).toBe(bodyBytes + 4)
-    expect(keyError(report, '6b')).toMatch(/zstd/)
+    for (const verify of [false, true]) {
+      const { report, state, attachment } = await folder.read({ keys: true, verify })
+      expect(attachment.unsupported).toEqual([
+        'frames with block codec 3: not read by this version (1 frame)',
+        'values that begin with "TOL2" (outer-leaf blocks) as anything but bytes: not read by this version (1 value)',
+      ])
+      expect(report.problems).toEqual([
+        'dictionary 0000000000000009: dictdb: there is no such folder (needed by 1 frame)',
+      ])
+      expect(state.segments[0]?.bytesLive).toBe(bodyBytes + 4)
+      expect(keyError(report, '6b')).toMatch(/block codec 3/)
+    }
   })
 })
 
