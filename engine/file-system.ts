@@ -259,7 +259,7 @@ export const nodeFileSystem: FileSystem = {
     const locks = requireNative('fs-native-extensions') as NativeLocks
     let fd: number
     try {
-      fd = fs.openSync(file, fs.constants.O_RDWR | fs.constants.O_CREAT, FILE_MODE)
+      fd = fs.openSync(file, OPEN_FLAGS.append, FILE_MODE)
     } catch (error) {
       throw ioError(`cannot open the lock ${file}`, error)
     }

@@ -10,6 +10,7 @@ import { EntryRun } from './index/leaf.ts'
 import { encodeMeta, type Meta } from './index/meta.ts'
 import { INDEX_CHUNK_BYTES } from './index/page-store.ts'
 import { PAGE_BYTES } from './index/page.ts'
+import { METADATA_FILE } from './metadata.ts'
 
 export interface FolderPaths {
   /** The opened folder. */
@@ -53,7 +54,7 @@ function pathsOf(root: string, main: string, layout: 'split' | 'wal'): FolderPat
     valuesName: path.relative(root, values).split(path.sep).join('/'),
     journal: path.join(main, 'wal'),
     lock: path.join(main, 'LOCK'),
-    metadata: path.join(main, 'restage_meta.json'),
+    metadata: path.join(main, METADATA_FILE),
     keys: path.join(main, 'restage_keys'),
     state: path.join(layout === 'split' ? root : main, STATE_FILE),
   }
@@ -88,8 +89,14 @@ export async function createFolders(fileSystem: FileSystem, dir: string): Promis
       `${root} has no index.db and is not empty (${strangers.slice(0, 3).join(', ')}): not a data folder`,
     )
   }
+  // Every folder made here is an entry of its parent that must survive a power cut, too.
+  const parents = new Set<string>([root, paths.main])
+  for (let made = root; fileSystem.stat(made) === undefined; made = path.dirname(made)) {
+    parents.add(path.dirname(made))
+  }
+  parents.add(path.dirname(root))
   for (const folder of [paths.main, paths.values, paths.journal]) fileSystem.makeFolder(folder)
-  for (const folder of [paths.main, root, path.dirname(root)]) await fileSystem.syncFolder(folder)
+  for (const folder of parents) await fileSystem.syncFolder(folder)
   return paths
 }
 

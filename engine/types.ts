@@ -206,6 +206,10 @@ export interface RewriteReport {
   recordsCopied: number
   /** Copies whose key changed meanwhile: the swap was refused, the copy is stale at once. */
   swapsLost: number
+  /** Live values that could not be read; they stay where they are and keep their source referenced. */
+  valuesUnreadable: number
+  /** What the first of them said; null without any. */
+  firstUnreadable: string | null
   /** Source record bytes read. */
   bytesRead: number
   /** Output record bytes written. */

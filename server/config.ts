@@ -177,7 +177,9 @@ function serveIntent(
   if (problem !== null) return stop(problem)
 
   const hosted = { mode: options.mode, profile: options.profile }
-  const token = options.token ?? environmentToken(from) ?? randomBytes(32).toString('base64url')
+  const named = options.token ?? environmentToken(from)
+  if (named !== undefined && !TOKEN_FORM.test(named)) return stop(`RESTAGE_TOKEN: ${TOKEN_RULE}`)
+  const token = named ?? randomBytes(32).toString('base64url')
   return {
     kind: 'serve',
     config: {
@@ -246,7 +248,7 @@ function hasDesktop({ platform, env }: Surroundings): boolean {
 
 function environmentToken({ env }: Surroundings): string | undefined {
   const token = env['RESTAGE_TOKEN']
-  return token === undefined || token === '' ? undefined : parseToken(token)
+  return token === '' ? undefined : token
 }
 
 function parsePort(text: string): number {
@@ -255,11 +257,12 @@ function parsePort(text: string): number {
   return port
 }
 
+/** The token travels as a websocket subprotocol, which allows few characters. */
+const TOKEN_FORM = /^[A-Za-z0-9_-]{16,200}$/
+const TOKEN_RULE = 'a token is 16 to 200 of A-Z a-z 0-9 - _.'
+
 function parseToken(text: string): string {
-  // The token travels as a websocket subprotocol, which allows few characters.
-  if (!/^[A-Za-z0-9_-]{16,200}$/.test(text)) {
-    throw new InvalidArgumentError('a token is 16 to 200 of A-Z a-z 0-9 - _.')
-  }
+  if (!TOKEN_FORM.test(text)) throw new InvalidArgumentError(TOKEN_RULE)
   return text
 }
 

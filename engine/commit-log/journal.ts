@@ -88,10 +88,6 @@ export class Journal {
     this.#written = 0
   }
 
-  get hasOldFiles(): boolean {
-    return this.#old.length > 0
-  }
-
   /** Deletes the finished files; call when a durable checkpoint contains them. */
   async deleteOld(): Promise<void> {
     const old = this.#old.splice(0)

@@ -13,6 +13,7 @@
 import type { KeyChange, KeySpace } from '../key-space.ts'
 import type { Journal } from '../commit-log/journal.ts'
 import type { JournalOperation } from '../commit-log/codec.ts'
+import { EngineError } from '../errors.ts'
 import { Slicer, type SliceSettings } from '../slicer.ts'
 import type { ChecksumKind } from '../checksum.ts'
 import type { RewriteReport, SegmentId } from '../types.ts'
@@ -73,6 +74,8 @@ class Rewrite {
   #keysVisited = 0
   #recordsCopied = 0
   #swapsLost = 0
+  #valuesUnreadable = 0
+  #firstUnreadable: string | null = null
   #bytesRead = 0
 
   constructor(parts: RewriteParts, sources: readonly Segment[], signal: AbortSignal) {
@@ -161,10 +164,26 @@ class Rewrite {
     const now = this.#parts.keySpace.current(candidate.key)
     // Overwritten since the walk: its copy would be stale at birth.
     if (now?.kind !== 'pointer' || !samePointer(now.pointer, candidate.pointer)) return
-    const value = this.#parts.valueLog.read(candidate.pointer)
+    const value = this.#readOrSkip(candidate)
+    if (value === undefined) return
     this.#bytesRead += value.length
     this.#output.add(candidate.key, candidate.pointer, value)
     this.#recordsCopied++
+  }
+
+  /**
+   * undefined for a value that is damaged: it stays where it is, its segment stays referenced, and the
+   * others are copied. One bad record must not stop the rewriting of everything else.
+   */
+  #readOrSkip({ pointer }: Candidate): Uint8Array | undefined {
+    try {
+      return this.#parts.valueLog.read(pointer)
+    } catch (error) {
+      if (!(error instanceof EngineError) || error.code === 'ENGINE_IO') throw error
+      this.#valuesUnreadable++
+      this.#firstUnreadable ??= error.message
+      return undefined
+    }
   }
 
   async #swapCopied(): Promise<void> {
@@ -206,6 +225,8 @@ class Rewrite {
       keysVisited: this.#keysVisited,
       recordsCopied: this.#recordsCopied,
       swapsLost: this.#swapsLost,
+      valuesUnreadable: this.#valuesUnreadable,
+      firstUnreadable: this.#firstUnreadable,
       bytesRead: this.#bytesRead,
       bytesWritten: this.#output.bytesWritten,
       sourcesUnreferenced: unreferenced.map((s) => s.id),

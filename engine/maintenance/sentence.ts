@@ -60,19 +60,21 @@ function rewriteText(report: Told, rewritten: readonly RewrittenSegment[]): stri
     deleted > 0
       ? `copied ${copied}, deleted ${bytesText(deleted)}`
       : `copied ${copied}, nothing could be deleted yet`
+  const unreadable = sum((s) => (s.kind === 'rewrite' ? s.report.valuesUnreadable : 0))
+  const damage = unreadable > 0 ? `, ${countText(unreadable, 'value')} could not be read` : ''
   const which =
     rewritten.length === 1
       ? ` (${segmentText(first.segmentId)}, ${percentText(first.staleRatio)} stale)`
       : ''
   if (report.source === 'manual') {
-    return `rewrote ${countText(rewritten.length, 'segment')}${which}, ${done}`
+    return `rewrote ${countText(rewritten.length, 'segment')}${which}, ${done}${damage}`
   }
   // The queue as it was executed from: what was consumed plus what remained.
   const left = report.steps.find((s) => s.kind === 'consume')?.remaining ?? 0
   const queued = countText(left + rewritten.length, 'queued segment')
   const staged = report.steps.some((s) => s.kind === 'restage')
   const open = left > 0 && !staged ? `; ${left} remain queued` : ''
-  return `rewrote ${rewritten.length} of ${queued}${which}, ${done}${open}`
+  return `rewrote ${rewritten.length} of ${queued}${which}, ${done}${damage}${open}`
 }
 
 /** Empty for steps that the rest of the sentence tells. */

@@ -35,6 +35,7 @@ export class Workload {
   #putsTotal = 0
   /** [real ms, puts] of the last second. */
   #recent: [number, number][] = []
+  #turn: Promise<void> = Promise.resolve()
   #run: { cancel: AbortController; ended: Promise<void> } | null = null
 
   constructor(engine: WorkloadEngine, settings: WorkloadSettings, bytesTotal: () => number) {
@@ -55,8 +56,24 @@ export class Workload {
   }
 
   /** Starts, or restarts with changed settings. The height goes on where the store's records end. */
-  async start(settings: Partial<WorkloadSettings> = {}): Promise<void> {
-    await this.stop()
+  start(settings: Partial<WorkloadSettings> = {}): Promise<void> {
+    return this.#inTurn(() => this.#start(settings))
+  }
+
+  /** Resolves after the last write has been acknowledged. */
+  stop(): Promise<void> {
+    return this.#inTurn(() => this.#stop())
+  }
+
+  /** Starts and stops that overlap run one after another: two at once would leave a run nobody can stop. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#turn.then(work)
+    this.#turn = done.catch(() => undefined)
+    return done
+  }
+
+  async #start(settings: Partial<WorkloadSettings>): Promise<void> {
+    await this.#stop()
     this.#settings = { ...this.#settings, ...settings }
     this.#failure = null
     this.#status = 'filling'
@@ -64,8 +81,7 @@ export class Workload {
     this.#run = { cancel, ended: this.#work(cancel.signal) }
   }
 
-  /** Resolves after the last write has been acknowledged. */
-  async stop(): Promise<void> {
+  async #stop(): Promise<void> {
     const run = this.#run
     if (run === null) return
     run.cancel.abort()

@@ -58,11 +58,15 @@ export interface Server {
 }
 
 /** Starts the built server and waits until it listens. */
-export async function startServer(args: string[], options: { cwd?: string } = {}): Promise<Server> {
+export async function startServer(
+  args: string[],
+  options: { cwd?: string; token?: string } = {},
+): Promise<Server> {
   const main = path.join(ROOT, 'dist/server/main.js')
+  const token = options.token ?? TOKEN
   const child = spawn(
     process.execPath,
-    [main, 'serve', ...args, '--token', TOKEN, '--json-ready', '--no-open', '--log-level', 'warn'],
+    [main, 'serve', ...args, '--token', token, '--json-ready', '--no-open', '--log-level', 'warn'],
     { cwd: options.cwd ?? ROOT, stdio: ['ignore', 'pipe', 'pipe'] },
   )
   children.add(child)
@@ -78,7 +82,7 @@ export async function startServer(args: string[], options: { cwd?: string } = {}
     })
   })
   const base = `http://127.0.0.1:${String(ready.port)}/api/v1`
-  const headers = { authorization: `Bearer ${TOKEN}` }
+  const headers = { authorization: `Bearer ${token}` }
   const get = async <T>(route: string): Promise<T> =>
     checked<T>(await fetch(`${base}${route}`, { headers }))
   const { stores } = await get<{ stores: { storeId: string }[] }>('/stores')

@@ -45,6 +45,33 @@ function newGate(): { passed: Promise<void>; pass: () => void } {
 const hasProc = fs.existsSync('/proc/self/fd')
 
 describe('opening', () => {
+  test('never writes through a LOCK that is a link', async () => {
+    const dir = memoryFolder()
+    const elsewhere = path.join(memoryFolder(), 'somebody-elses')
+    fs.mkdirSync(path.join(dir, 'maindb'), { recursive: true })
+    fs.writeFileSync(elsewhere, 'precious')
+    fs.symlinkSync(elsewhere, path.join(dir, 'maindb/LOCK'))
+    expect(await codeOf(open({}, { dir }))).toBe('ENGINE_IO')
+    expect(fs.readFileSync(elsewhere, 'utf8')).toBe('precious')
+  })
+
+  test('syncs the parent of every folder it makes', async () => {
+    const dir = path.join(memoryFolder(), 'x/y/z')
+    const synced: string[] = []
+    const fileSystem: FileSystem = {
+      ...nodeFileSystem,
+      syncFolder: (folder) => {
+        synced.push(folder)
+        return nodeFileSystem.syncFolder(folder)
+      },
+    }
+    const { engine } = await openFixture(OPTIONS, { dir, fileSystem })
+    for (const made of [dir, path.dirname(dir), path.dirname(path.dirname(dir))]) {
+      expect(synced).toContain(path.dirname(made))
+    }
+    await engine.close()
+  })
+
   test('a second opener is refused with the holder named, and may open after the close', async () => {
     const { engine, dir } = await open()
     await expect(openFixture(OPTIONS, { dir })).rejects.toThrow(`process ${process.pid}`)

@@ -287,6 +287,37 @@ describe('after a rewrite', () => {
     await again.engine.close()
   })
 
+  test('one damaged value does not stop the others, nor grow the folder pass by pass', async () => {
+    const { engine, dir } = await open()
+    await fill(engine, 0, 24)
+    await engine.checkpoint()
+    for (let i = 0; i < 24; i += 2) await engine.put(key(i), value(i + 500, 1000))
+    await engine.checkpoint()
+    const [first, second] = engine.state().segments
+    if (first === undefined || second === undefined) throw new Error('two segments')
+    // A live record of the first segment: key 1 is its second.
+    const file = path.join(dir, first.file)
+    const bytes = fs.readFileSync(file)
+    bytes.writeUInt8(bytes.readUInt8(1020 + 600) ^ 0xff, 1020 + 600)
+    fs.writeFileSync(file, bytes)
+
+    const report = await engine.maintenance.rewrite([first.segmentId, second.segmentId])
+    const rewrites = report.steps.flatMap((s) => (s.kind === 'rewrite' ? [s.report] : []))
+    expect(rewrites.reduce((n, r) => n + r.valuesUnreadable, 0)).toBe(1)
+    expect(rewrites.flatMap((r) => r.sourcesStillReferenced)).toEqual([first.segmentId])
+    expect(rewrites.flatMap((r) => r.sourcesUnreferenced)).toEqual([second.segmentId])
+    expect(report.sentence).toContain('1 value could not be read')
+    expect(() => engine.get(key(1))).toThrow(/CRC/)
+    const total = (): number => engine.state().segments.reduce((n, s) => n + s.bytesTotal, 0)
+    const before = total()
+    for (let i = 0; i < 3; i++) await engine.maintenance.rewrite([first.segmentId])
+    expect(total()).toBe(before)
+    for (let i = 0; i < 24; i++) {
+      if (i !== 1) bytesEqual(engine.get(key(i)), value(i % 2 === 0 ? i + 500 : i, 1000))
+    }
+    await engine.close()
+  })
+
   test('B2: an explicit active segment is sealed first, and the writer goes on in a new one', async () => {
     const { engine, dir } = await open()
     await engine.put(key(1), value(1, 1000))

@@ -44,6 +44,18 @@ async function until(
 }
 
 describe('workload', () => {
+  test('overlapping starts leave one run, and stop ends it', async () => {
+    const engine = memoryEngine()
+    const workload = new Workload(engine, SETTINGS, () => 0)
+    await workload.start()
+    await Promise.all([workload.start(), workload.start(), workload.start()])
+    await until(workload, ({ height }) => height >= 1)
+    await workload.stop()
+    const { putsTotal } = workload.state
+    for (let turn = 0; turn < 200; turn++) await new Promise(setImmediate)
+    expect(workload.state).toMatchObject({ status: 'stopped', putsTotal })
+  })
+
   test('fills the key space, then churns', async () => {
     const engine = memoryEngine()
     const workload = new Workload(engine, SETTINGS, () => 0)

@@ -25,6 +25,8 @@ const rewriteReport = {
   recordsCopied: 4,
   keysVisited: 60,
   swapsLost: 0,
+  valuesUnreadable: 0,
+  firstUnreadable: null,
   bytesRead: 4096,
   bytesWritten: 1024,
   sourcesUnreferenced: [one],

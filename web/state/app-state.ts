@@ -5,7 +5,6 @@ import type {
   EngineState,
   MetricSample,
   PassReport,
-  RewriteDebt,
   SegmentId,
   SegmentInfo,
   Stage,
@@ -83,8 +82,6 @@ export interface AppState {
   /** Last error the feed reported. */
   feedError: { code: string; message: string } | null
 }
-
-export const emptyDebt: RewriteDebt = { queue: [], ledger: [], stage: null }
 
 export const initialState: AppState = {
   access: 'checking',

@@ -386,8 +386,12 @@ export function connectionView(state: AppState, pageNowMs: number): ConnectionVi
       return { state: 'reconnecting', text: `reconnecting, ${when}` }
     }
     case 'unauthorized':
-    case 'stopped':
       return { state: 'stopped', text: 'disconnected' }
+    case 'stopped':
+      // There is nothing to follow of a failed store; the server itself answers.
+      return state.store?.status === 'failed'
+        ? { state: 'stopped', text: 'no feed: the store failed' }
+        : { state: 'stopped', text: 'disconnected' }
   }
 }
 

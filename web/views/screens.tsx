@@ -19,7 +19,7 @@ export function NoAccess({ known }: { known: boolean }): ReactNode {
           : 'Open the address that the server printed. It ends in the token:'}
       </p>
       <pre className="sample">
-        $ npm start{'\n'}Restage is at http://127.0.0.1:…/#token=<em>…</em>
+        $ npm start{'\n'}…{'\n'}http://127.0.0.1:4810/#token=<em>…</em>
       </pre>
       <p className="muted">
         The token is asked for so that no other page in this browser can reach your store. It is

@@ -124,6 +124,8 @@ export class FakeHost implements MaintenanceHost {
       recordsCopied: found.length,
       keysVisited: 0,
       swapsLost: 0,
+      valuesUnreadable: 0,
+      firstUnreadable: null,
       bytesRead,
       bytesWritten: bytesRead,
       sourcesUnreferenced: sources,
