@@ -13,6 +13,7 @@ import { MetaPages } from './index/meta-pages.ts'
 import type { Meta, MetaCandidate } from './index/meta.ts'
 import { PageStore } from './index/page-store.ts'
 import { KeySpace, type KeyChange } from './key-space.ts'
+import { DictionaryStore } from './inspect/dictionaries.ts'
 import { MetadataFile, RID_RESERVE } from './metadata.ts'
 import type { ResolvedOptions } from './options.ts'
 import {
@@ -22,12 +23,14 @@ import {
   readJournals,
   readMetadata,
   readMetas,
+  refuseNewer,
   type JournalFiles,
   type PlainSeen,
 } from './recovery.ts'
 import { Slicer, type SliceSettings } from './slicer.ts'
 import type { EngineEventBody } from './types.ts'
 import { ridOf } from './value-log/record.ts'
+import { LoggedLeaves } from './value-log/logged-leaves.ts'
 import { SegmentSet } from './value-log/segment-set.ts'
 import { ValueLog } from './value-log/value-log.ts'
 import { loadZstd } from './value-log/zstd.ts'
@@ -46,6 +49,9 @@ export interface Store {
   journal: Journal | null
   checkpointer: Checkpointer
   metadata: MetadataFile
+  leaves: LoggedLeaves
+  /** Open as soon as a frame has asked; closed with the store. */
+  dictionaries: DictionaryStore
   slices: SliceSettings
   journalRecordsReplayed: number
   journalBatchesSkipped: number
@@ -84,24 +90,32 @@ async function recover(
     await removeIfPresent(fileSystem, `${file}.tmp`)
   }
   const index = fileSystem.open(paths.index, 'append')
-  const set = new SegmentSet(fileSystem, paths.values, {
+  const set = new SegmentSet(fileSystem, {
     emit: context.emit,
     now: () => deps.clock.now(),
   })
+  const dictionaries = new DictionaryStore(fileSystem, paths.root)
   try {
-    return await rebuild({ paths, lock, index, set }, context)
+    refuseNewer(fileSystem, paths)
+    return await rebuild({ paths, lock, index, set, dictionaries }, context)
   } catch (error) {
+    dictionaries.close()
     set.closeAll()
     index.close()
     throw error
   }
 }
 
-async function rebuild(
-  files: { paths: FolderPaths; lock: FolderLock; index: OpenFile; set: SegmentSet },
-  context: StoreContext,
-): Promise<Store> {
-  const { paths, lock, index, set } = files
+interface OpenedFiles {
+  paths: FolderPaths
+  lock: FolderLock
+  index: OpenFile
+  set: SegmentSet
+  dictionaries: DictionaryStore
+}
+
+async function rebuild(files: OpenedFiles, context: StoreContext): Promise<Store> {
+  const { paths, lock, index, set, dictionaries } = files
   const { deps, options } = context
   const { fileSystem, clock } = deps
   const slices = { clock, yieldNow: deps.yieldNow, sliceMs: options.sliceMs }
@@ -109,8 +123,10 @@ async function rebuild(
   const metadata = readMetadata(fileSystem, paths)
   const highestSeq = openSegments(fileSystem, paths, { set, metadata })
   const slicer = new Slicer(slices)
+  const leaves = new LoggedLeaves(set, kind, dictionaries)
+  const cacheBytes = options.pageCacheBytes
   const accounted = await accountFirstReadable(candidates, (candidate) =>
-    accountCandidate(candidate, { set, slicer, index, kind, cacheBytes: options.pageCacheBytes }),
+    accountCandidate(candidate, { set, leaves, slicer, index, kind, cacheBytes }),
   )
   const { pages, reachable, candidate } = accounted
   pages.freeAllBut(reachable)
@@ -118,12 +134,13 @@ async function rebuild(
   const journals = readJournals(fileSystem, paths.journal, kind)
   const rids = await recoverRids(set, kind, { journals, slicer, metadata })
   const metas = new MetaPages(index, kind, candidate)
-  const keySpace = new KeySpace(pages, set, { ...candidate.meta, version: 0 })
+  const keySpace = new KeySpace(pages, set, { ...accounted.roots, version: 0 })
   const valueLog = new ValueLog(set, {
     fileSystem,
     folder: paths.values,
     folderName: paths.valuesName,
     kind,
+    dictionaries,
     segmentBytes: options.segmentBytes,
     nextSeq: Math.max(highestSeq + 1, metadata?.nextSeq ?? 1),
     nextRid: rids.next,
@@ -151,6 +168,7 @@ async function rebuild(
     metas,
     valueLog,
     set,
+    leaves,
     journal: journaled,
     slices,
   })
@@ -168,6 +186,8 @@ async function rebuild(
     journal: journaled,
     checkpointer,
     metadata: metadataFile,
+    leaves,
+    dictionaries,
     slices,
     ...replayed,
   }
@@ -193,6 +213,8 @@ async function syncReplayed(
 interface Accounted {
   candidate: MetaCandidate
   pages: PageStore
+  /** Ids of the two roots. */
+  roots: { userRoot: number; systemRoot: number }
   reachable: Set<number>
 }
 
@@ -217,6 +239,7 @@ async function accountCandidate(
   candidate: MetaCandidate,
   context: {
     set: SegmentSet
+    leaves: LoggedLeaves
     slicer: Slicer
     index: ConstructorParameters<typeof PageStore>[0]
     kind: ChecksumKind
@@ -224,27 +247,36 @@ async function accountCandidate(
   },
 ): Promise<Accounted> {
   const { meta } = candidate
-  if (meta.userRoot === 0 || meta.systemRoot === 0) {
+  const hasRoots =
+    (meta.userRoot !== 0 || meta.userLeaf !== undefined) &&
+    (meta.systemRoot !== 0 || meta.systemLeaf !== undefined)
+  if (!hasRoots) {
     throw new EngineError('ENGINE_CORRUPT', `meta page ${candidate.pageNumber} names root 0`)
   }
   const totalPages = meta.totalPages === 0 ? pageLimit(context.index.size()) : meta.totalPages
   const pages = new PageStore(context.index, context.kind, {
     totalPages,
     cacheBytes: context.cacheBytes,
+    readLogged: (ref) => context.leaves.read(ref),
   })
+  const roots = {
+    userRoot: pages.rootId(meta.userRoot, meta.userLeaf),
+    systemRoot: pages.rootId(meta.systemRoot, meta.systemLeaf),
+  }
   const reachable = new Set<number>()
   const plainSeen: PlainSeen = new Map()
   // A first try may have counted part of a damaged tree.
   for (const segment of context.set) segment.forgetReferences()
-  for (const root of [meta.userRoot, meta.systemRoot]) {
+  for (const root of [roots.userRoot, roots.systemRoot]) {
     await accountTree(pages, root, {
       set: context.set,
+      leaves: context.leaves,
       reachable,
       plainSeen,
       slicer: context.slicer,
     })
   }
-  return { candidate, pages, reachable }
+  return { candidate, pages, roots, reachable }
 }
 
 function pageLimit(fileBytes: number): Meta['totalPages'] {

@@ -5,6 +5,7 @@
  *   entry: u16 key bytes | u32 value bytes (0 for pointers) | u8 flags | key | value or pointer
  */
 import { compareRange, compareWithin } from '../bytes.ts'
+import { EngineError } from '../errors.ts'
 import { POINTER_BYTES, decodePointer, encodePointer, type ValuePointer } from '../value-pointer.ts'
 import {
   PAGE_BYTES,
@@ -193,6 +194,12 @@ export class EntryRun {
       const start = this.starts[i] as number
       const length = this.lengths[i] as number
       top -= length
+      if (top < PAGE_HEADER_BYTES + (to - from) * DIRECTORY_SLOT_BYTES) {
+        throw new EngineError(
+          'ENGINE_LIMIT',
+          `an entry of ${length} bytes does not fit a plain page`,
+        )
+      }
       page.bytes.set((this.sources[i] as Uint8Array).subarray(start, start + length), top)
       page.view.setUint16(PAGE_HEADER_BYTES + (i - from) * DIRECTORY_SLOT_BYTES, top, true)
     }

@@ -5,6 +5,7 @@
  * flight. Changes are reported as events; those of bytes, pins and keepers are held back until
  * `drain`, so that a million puts or iterators do not become a million events.
  */
+import * as path from 'node:path'
 import { assert } from '../assert.ts'
 import { EngineError } from '../errors.ts'
 import type { FileSystem } from '../file-system.ts'
@@ -27,7 +28,6 @@ export interface Recoverable {
 
 export class SegmentSet {
   readonly #fileSystem: FileSystem
-  readonly #folder: string
   readonly #emit: (event: EngineEventBody) => void
   readonly #now: () => number
   readonly #segments = new Map<SegmentId, Segment>()
@@ -42,11 +42,9 @@ export class SegmentSet {
 
   constructor(
     fileSystem: FileSystem,
-    folder: string,
     report: { emit: (event: EngineEventBody) => void; now: () => number },
   ) {
     this.#fileSystem = fileSystem
-    this.#folder = folder
     this.#emit = report.emit
     this.#now = report.now
   }
@@ -253,7 +251,7 @@ export class SegmentSet {
     this.#deleting.add(segment.id)
     try {
       await this.#fileSystem.unlink(segment.file.path)
-      await this.#fileSystem.syncFolder(this.#folder)
+      await this.#fileSystem.syncFolder(path.dirname(segment.file.path))
     } catch (error) {
       this.#unlinkErrors.set(segment.id, errorFacts(error))
       this.#keepersChanged = true

@@ -8,20 +8,13 @@ import type { ChecksumKind } from '../checksum.ts'
 import { EngineError } from '../errors.ts'
 import type { FileSystem } from '../file-system.ts'
 import { encodeSegmentId, segmentFileName } from '../ids.ts'
-import { copyOf, viewOf } from '../bytes.ts'
+import { copyOf } from '../bytes.ts'
 import { SerialTaskUntilFailure } from '../slicer.ts'
 import type { SegmentId, SegmentOrigin } from '../types.ts'
-import { hintOf, isGrouped, recordStart, subIndexOf, type ValuePointer } from '../value-pointer.ts'
-import { decodeFrameValues } from './compression.ts'
-import {
-  BODY_HEADER_BYTES,
-  RECORD_HEADER_BYTES,
-  corrupt,
-  decodeRecordHeader,
-  parseFrame,
-  verifyRecord,
-  type RidWords,
-} from './record.ts'
+import { isGrouped, recordStart, subIndexOf, type ValuePointer } from '../value-pointer.ts'
+import { decodeFrameValues, type DictionarySource } from './compression.ts'
+import { readRecord } from './read-record.ts'
+import { RECORD_HEADER_BYTES, corrupt, parseFrame, type RidWords } from './record.ts'
 import { Segment } from './segment.ts'
 import type { SegmentSet } from './segment-set.ts'
 
@@ -41,6 +34,8 @@ export interface ValueLogOptions {
   /** The same, relative to the opened folder; prefix of every segment's name. */
   folderName: string
   kind: ChecksumKind
+  /** For compressed frames of foreign writers. */
+  dictionaries: DictionarySource
   segmentBytes: number
   nextSeq: number
   nextRid: bigint
@@ -160,28 +155,8 @@ export class ValueLog {
   read(pointer: ValuePointer): Uint8Array {
     const segment = this.set.need(pointer)
     if (isGrouped(pointer)) return this.#readGrouped(segment, pointer)
-    const record = this.#readRecord(segment, pointer)
+    const record = readRecord(segment, pointer, this.#options.kind)
     return record.subarray(RECORD_HEADER_BYTES)
-  }
-
-  /** A whole record, checked: header, length against the pointer's hint, grouping and CRC. */
-  #readRecord(segment: Segment, pointer: ValuePointer): Buffer {
-    const start = recordStart(pointer)
-    const record = segment.read(start, segment.recordBytes(pointer))
-    const where = `${segment.name} at ${start}`
-    const header = decodeRecordHeader(viewOf(record), 0, where)
-    const hint = hintOf(pointer)
-    if (hint !== 0 && hint !== BODY_HEADER_BYTES + header.payloadBytes) {
-      throw corrupt(
-        where,
-        `pointer says ${hint} bytes, record ${BODY_HEADER_BYTES + header.payloadBytes}`,
-      )
-    }
-    if (header.grouped !== isGrouped(pointer)) {
-      throw corrupt(where, `pointer and record disagree on grouping`)
-    }
-    verifyRecord(record, 0, header, this.#options.kind, where)
-    return record
   }
 
   #readGrouped(segment: Segment, pointer: ValuePointer): Uint8Array {
@@ -200,11 +175,15 @@ export class ValueLog {
     const cacheKey = `${segment.id}:${pointer.offset}`
     const cached = this.#frames.get(cacheKey)
     if (cached !== undefined) return cached
-    const record = this.#readRecord(segment, pointer)
+    const record = readRecord(segment, pointer, this.#options.kind)
     const where = `${segment.name} at ${recordStart(pointer)}`
     const payload = record.subarray(RECORD_HEADER_BYTES)
     const parsed = parseFrame(payload, where)
-    const frame = { offsets: parsed.offsets, values: decodeFrameValues(payload, parsed, where) }
+    const { dictionaries } = this.#options
+    const frame = {
+      offsets: parsed.offsets,
+      values: decodeFrameValues(payload, parsed, where, dictionaries),
+    }
     if (frame.values.length > FRAME_CACHE_VALUE_BYTES) return frame
     // Oldest out: neighbours are read soon after each other or not at all.
     if (this.#frames.size >= FRAME_CACHE_ENTRIES) {
