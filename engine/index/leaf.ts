@@ -23,6 +23,9 @@ export const ENTRY_HEADER_BYTES = 7
 const DIRECTORY_SLOT_BYTES = 2
 export const LEAF_CAPACITY = PAGE_BYTES - PAGE_HEADER_BYTES
 
+/** Key lengths are u16. */
+const MAX_FORMAT_KEY_BYTES = 0xffff
+
 export const ENTRY_INLINE = 0
 export const ENTRY_POINTER = 1
 export const ENTRY_TOMBSTONE = 2
@@ -130,6 +133,10 @@ export function encodeEntry(
   value: Exclude<Located, { kind: 'tombstone' }>,
 ): Uint8Array {
   const valueBytes = value.kind === 'inline' ? value.value.length : POINTER_BYTES
+  if (key.length > MAX_FORMAT_KEY_BYTES) {
+    const message = `a key has ${key.length} bytes, the format holds ${MAX_FORMAT_KEY_BYTES}`
+    throw new EngineError('ENGINE_KEY_SIZE', message)
+  }
   const bytes = new Uint8Array(ENTRY_HEADER_BYTES + key.length + valueBytes)
   const view = new DataView(bytes.buffer)
   view.setUint16(0, key.length, true)

@@ -14,7 +14,13 @@ import type { SegmentId, SegmentOrigin } from '../types.ts'
 import { isGrouped, recordStart, subIndexOf, type ValuePointer } from '../value-pointer.ts'
 import { decodeFrameValues, type DictionarySource } from './compression.ts'
 import { readRecord } from './read-record.ts'
-import { RECORD_HEADER_BYTES, corrupt, parseFrame, type RidWords } from './record.ts'
+import {
+  MAX_SEGMENT_BYTES,
+  RECORD_HEADER_BYTES,
+  corrupt,
+  parseFrame,
+  type RidWords,
+} from './record.ts'
 import { Segment } from './segment.ts'
 import type { SegmentSet } from './segment-set.ts'
 
@@ -111,7 +117,7 @@ export class ValueLog {
   /** Appends a foreground value, rotating when the segment is full. */
   append(value: Uint8Array, rid: RidWords): ValuePointer {
     let segment = this.#foreground
-    if (segment !== null && segment.bytesTotal + value.length > this.#options.segmentBytes) {
+    if (segment !== null && this.#isFull(segment, value.length)) {
       this.set.seal(segment)
       segment = null
     }
@@ -119,6 +125,14 @@ export class ValueLog {
     this.#foreground = segment
     this.#unsynced.add(segment)
     return segment.appendPlain(value, rid, this.#options.kind)
+  }
+
+  #isFull(segment: Segment, valueBytes: number): boolean {
+    const { bytesTotal } = segment
+    return (
+      bytesTotal + valueBytes > this.#options.segmentBytes ||
+      bytesTotal + RECORD_HEADER_BYTES + valueBytes > MAX_SEGMENT_BYTES
+    )
   }
 
   /** Hands buffered foreground appends to the file system: they survive the process. */
