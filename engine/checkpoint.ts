@@ -12,10 +12,12 @@
 import type { Journal } from './commit-log/journal.ts'
 import type { KeySpace } from './key-space.ts'
 import type { MetaPages } from './index/meta-pages.ts'
+import type { Meta } from './index/meta.ts'
 import type { PageStore } from './index/page-store.ts'
 import { mergeChanges } from './index/tree.ts'
 import { SerialTask, Slicer, type SliceSettings } from './slicer.ts'
 import type { CheckpointReport } from './types.ts'
+import type { LoggedLeaves } from './value-log/logged-leaves.ts'
 import type { SegmentSet } from './value-log/segment-set.ts'
 import type { ValueLog } from './value-log/value-log.ts'
 
@@ -25,9 +27,26 @@ export interface CheckpointParts {
   metas: MetaPages
   valueLog: ValueLog
   set: SegmentSet
+  leaves: LoggedLeaves
   /** null in the `fast` profile. */
   journal: Journal | null
   slices: SliceSettings
+}
+
+/** The tree as the meta pages name it. */
+export function metaTree(
+  pages: PageStore,
+  root: { userRoot: number; systemRoot: number },
+): Pick<Meta, 'userRoot' | 'systemRoot' | 'userLeaf' | 'systemLeaf' | 'totalPages'> {
+  const user = pages.storedRoot(root.userRoot)
+  const system = pages.storedRoot(root.systemRoot)
+  return {
+    userRoot: user.root,
+    systemRoot: system.root,
+    ...(user.leaf === undefined ? {} : { userLeaf: user.leaf }),
+    ...(system.leaf === undefined ? {} : { systemLeaf: system.leaf }),
+    totalPages: pages.totalPages,
+  }
 }
 
 export class Checkpointer {
@@ -84,14 +103,27 @@ export class Checkpointer {
       systemRoot: before.systemRoot,
       version: before.version + 1,
     }
-    await metas.publish({ ...root, totalPages: pages.totalPages }, (pageNumber) => {
+    await metas.publish(metaTree(pages, root), (pageNumber) => {
       this.#metaGenerations[pageNumber] = frozen.generation
     })
     keySpace.publish(root)
     pages.retire(root.version, merged.retired)
+    this.#releaseLeaves(merged.retired, frozen.generation)
     await journal?.deleteOld()
     this.#reportRecoverable()
     return done(changes.length, merged.pagesWritten)
+  }
+
+  /** Leaf pages in the value log that the new tree does not use are as dead as overwritten values. */
+  #releaseLeaves(retired: readonly number[], generation: number): void {
+    const { pages, set, keySpace, leaves } = this.#parts
+    if (!pages.hasLogged) return
+    // Readers opened until now may walk the old tree although no key changed since.
+    const at = { seq: keySpace.seq + 1, generation }
+    for (const id of retired) {
+      const ref = pages.loggedLeaf(id)
+      if (ref !== undefined) set.release(leaves.pointer(ref), at)
+    }
   }
 
   /** What a crash could go back to, for whoever wants to delete. */

@@ -614,6 +614,7 @@ function release(store: Store): void {
   store.journal?.close()
   store.set.closeAll()
   store.pages.file.close()
+  store.dictionaries.close()
   store.lock.release()
 }
 

@@ -22,6 +22,8 @@ export interface FolderPaths {
   /** Folder new value segments go to, and its name relative to `root`. */
   values: string
   valuesName: string
+  /** Folders that may hold value segments, with their names relative to `root`; the first wins an id. */
+  segmentFolders: { absolute: string; name: string }[]
   journal: string
   lock: string
   metadata: string
@@ -43,15 +45,21 @@ export function locateFolder(fileSystem: FileSystem, dir: string): FolderPaths |
   return undefined
 }
 
+/** Later ones first: where two files claim one id, the split layout's is the living one. */
+const SEGMENT_FOLDERS = ['value_vlog', 'wal', 'leaf_vlog'] as const
+
 function pathsOf(root: string, main: string, layout: 'split' | 'wal'): FolderPaths {
   const values = path.join(main, layout === 'split' ? 'value_vlog' : 'wal')
+  const nameOf = (folder: string): string => path.relative(root, folder).split(path.sep).join('/')
+  const segmentFolders = SEGMENT_FOLDERS.map((name) => path.join(main, name))
   return {
     root,
     main,
     index: path.join(main, 'index.db'),
     layout,
     values,
-    valuesName: path.relative(root, values).split(path.sep).join('/'),
+    valuesName: nameOf(values),
+    segmentFolders: segmentFolders.map((absolute) => ({ absolute, name: nameOf(absolute) })),
     journal: path.join(main, 'wal'),
     lock: path.join(main, 'LOCK'),
     metadata: path.join(main, METADATA_FILE),

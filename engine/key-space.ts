@@ -3,12 +3,14 @@
  * one place where a change becomes visible and live bytes move with it. Synchronous throughout: a
  * change is either not begun or complete when any other code runs.
  */
-import { keyBytes, keyString } from './bytes.ts'
-import { TOMBSTONE, type Located } from './index/leaf.ts'
+import { copyOf, keyBytes, keyString } from './bytes.ts'
+import { TOMBSTONE, entryKey, entryStart, type Located } from './index/leaf.ts'
 import type { PageStore } from './index/page-store.ts'
-import { TreeCursor, findInTree, type Change } from './index/tree.ts'
+import { pageCount } from './index/page.ts'
+import { TreeCursor, findInTree, walkTree, type Change } from './index/tree.ts'
 import { Memtable, hashKey } from './memtable.ts'
 import type { RangeOptions } from './api.ts'
+import type { SegmentId } from './types.ts'
 import type { SegmentSet } from './value-log/segment-set.ts'
 
 export interface TreeRoot {
@@ -93,6 +95,20 @@ export class KeySpace {
     }
   }
 
+  /**
+   * Writes again what the keys hold, so that the next checkpoint makes new leaves for them. Nothing
+   * changes for readers, and losing it in a crash loses nothing: it needs no journal.
+   */
+  touch(keys: readonly Uint8Array[]): void {
+    this.apply(
+      keys.map((key) => {
+        const now = this.current(key) ?? TOMBSTONE
+        const isView = now.kind === 'inline'
+        return { key, value: isView ? { kind: 'inline', value: copyOf(now.value) } : now }
+      }),
+    )
+  }
+
   /** What the key holds now; a tombstone or undefined when it holds nothing. */
   current(key: Uint8Array): Located | undefined {
     if (this.memtableEntries === 0) return findInTree(this.#pages, this.#root.userRoot, key)
@@ -173,6 +189,31 @@ export class KeySpace {
     }
     const found = findInTree(this.#pages, view.root.userRoot, key)
     return found === undefined || found.kind === 'tombstone' ? undefined : found
+  }
+
+  /**
+   * One key of each leaf page of the tree that lies in one of these value-log segments, in memory of
+   * its own. Yields undefined in between, so that the caller can give the thread back. Costs nothing in
+   * a tree without such leaves.
+   */
+  *keysOfLoggedLeaves(
+    view: ReadView,
+    segments: ReadonlySet<SegmentId>,
+  ): Generator<Uint8Array | undefined, void> {
+    if (!this.#pages.hasLogged) return
+    let isWanted = false
+    let key: Uint8Array | undefined
+    const walk = walkTree(this.#pages, view.root.userRoot, {
+      page: (id) => {
+        const ref = this.#pages.loggedLeaf(id)
+        isWanted = ref !== undefined && segments.has(ref.segmentId)
+      },
+      leaf: (page) => {
+        const has = isWanted && pageCount(page) > 0
+        key = has ? copyOf(entryKey(page, entryStart(page, 0))) : undefined
+      },
+    })
+    while (walk.next().done !== true) yield key
   }
 
   /** Entries of a view in key order (or reverse), deleted ones left out. */

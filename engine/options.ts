@@ -7,6 +7,7 @@
 import type { EngineOptions } from './api.ts'
 import { EngineError } from './errors.ts'
 import type { MaintenanceOptions, Profile, SchedulerMode } from './types.ts'
+import { MAX_SEGMENT_BYTES } from './value-log/record.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -119,7 +120,7 @@ const ENGINE_RULES: Record<keyof typeof ENGINE_DEFAULTS, Rule> = {
   // Half a page: two entries must fit a leaf, or a split could not make progress.
   inlineThreshold: integer(0, 2048),
   // Packed pointers hold offsets up to 2^32 - 1 and point 4 bytes into a record.
-  segmentBytes: integer(4 * KIB, 2 ** 32 - 1 - 4),
+  segmentBytes: integer(4 * KIB, MAX_SEGMENT_BYTES),
   memtableBytes: integer(4 * KIB, 4 * GIB),
   checkpointIntervalMs: MILLISECONDS,
   sliceMs: real(0.1, 1_000),

@@ -9,6 +9,7 @@ import { decodeJournal, type JournalBatch } from './commit-log/codec.ts'
 import { EngineError, isCorruption } from './errors.ts'
 import type { FileSystem, OpenFile } from './file-system.ts'
 import type { FolderPaths } from './folder.ts'
+import { isRecord, parseJson } from './inspect/folder.ts'
 import { parseJournalFileName, parseSegmentFileName, seqOf } from './ids.ts'
 import { entryKey, entryStart, entryValue } from './index/leaf.ts'
 import { isDurableMeta, readMetaPages, type MetaCandidate } from './index/meta.ts'
@@ -26,9 +27,34 @@ import {
 } from './value-pointer.ts'
 import { RECORD_HEADER_BYTES, ridOf, type RidWords } from './value-log/record.ts'
 import { scanSegment } from './value-log/scan.ts'
+import type { LoggedLeaves } from './value-log/logged-leaves.ts'
 import { Segment } from './value-log/segment.ts'
 import type { SegmentSet } from './value-log/segment-set.ts'
 import type { Slicer } from './slicer.ts'
+import type { SegmentId } from './types.ts'
+
+const FORMAT_FILE = 'format.json'
+/** Ours has a few hundred bytes; a larger one is not read for a list of words. */
+const FORMAT_BYTES_MAX = 2 ** 20
+
+/**
+ * A folder whose format.json requires features has state that this version would leave behind. The
+ * file is a hint otherwise: absent or torn, it says nothing.
+ */
+export function refuseNewer(fileSystem: FileSystem, paths: FolderPaths): void {
+  const file = path.join(paths.main, FORMAT_FILE)
+  const stat = fileSystem.stat(file)
+  if (stat?.isFile !== true || stat.size > FORMAT_BYTES_MAX) return
+  const text = Buffer.from(fileSystem.readFile(file) ?? new Uint8Array(0)).toString('utf8')
+  const format = parseJson(text)
+  const required = isRecord(format) ? format['required_features'] : undefined
+  if (!Array.isArray(required) || required.length === 0) return
+  const names = required.slice(0, 5).map((name) => JSON.stringify(name))
+  throw new EngineError(
+    'ENGINE_UNSUPPORTED',
+    `${file} requires ${names.join(', ')}, which this version does not write`,
+  )
+}
 
 /** The checksum kind and the meta pages to try, best first. */
 export function readMetas(
@@ -60,47 +86,59 @@ export function openSegments(
   into: { set: SegmentSet; metadata: Metadata | undefined },
 ): number {
   let highest = 0
-  for (const name of (fileSystem.list(paths.values) ?? []).sort()) {
-    const id = parseSegmentFileName(name)
-    if (id === undefined) continue
-    const file = path.join(paths.values, name)
-    const stat = fileSystem.stat(file)
-    if (stat?.isFile !== true) {
-      throw new EngineError('ENGINE_CORRUPT', `${file} is not a regular file`)
+  for (const folder of paths.segmentFolders) {
+    if (fileSystem.stat(folder.absolute)?.isDirectory !== true) continue
+    for (const name of (fileSystem.list(folder.absolute) ?? []).sort()) {
+      const id = parseSegmentFileName(name)
+      if (id === undefined) continue
+      highest = Math.max(highest, seqOf(id))
+      if (into.set.get(id) !== undefined) continue
+      const place = { file: path.join(folder.absolute, name), name: `${folder.name}/${name}` }
+      into.set.add(openSegment(fileSystem, { id, ...place }, into.metadata))
     }
-    const known = into.metadata?.segments.get(id)
-    // What was still active at a crash has no seal time; its last write is the best there is.
-    const sealedAtMs = known?.sealedAtMs ?? stat.mtimeMs
-    const segment = new Segment({
-      id,
-      file: fileSystem.open(file, 'read'),
-      name: `${paths.valuesName}/${name}`,
-      origin: known?.origin ?? 'unknown',
-      times: {
-        createdAtMs: known?.createdAtMs ?? null,
-        sealedAtMs,
-        ageSource: known === undefined ? 'mtime' : 'metadata',
-      },
-      state: 'sealed',
-      firstSeq: 0,
-      leftByCrash: known?.isWhole !== true,
-    })
-    into.set.add(segment)
-    highest = Math.max(highest, seqOf(id))
   }
   return highest
+}
+
+function openSegment(
+  fileSystem: FileSystem,
+  found: { id: SegmentId; file: string; name: string },
+  metadata: Metadata | undefined,
+): Segment {
+  const { id, file, name } = found
+  const stat = fileSystem.stat(file)
+  if (stat?.isFile !== true)
+    throw new EngineError('ENGINE_CORRUPT', `${file} is not a regular file`)
+  const known = metadata?.segments.get(id)
+  // What was still active at a crash has no seal time; its last write is the best there is.
+  const sealedAtMs = known?.sealedAtMs ?? stat.mtimeMs
+  return new Segment({
+    id,
+    file: fileSystem.open(file, 'read'),
+    name,
+    origin: known?.origin ?? 'unknown',
+    times: {
+      createdAtMs: known?.createdAtMs ?? null,
+      sealedAtMs,
+      ageSource: known === undefined ? 'mtime' : 'metadata',
+    },
+    state: 'sealed',
+    firstSeq: 0,
+    leftByCrash: known?.isWhole !== true,
+  })
 }
 
 /** Record starts of plain records met so far, by segment: over all trees of one accounting. */
 export type PlainSeen = Map<number, Set<number>>
 
-/** Counts every pointer of a tree into the segments' live bytes. Visits each page id once. */
+/** Counts every pointer and leaf ref of a tree into the segments' live bytes. Visits each page once. */
 export async function accountTree(
   pages: PageStore,
   root: number,
   into: {
     set: SegmentSet
     keyLists: KeyListRebuild
+    leaves: LoggedLeaves
     reachable: Set<number>
     plainSeen: PlainSeen
     slicer: Slicer
@@ -123,7 +161,11 @@ export async function accountTree(
   }
   await into.slicer.run(
     walkTree(pages, root, {
-      page: (id) => into.reachable.add(id),
+      page: (id) => {
+        const leaf = pages.loggedLeaf(id)
+        if (leaf === undefined) into.reachable.add(id)
+        else acquire(into.leaves.pointer(leaf))
+      },
       leaf: (page) => {
         const count = pageCount(page)
         keys += count

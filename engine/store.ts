@@ -13,6 +13,7 @@ import { MetaPages } from './index/meta-pages.ts'
 import type { Meta, MetaCandidate } from './index/meta.ts'
 import { PageStore } from './index/page-store.ts'
 import { KeySpace, type KeyChange } from './key-space.ts'
+import { DictionaryStore } from './inspect/dictionaries.ts'
 import { MetadataFile, RID_RESERVE } from './metadata.ts'
 import type { ResolvedOptions } from './options.ts'
 import {
@@ -22,6 +23,7 @@ import {
   readJournals,
   readMetadata,
   readMetas,
+  refuseNewer,
   type JournalFiles,
   type PlainSeen,
 } from './recovery.ts'
@@ -29,6 +31,7 @@ import { KeyListRebuild } from './key-list-rebuild.ts'
 import { Slicer, type SliceSettings } from './slicer.ts'
 import type { EngineEventBody } from './types.ts'
 import { ridOf } from './value-log/record.ts'
+import { LoggedLeaves } from './value-log/logged-leaves.ts'
 import { SegmentSet } from './value-log/segment-set.ts'
 import { ValueLog } from './value-log/value-log.ts'
 import { loadZstd } from './value-log/zstd.ts'
@@ -47,6 +50,9 @@ export interface Store {
   journal: Journal | null
   checkpointer: Checkpointer
   metadata: MetadataFile
+  leaves: LoggedLeaves
+  /** Open as soon as a frame has asked; closed with the store. */
+  dictionaries: DictionaryStore
   slices: SliceSettings
   journalRecordsReplayed: number
   journalBatchesSkipped: number
@@ -85,24 +91,32 @@ async function recover(
     await removeIfPresent(fileSystem, `${file}.tmp`)
   }
   const index = fileSystem.open(paths.index, 'append')
-  const set = new SegmentSet(fileSystem, paths, {
+  const set = new SegmentSet(fileSystem, paths.keys, {
     emit: context.emit,
     now: () => deps.clock.now(),
   })
+  const dictionaries = new DictionaryStore(fileSystem, paths.root)
   try {
-    return await rebuild({ paths, lock, index, set }, context)
+    refuseNewer(fileSystem, paths)
+    return await rebuild({ paths, lock, index, set, dictionaries }, context)
   } catch (error) {
+    dictionaries.close()
     set.closeAll()
     index.close()
     throw error
   }
 }
 
-async function rebuild(
-  files: { paths: FolderPaths; lock: FolderLock; index: OpenFile; set: SegmentSet },
-  context: StoreContext,
-): Promise<Store> {
-  const { paths, lock, index, set } = files
+interface OpenedFiles {
+  paths: FolderPaths
+  lock: FolderLock
+  index: OpenFile
+  set: SegmentSet
+  dictionaries: DictionaryStore
+}
+
+async function rebuild(files: OpenedFiles, context: StoreContext): Promise<Store> {
+  const { paths, lock, index, set, dictionaries } = files
   const { deps, options } = context
   const { fileSystem, clock } = deps
   const slices = { clock, yieldNow: deps.yieldNow, sliceMs: options.sliceMs }
@@ -111,15 +125,10 @@ async function rebuild(
   const highestSeq = openSegments(fileSystem, paths, { set, metadata })
   const slicer = new Slicer(slices)
   const keyLists = new KeyListRebuild(set)
+  const leaves = new LoggedLeaves(set, kind, dictionaries)
+  const cacheBytes = options.pageCacheBytes
   const accounted = await accountFirstReadable(candidates, (candidate) =>
-    accountCandidate(candidate, {
-      set,
-      slicer,
-      index,
-      kind,
-      cacheBytes: options.pageCacheBytes,
-      keyLists,
-    }),
+    accountCandidate(candidate, { set, leaves, slicer, index, kind, cacheBytes, keyLists }),
   )
   const { pages, reachable, candidate } = accounted
   pages.freeAllBut(reachable)
@@ -127,7 +136,7 @@ async function rebuild(
   const journals = readJournals(fileSystem, paths.journal, kind)
   const rids = await recoverRids(set, kind, { journals, slicer, metadata })
   const metas = new MetaPages(index, kind, candidate)
-  const keySpace = new KeySpace(pages, set, { ...candidate.meta, version: 0 })
+  const keySpace = new KeySpace(pages, set, { ...accounted.roots, version: 0 })
   const nextSeq = Math.max(highestSeq + 1, metadata?.nextSeq ?? 1)
   const valueLog = makeValueLog(files, context, { kind, keySpace, nextSeq, nextRid: rids.next })
   const replayed = replay(journals.batches, { keySpace, keyLists, pointers: rids.pointers })
@@ -151,6 +160,7 @@ async function rebuild(
     metas,
     valueLog,
     set,
+    leaves,
     journal: journaled,
     slices,
   })
@@ -168,6 +178,8 @@ async function rebuild(
     journal: journaled,
     checkpointer,
     metadata: metadataFile,
+    leaves,
+    dictionaries,
     slices,
     ...replayed,
   }
@@ -191,7 +203,7 @@ async function syncReplayed(
 }
 
 function makeValueLog(
-  files: { paths: FolderPaths; set: SegmentSet },
+  files: Pick<OpenedFiles, 'paths' | 'set' | 'dictionaries'>,
   { deps, options }: StoreContext,
   found: { kind: ChecksumKind; keySpace: KeySpace; nextSeq: number; nextRid: bigint },
 ): ValueLog {
@@ -200,6 +212,7 @@ function makeValueLog(
     folder: files.paths.values,
     folderName: files.paths.valuesName,
     kind: found.kind,
+    dictionaries: files.dictionaries,
     segmentBytes: options.segmentBytes,
     nextSeq: found.nextSeq,
     nextRid: found.nextRid,
@@ -211,6 +224,8 @@ function makeValueLog(
 interface Accounted {
   candidate: MetaCandidate
   pages: PageStore
+  /** Ids of the two roots. */
+  roots: { userRoot: number; systemRoot: number }
   reachable: Set<number>
 }
 
@@ -235,6 +250,7 @@ async function accountCandidate(
   candidate: MetaCandidate,
   context: {
     set: SegmentSet
+    leaves: LoggedLeaves
     slicer: Slicer
     index: ConstructorParameters<typeof PageStore>[0]
     kind: ChecksumKind
@@ -243,29 +259,38 @@ async function accountCandidate(
   },
 ): Promise<Accounted> {
   const { meta } = candidate
-  if (meta.userRoot === 0 || meta.systemRoot === 0) {
+  const hasRoots =
+    (meta.userRoot !== 0 || meta.userLeaf !== undefined) &&
+    (meta.systemRoot !== 0 || meta.systemLeaf !== undefined)
+  if (!hasRoots) {
     throw new EngineError('ENGINE_CORRUPT', `meta page ${candidate.pageNumber} names root 0`)
   }
   const totalPages = meta.totalPages === 0 ? pageLimit(context.index.size()) : meta.totalPages
   const pages = new PageStore(context.index, context.kind, {
     totalPages,
     cacheBytes: context.cacheBytes,
+    readLogged: (ref) => context.leaves.read(ref),
   })
+  const roots = {
+    userRoot: pages.rootId(meta.userRoot, meta.userLeaf),
+    systemRoot: pages.rootId(meta.systemRoot, meta.systemLeaf),
+  }
   const reachable = new Set<number>()
   const plainSeen: PlainSeen = new Map()
   // A first try may have counted part of a damaged tree.
   for (const segment of context.set) segment.forgetReferences()
   context.keyLists.begin()
-  for (const root of [meta.userRoot, meta.systemRoot]) {
+  for (const root of [roots.userRoot, roots.systemRoot]) {
     await accountTree(pages, root, {
       keyLists: context.keyLists,
       set: context.set,
+      leaves: context.leaves,
       reachable,
       plainSeen,
       slicer: context.slicer,
     })
   }
-  return { candidate, pages, reachable }
+  return { candidate, pages, roots, reachable }
 }
 
 function pageLimit(fileBytes: number): Meta['totalPages'] {

@@ -33,7 +33,15 @@ export async function verifyLiveBytes(store: Store, view: ReadView): Promise<Ver
       if (value.kind === 'pointer') count(value.pointer)
     }
   }
-  await slicer.run(walkTree(store.pages, view.root.systemRoot, { page: () => undefined, leaf }))
+  const page = (id: number): void => {
+    const ref = store.pages.loggedLeaf(id)
+    if (ref !== undefined) count(store.leaves.pointer(ref))
+  }
+  await slicer.run(walkTree(store.pages, view.root.systemRoot, { page, leaf }))
+  // Its entries were met above, through the memtables.
+  if (store.pages.hasLogged) {
+    await slicer.run(walkTree(store.pages, view.root.userRoot, { page, leaf: () => undefined }))
+  }
   const differences: VerifyReport['differences'] = []
   for (const [segmentId, trackedBytesLive] of tracked) {
     let scannedBytesLive = 0

@@ -53,19 +53,23 @@ export function encodeLeafRef(view: DataView, at: number, ref: LeafRef): void {
       `leaf ref sub-index ${ref.subIndex} is outside 0..${MAX_LEAF_REF_SUB_INDEX}`,
     )
   }
-  view.setUint32(at, ((ref.subIndex << SUB_INDEX_SHIFT) | ref.offset) >>> 0, true)
+  view.setUint32(at, lowWordOf(ref), true)
   view.setUint32(at + 4, ref.segmentId, true)
 }
 
 /** undefined when the eight bytes are a page id. */
 export function decodeLeafRef(view: DataView, at: number): LeafRef | undefined {
   if (!isLeafRefAt(view, at)) return undefined
-  const low = view.getUint32(at, true)
-  return {
-    segmentId: view.getUint32(at + 4, true),
-    subIndex: low >>> SUB_INDEX_SHIFT,
-    offset: low & MAX_LEAF_REF_OFFSET,
-  }
+  return leafRefOf(view.getUint32(at + 4, true), view.getUint32(at, true))
+}
+
+export function leafRefOf(segmentId: SegmentId, low: number): LeafRef {
+  return { segmentId, subIndex: low >>> SUB_INDEX_SHIFT, offset: low & MAX_LEAF_REF_OFFSET }
+}
+
+/** Sub-index and offset as the ref's low word has them. */
+export function lowWordOf(ref: LeafRef): number {
+  return ((ref.subIndex << SUB_INDEX_SHIFT) | ref.offset) >>> 0
 }
 
 /** The ref as the size of its segment's file makes it to be read: 29 bits of offset, or 32. */

@@ -5,6 +5,7 @@
  *   entry: u16 key bytes | u32 value bytes (0 for pointers) | u8 flags | key | value or pointer
  */
 import { compareRange, compareWithin, copyBytes } from '../bytes.ts'
+import { EngineError } from '../errors.ts'
 import { POINTER_BYTES, decodePointer, encodePointer, type ValuePointer } from '../value-pointer.ts'
 import {
   PAGE_BYTES,
@@ -21,6 +22,9 @@ import type { ChecksumKind } from '../checksum.ts'
 export const ENTRY_HEADER_BYTES = 7
 const DIRECTORY_SLOT_BYTES = 2
 export const LEAF_CAPACITY = PAGE_BYTES - PAGE_HEADER_BYTES
+
+/** Key lengths are u16. */
+const MAX_FORMAT_KEY_BYTES = 0xffff
 
 export const ENTRY_INLINE = 0
 export const ENTRY_POINTER = 1
@@ -129,6 +133,10 @@ export function encodeEntry(
   value: Exclude<Located, { kind: 'tombstone' }>,
 ): Uint8Array {
   const valueBytes = value.kind === 'inline' ? value.value.length : POINTER_BYTES
+  if (key.length > MAX_FORMAT_KEY_BYTES) {
+    const message = `a key has ${key.length} bytes, the format holds ${MAX_FORMAT_KEY_BYTES}`
+    throw new EngineError('ENGINE_KEY_SIZE', message)
+  }
   const bytes = new Uint8Array(ENTRY_HEADER_BYTES + key.length + valueBytes)
   writeEntry({ bytes, view: new DataView(bytes.buffer), at: 0 }, key, value)
   return bytes
@@ -227,6 +235,12 @@ export class EntryRun {
       const start = this.starts[i] as number
       const length = this.lengths[i] as number
       top -= length
+      if (top < PAGE_HEADER_BYTES + (to - from) * DIRECTORY_SLOT_BYTES) {
+        throw new EngineError(
+          'ENGINE_LIMIT',
+          `an entry of ${length} bytes does not fit a plain page`,
+        )
+      }
       copyBytes(this.sources[i] as Uint8Array, start, page.bytes, { at: top, length })
       page.view.setUint16(PAGE_HEADER_BYTES + (i - from) * DIRECTORY_SLOT_BYTES, top, true)
     }

@@ -27,14 +27,17 @@ export class MetaPages {
 
   /** `written` is told of each page once it is durable. Returns the newest commit sequence number. */
   async publish(
-    tree: Pick<Meta, 'userRoot' | 'systemRoot' | 'totalPages'>,
+    tree: Pick<Meta, 'userRoot' | 'systemRoot' | 'userLeaf' | 'systemLeaf' | 'totalPages'>,
     written: (pageNumber: 0 | 1) => void,
   ): Promise<number> {
     for (let i = 0; i < 2; i++) {
       const pageNumber = this.#current === 0 ? 1 : 0
       // A freelist is not kept on disk: free pages are found again by the walk at open.
       const commitSeq = this.#meta.commitSeq + 1
-      const meta = { ...this.#meta, ...tree, freelistHead: 0, commitSeq }
+      const meta: Meta = { ...this.#meta, ...tree, freelistHead: 0, commitSeq }
+      // What is absent in the new tree must not stay from the old one.
+      if (tree.userLeaf === undefined) delete meta.userLeaf
+      if (tree.systemLeaf === undefined) delete meta.systemLeaf
       const page = encodeMeta(meta, pageNumber, this.#kind)
       this.#file.write(page.bytes, 0, PAGE_BYTES, pageNumber * PAGE_BYTES)
       await this.#file.sync()

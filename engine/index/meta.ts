@@ -34,6 +34,21 @@ export interface Meta {
   activeSlabId: number
   activeSlabTail: number
   lastCommitHeight: number
+  /** Marks of later engines behind the body, kept as found; absent = not marked. */
+  appliedCommandLsn?: bigint
+  maxEntryRevision?: bigint
+}
+
+/** Marked u64 fields behind the 60 bytes of the body: "TMETAW1\0" and "TMETAR1\0". */
+const COMMAND_LSN_MARK = Buffer.from('TMETAW1\0')
+const COMMAND_LSN_AT = PAGE_HEADER_BYTES + 60
+const REVISION_MARK = Buffer.from('TMETAR1\0')
+const REVISION_AT = PAGE_HEADER_BYTES + 76
+const MARK_BYTES = 8
+
+function markedField(page: Page, at: number, mark: Uint8Array): bigint | undefined {
+  const isMarked = mark.every((byte, i) => page.bytes[at + i] === byte)
+  return isMarked ? page.view.getBigUint64(at + MARK_BYTES, true) : undefined
 }
 
 /** "TDMETV1\0": the later durable meta page, named and not read. */
@@ -50,6 +65,8 @@ export function decodeMeta(page: Page): Meta {
   const at = PAGE_HEADER_BYTES
   const userLeaf = decodeLeafRef(page.view, at + 8)
   const systemLeaf = decodeLeafRef(page.view, at + 16)
+  const appliedCommandLsn = markedField(page, COMMAND_LSN_AT, COMMAND_LSN_MARK)
+  const maxEntryRevision = markedField(page, REVISION_AT, REVISION_MARK)
   return {
     commitSeq: readU64(page.view, at),
     userRoot: userLeaf === undefined ? readU64(page.view, at + 8) : 0,
@@ -61,6 +78,8 @@ export function decodeMeta(page: Page): Meta {
     activeSlabId: page.view.getUint32(at + 40, true),
     activeSlabTail: readU64(page.view, at + 44),
     lastCommitHeight: readU64(page.view, at + 52),
+    ...(appliedCommandLsn === undefined ? {} : { appliedCommandLsn }),
+    ...(maxEntryRevision === undefined ? {} : { maxEntryRevision }),
   }
 }
 
@@ -77,6 +96,14 @@ export function encodeMeta(meta: Meta, pageNumber: 0 | 1, kind: ChecksumKind): P
   page.view.setUint32(at + 40, meta.activeSlabId, true)
   writeU64(page.view, at + 44, meta.activeSlabTail)
   writeU64(page.view, at + 52, meta.lastCommitHeight)
+  if (meta.appliedCommandLsn !== undefined) {
+    page.bytes.set(COMMAND_LSN_MARK, COMMAND_LSN_AT)
+    page.view.setBigUint64(COMMAND_LSN_AT + MARK_BYTES, meta.appliedCommandLsn, true)
+  }
+  if (meta.maxEntryRevision !== undefined) {
+    page.bytes.set(REVISION_MARK, REVISION_AT)
+    page.view.setBigUint64(REVISION_AT + MARK_BYTES, meta.maxEntryRevision, true)
+  }
   sealPage(page, { id: pageNumber, type: PAGE_META, count: 0 }, kind)
   return page
 }

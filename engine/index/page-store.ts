@@ -2,20 +2,33 @@
  * The pages of index.db: reading with a bounded cache, and copy-on-write allocation. A page that a
  * selectable root or a snapshot may still read is never written over: retired pages wait under the
  * root version that stopped using them until `release` says nobody reads that version.
+ *
+ * Leaf pages that a foreign writer put into the value log have ids here too, above all page ids, so
+ * that the tree need not know of them: internal pages in memory name them by these ids, and get the
+ * format's leaf refs back when they are written.
  */
+import { assert } from '../assert.ts'
+import { writeU64 } from '../bytes.ts'
 import type { ChecksumKind } from '../checksum.ts'
+import { EngineError } from '../errors.ts'
 import type { OpenFile } from '../file-system.ts'
+import type { SegmentId } from '../types.ts'
 import { decodeInternal } from './internal-encodings.ts'
-import { validateInternal } from './internal.ts'
+import { childAt, childIdOffset, validateInternal } from './internal.ts'
 import { decodeLeaf } from './leaf-encodings.ts'
+import { encodeLeafRef, isLeafRefAt, leafRefOf, lowWordOf, type LeafRef } from './leaf-ref.ts'
 import { validateLeaf } from './leaf.ts'
 import {
   PAGE_BYTES,
+  PAGE_INTERNAL,
   PAGE_LEAF,
   checkTreePage,
   makePage,
+  pageCount,
   pageError,
+  pageId,
   pageType,
+  sealPage,
   type Page,
 } from './page.ts'
 
@@ -23,6 +36,18 @@ import {
 export const INDEX_CHUNK_BYTES = 256 * 1024
 /** Pages 0 and 1 are the metas. */
 export const FIRST_TREE_PAGE = 2
+
+/** Ids from here on stand for leaf pages in the value log, as long as the store is open. */
+const FIRST_LOGGED_ID = 2 ** 52
+/** Such an id is this times the place of its segment in a table, plus the low word of its leaf ref. */
+const LOGGED_SEGMENT_STRIDE = 2 ** 32
+const LOGGED_SEGMENTS_MAX = 2 ** 20
+
+/** The share of the cache that leaf pages of the value log may take. */
+const LOGGED_CACHE_SHARE = 4
+
+/** A root as a meta page names it. */
+type StoredRoot = { root: number; leaf?: undefined } | { root: 0; leaf: LeafRef }
 
 /** A checked tree page in plain form: decoded once, here, whatever its encoding. */
 function plainPage(stored: Page, id: number): Page {
@@ -43,6 +68,16 @@ interface Retired {
   pages: number[]
 }
 
+function refuseLogged(ref: LeafRef): never {
+  const message = `a leaf page in value-log segment ${ref.segmentId}, where none is expected`
+  throw new EngineError('ENGINE_UNSUPPORTED', message)
+}
+
+/** What a cached page costs: a decoded one may be longer than those of the file. */
+function pagesOf(page: Page | undefined): number {
+  return page === undefined ? 0 : Math.ceil(page.bytes.length / PAGE_BYTES)
+}
+
 export class PageStore {
   readonly file: OpenFile
   readonly kind: ChecksumKind
@@ -57,14 +92,21 @@ export class PageStore {
   #fileBytes: number
   #free: number[] = []
   #retired: Retired[] = []
+  readonly #readLogged: (ref: LeafRef) => Page
+  readonly #loggedSegments: SegmentId[] = []
+  readonly #loggedPlaces = new Map<SegmentId, number>()
+  /** Oldest use first. */
+  readonly #loggedCache = new Map<number, Page>()
 
+  /** `readLogged` reads and checks a leaf page in the value log; without it there are none. */
   constructor(
     file: OpenFile,
     kind: ChecksumKind,
-    options: { totalPages: number; cacheBytes: number },
+    options: { totalPages: number; cacheBytes: number; readLogged?: (ref: LeafRef) => Page },
   ) {
     this.file = file
     this.kind = kind
+    this.#readLogged = options.readLogged ?? refuseLogged
     this.totalPages = Math.max(options.totalPages, FIRST_TREE_PAGE)
     this.#fileBytes = file.size()
     // Below a handful of pages one descent would evict its own path.
@@ -82,6 +124,7 @@ export class PageStore {
       this.#used[id] = true
       return cached
     }
+    if (id >= FIRST_LOGGED_ID) return this.#readLoggedPage(id)
     if (id < FIRST_TREE_PAGE || id >= this.totalPages) {
       throw pageError(id, `outside the ${this.totalPages} pages of the index`)
     }
@@ -90,6 +133,7 @@ export class PageStore {
     if (got !== PAGE_BYTES) throw pageError(id, `only ${got} bytes on disk`)
     checkTreePage(stored, id, this.kind)
     const page = plainPage(stored, id)
+    if (pageType(page) === PAGE_INTERNAL) this.#nameLogged(page)
     this.#remember(id, page)
     return page
   }
@@ -105,13 +149,14 @@ export class PageStore {
       this.#fileBytes = Math.ceil(end / INDEX_CHUNK_BYTES) * INDEX_CHUNK_BYTES
       this.file.truncate(this.#fileBytes)
     }
-    this.file.write(page.bytes, 0, PAGE_BYTES, id * PAGE_BYTES)
+    this.file.write(this.#asStored(id, page).bytes, 0, PAGE_BYTES, id * PAGE_BYTES)
     if (id >= FIRST_TREE_PAGE) this.#remember(id, page)
   }
 
   /** These pages are read by root versions below `version` only. */
   retire(version: number, pages: number[]): void {
-    if (pages.length > 0) this.#retired.push({ version, pages })
+    const indexed = this.hasLogged ? pages.filter((id) => id < FIRST_LOGGED_ID) : pages
+    if (indexed.length > 0) this.#retired.push({ version, pages: indexed })
   }
 
   /** Nobody reads a root version below `oldestVersion` any more. */
@@ -142,8 +187,97 @@ export class PageStore {
     return this.#free.length
   }
 
+  // ------------------------------------------------------------ leaf pages in the value log
+
+  /** Some page read so far names a leaf page in the value log. */
+  get hasLogged(): boolean {
+    return this.#loggedSegments.length > 0
+  }
+
+  /** The leaf page in the value log that an id stands for; undefined for a page of index.db. */
+  loggedLeaf(id: number): LeafRef | undefined {
+    if (id < FIRST_LOGGED_ID) return undefined
+    const rest = id - FIRST_LOGGED_ID
+    const low = rest % LOGGED_SEGMENT_STRIDE
+    const segmentId = this.#loggedSegments[Math.floor(rest / LOGGED_SEGMENT_STRIDE)]
+    assert(segmentId !== undefined, `page id ${id} stands for no leaf page`)
+    return leafRefOf(segmentId, low)
+  }
+
+  /** The id of a root that a meta page names. */
+  rootId(root: number, leaf: LeafRef | undefined): number {
+    return leaf === undefined ? root : this.#loggedId(leaf.segmentId, lowWordOf(leaf))
+  }
+
+  /** How a meta page names the root with this id. */
+  storedRoot(id: number): StoredRoot {
+    const leaf = this.loggedLeaf(id)
+    return leaf === undefined ? { root: id } : { root: 0, leaf }
+  }
+
+  #loggedId(segmentId: SegmentId, low: number): number {
+    let place = this.#loggedPlaces.get(segmentId)
+    if (place === undefined) {
+      place = this.#loggedSegments.length
+      if (place >= LOGGED_SEGMENTS_MAX) {
+        throw new EngineError('ENGINE_LIMIT', `leaf pages in more than ${place} segments`)
+      }
+      this.#loggedSegments.push(segmentId)
+      this.#loggedPlaces.set(segmentId, place)
+    }
+    return FIRST_LOGGED_ID + place * LOGGED_SEGMENT_STRIDE + low
+  }
+
+  /** Puts our ids in the place of leaf refs; the page's memory is ours. */
+  #nameLogged(page: Page): void {
+    for (let i = 0; i < pageCount(page); i++) {
+      const at = childIdOffset(page, i)
+      if (!isLeafRefAt(page.view, at)) continue
+      const segmentId = page.view.getUint32(at + 4, true)
+      writeU64(page.view, at, this.#loggedId(segmentId, page.view.getUint32(at, true)))
+    }
+  }
+
+  /** The page as it is written: with leaf refs in the place of our ids. */
+  #asStored(id: number, page: Page): Page {
+    if (!this.hasLogged || pageType(page) !== PAGE_INTERNAL) return page
+    const stored = makePage(page.bytes.slice())
+    let isChanged = false
+    for (let i = 0; i < pageCount(page); i++) {
+      const ref = this.loggedLeaf(childAt(page, i))
+      if (ref === undefined) continue
+      encodeLeafRef(stored.view, childIdOffset(stored, i), ref)
+      isChanged = true
+    }
+    if (!isChanged) return page
+    sealPage(stored, { id, type: PAGE_INTERNAL, count: pageCount(page) }, this.kind)
+    return stored
+  }
+
+  #readLoggedPage(id: number): Page {
+    const cached = this.#loggedCache.get(id)
+    if (cached !== undefined) {
+      this.#loggedCache.delete(id)
+      this.#loggedCache.set(id, cached)
+      return cached
+    }
+    const ref = this.loggedLeaf(id)
+    assert(ref !== undefined, `page id ${id} stands for a leaf page`)
+    const stored = this.#readLogged(ref)
+    const page = plainPage(stored, pageId(stored))
+    this.#loggedCache.set(id, page)
+    const most = Math.ceil(this.#cachePagesMax / LOGGED_CACHE_SHARE)
+    for (const oldest of this.#loggedCache.keys()) {
+      if (this.#loggedCache.size <= most) break
+      this.#loggedCache.delete(oldest)
+    }
+    return page
+  }
+
+  // ------------------------------------------------------------ cache
+
   #remember(id: number, page: Page): void {
-    if (this.#cache[id] === undefined) this.#cachedPages++
+    this.#cachedPages += pagesOf(page) - pagesOf(this.#cache[id])
     this.#cache[id] = page
     this.#used[id] = true
     while (this.#cachedPages > this.#cachePagesMax) this.#evictOne(id)
@@ -151,8 +285,8 @@ export class PageStore {
 
   #forget(id: number): void {
     if (this.#cache[id] === undefined) return
+    this.#cachedPages -= pagesOf(this.#cache[id])
     this.#cache[id] = undefined
-    this.#cachedPages--
   }
 
   /** Second chance: the first page met that was not used since the hand last passed. */

@@ -5,6 +5,7 @@
  */
 import { compareBytes, compareRange } from '../bytes.ts'
 import { assert } from '../assert.ts'
+import { EngineError } from '../errors.ts'
 import {
   EntryRun,
   LEAF_CAPACITY,
@@ -222,7 +223,14 @@ class Merge {
     if (this.#changes.length === 0) return root
     let refs = yield* this.#mergeNode(root, 0, this.#changes.length)
     if (refs.length === 0) return this.#writeLeaves(new EntryRun(), false)[0]?.child ?? root
-    while (refs.length > 1) refs = this.#writeInternals(refs)
+    while (refs.length > 1) {
+      const above = this.#writeInternals(refs)
+      // Keys of foreign writers may be longer than ours: pages of one child each would never end.
+      if (above.length === refs.length) {
+        throw new EngineError('ENGINE_LIMIT', 'keys are too long for two of them in an index page')
+      }
+      refs = above
+    }
     return this.#withoutLoneParents((refs[0] as ChildRef).child)
   }
 

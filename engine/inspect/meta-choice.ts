@@ -6,12 +6,11 @@
 import type { ChecksumKind } from '../checksum.ts'
 import { EngineError } from '../errors.ts'
 import type { OpenFile } from '../file-system.ts'
-import { MAX_LEAF_REF_OFFSET, type LeafRef } from '../index/leaf-ref.ts'
+import { lowWordOf, type LeafRef } from '../index/leaf-ref.ts'
 import { decodeMeta, isDurableMeta, type Meta } from '../index/meta.ts'
 import {
   PAGE_BYTES,
   PAGE_FREELIST,
-  PAGE_HEADER_BYTES,
   PAGE_INTERNAL,
   PAGE_LEAF,
   PAGE_META,
@@ -36,7 +35,6 @@ export interface MetaChoice {
 
 interface Candidate {
   pageNumber: 0 | 1
-  page: Page
   meta: Meta
 }
 
@@ -136,7 +134,7 @@ function readCandidates(
       continue
     }
     try {
-      candidates.push({ pageNumber, page, meta: decodeMeta(page) })
+      candidates.push({ pageNumber, meta: decodeMeta(page) })
     } catch (error) {
       findings.problems.add(`meta page ${pageNumber} cannot be used: ${errorText(error)}`)
     }
@@ -178,7 +176,7 @@ function choiceOf(
   kind: ChecksumKind,
 ): MetaChoice {
   const other = candidates.find((one) => one !== candidate)
-  const { pageNumber, meta, page } = candidate
+  const { pageNumber, meta } = candidate
   return {
     kind,
     pageNumber,
@@ -192,7 +190,7 @@ function choiceOf(
       active_slab_id: meta.activeSlabId,
       active_slab_tail: meta.activeSlabTail,
       last_commit_height: meta.lastCommitHeight,
-      applied_command_lsn: commandLsnOf(page),
+      applied_command_lsn: Number(meta.appliedCommandLsn ?? 0n),
     },
     other: other === undefined ? null : { pageNumber: other.pageNumber, meta: other.meta },
   }
@@ -201,16 +199,5 @@ function choiceOf(
 /** A page id, or the 64 bits of a leaf ref in decimal. */
 function rootNumber(leaf: LeafRef | undefined, root: number): number | string {
   if (leaf === undefined) return root
-  const low = leaf.subIndex * (MAX_LEAF_REF_OFFSET + 1) + leaf.offset
-  return String((BigInt(leaf.segmentId) << 32n) | BigInt(low))
-}
-
-/** Later pages carry "TMETAW1\0" and a u64 after the body. */
-const COMMAND_LSN_MARK = [0x54, 0x4d, 0x45, 0x54, 0x41, 0x57, 0x31, 0x00]
-const COMMAND_LSN_AT = PAGE_HEADER_BYTES + 60
-
-function commandLsnOf(page: Page): number {
-  const isMarked = COMMAND_LSN_MARK.every((byte, i) => page.bytes[COMMAND_LSN_AT + i] === byte)
-  if (!isMarked) return 0
-  return Number(page.view.getBigUint64(COMMAND_LSN_AT + COMMAND_LSN_MARK.length, true))
+  return String((BigInt(leaf.segmentId) << 32n) | BigInt(lowWordOf(leaf)))
 }

@@ -7,6 +7,7 @@
  *   3. sync the output; only then
  *   4. swap, a batch at a time: a key gets its new pointer if it still holds exactly the old one.
  *
+ * A source may also hold leaf pages of a foreign index; those move at the next checkpoint.
  * A lost swap wastes its copy and nothing else. Cancelling keeps every swap done so far. The state
  * may change at each `await`; 4 is what makes that harmless.
  */
@@ -99,6 +100,7 @@ class Rewrite {
     }
     // Also after a cancellation: what was copied is paid for, swapping it is cheap.
     await this.#swapCopied()
+    await this.#moveLeaves()
     await this.#parts.commit()
     return this.#report(clock.monotonic() - started)
   }
@@ -212,6 +214,31 @@ class Rewrite {
     if (changes.length === 0) return
     journal?.append({ seq: keySpace.seq + 1, operations })
     keySpace.apply(changes)
+  }
+
+  /**
+   * Leaf pages of a foreign index that lie in a source: the next checkpoint writes them as pages of
+   * index.db, and only then lets go of the source.
+   */
+  async #moveLeaves(): Promise<void> {
+    const { keySpace } = this.#parts
+    const sources = new Set(this.#sources.map((s) => s.id))
+    const view = keySpace.openView()
+    let touched: Uint8Array[] = []
+    try {
+      for (const key of keySpace.keysOfLoggedLeaves(view, sources)) {
+        if (this.#signal.aborted) break
+        if (key !== undefined) touched.push(key)
+        if (touched.length >= SWAP_BATCH) {
+          keySpace.touch(touched)
+          touched = []
+        }
+        await this.#slicer.pause()
+      }
+      if (touched.length > 0) keySpace.touch(touched)
+    } finally {
+      keySpace.closeView(view)
+    }
   }
 
   #report(elapsedMs: number): RewriteReport {

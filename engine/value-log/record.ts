@@ -19,6 +19,8 @@ export const FRAME_HEADER_BYTES = 12
 export const MAX_FRAME_VALUES = 128
 /** A plain pointer's hint has 26 bits. */
 export const MAX_VALUE_BYTES = 2 ** 26 - 1 - BODY_HEADER_BYTES
+/** Packed pointers have 32 bits of offset; upstream's writers stop four bytes before. */
+export const MAX_SEGMENT_BYTES = 2 ** 32 - 1 - 4
 /** Decoded frames above this are refused before anything is allocated for them. */
 export const MAX_FRAME_RAW_BYTES = 2 ** 26
 
@@ -181,6 +183,12 @@ export function writeFramePrefix(
 ): number {
   const view = viewOf(target)
   const count = frame.rids.length
+  if (count === 0 || count > MAX_FRAME_VALUES) {
+    throw new EngineError(
+      'ENGINE_LIMIT',
+      `a frame of ${count} values, allowed are 1 to ${MAX_FRAME_VALUES}`,
+    )
+  }
   view.setUint8(at, FRAME_VERSION)
   view.setUint8(at + 1, frame.compressed ? FRAME_COMPRESSED : 0)
   view.setUint8(at + 2, count)

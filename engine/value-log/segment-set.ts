@@ -5,6 +5,7 @@
  * flight. Changes are reported as events; those of bytes, pins and keepers are held back until
  * `drain`, so that a million puts or iterators do not become a million events.
  */
+import * as path from 'node:path'
 import { assert } from '../assert.ts'
 import { EngineError } from '../errors.ts'
 import type { FileSystem } from '../file-system.ts'
@@ -28,7 +29,6 @@ export interface Recoverable {
 
 export class SegmentSet {
   readonly #fileSystem: FileSystem
-  readonly #folder: string
   readonly #keyFiles: SegmentKeyFiles
   readonly #emit: (event: EngineEventBody) => void
   readonly #now: () => number
@@ -44,12 +44,11 @@ export class SegmentSet {
 
   constructor(
     fileSystem: FileSystem,
-    where: { values: string; keys: string },
+    keysFolder: string,
     report: { emit: (event: EngineEventBody) => void; now: () => number },
   ) {
     this.#fileSystem = fileSystem
-    this.#folder = where.values
-    this.#keyFiles = new SegmentKeyFiles(fileSystem, where.keys)
+    this.#keyFiles = new SegmentKeyFiles(fileSystem, keysFolder)
     this.#emit = report.emit
     this.#now = report.now
   }
@@ -278,7 +277,7 @@ export class SegmentSet {
     this.#deleting.add(segment.id)
     try {
       await this.#fileSystem.unlink(segment.file.path)
-      await this.#fileSystem.syncFolder(this.#folder)
+      await this.#fileSystem.syncFolder(path.dirname(segment.file.path))
     } catch (error) {
       this.#unlinkErrors.set(segment.id, errorFacts(error))
       this.#keepersChanged = true

@@ -10,7 +10,14 @@ import type { OpenFile } from '../file-system.ts'
 import { laneOf, seqOf } from '../ids.ts'
 import type { SegmentId, SegmentKeeper, SegmentOrigin, SegmentState } from '../types.ts'
 import { CRC_BYTES, hintOf, isGrouped, recordStart, type ValuePointer } from '../value-pointer.ts'
-import { RECORD_HEADER_BYTES, decodeRecordHeader, sealRecord, type RidWords } from './record.ts'
+import {
+  MAX_SEGMENT_BYTES,
+  MAX_VALUE_BYTES,
+  RECORD_HEADER_BYTES,
+  decodeRecordHeader,
+  sealRecord,
+  type RidWords,
+} from './record.ts'
 import { viewOf } from '../bytes.ts'
 import { SegmentKeys } from './segment-keys.ts'
 
@@ -98,6 +105,12 @@ export class Segment {
   /** Room for `bytes` more at the end: a view to fill in, kept until the next append or flush. */
   reserve(bytes: number): { target: Buffer; at: number; offset: number } {
     if (this.state !== 'active') throw this.#notActive('append to')
+    if (this.bytesTotal + bytes > MAX_SEGMENT_BYTES) {
+      throw new EngineError(
+        'ENGINE_LIMIT',
+        `${this.name} has ${this.bytesTotal} bytes, ${bytes} more do not fit a segment`,
+      )
+    }
     if (this.#buffer === null || this.#buffered + bytes > this.#buffer.length) {
       this.flush()
       const size = Math.max(APPEND_BUFFER_BYTES, bytes)
@@ -118,6 +131,10 @@ export class Segment {
   }
 
   appendPlain(value: Uint8Array, rid: RidWords, kind: ChecksumKind): ValuePointer {
+    if (value.length > MAX_VALUE_BYTES) {
+      const message = `a value has ${value.length} bytes, at most ${MAX_VALUE_BYTES} are allowed`
+      throw new EngineError('ENGINE_VALUE_SIZE', message)
+    }
     const room = this.reserve(RECORD_HEADER_BYTES + value.length)
     room.target.set(value, room.at + RECORD_HEADER_BYTES)
     const start = this.commit(value.length, rid, kind)

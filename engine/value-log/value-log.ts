@@ -11,15 +11,14 @@ import { encodeSegmentId, segmentFileName } from '../ids.ts'
 import { copyOf } from '../bytes.ts'
 import { SerialTaskUntilFailure } from '../slicer.ts'
 import type { SegmentId, SegmentOrigin } from '../types.ts'
-import { hintOf, isGrouped, recordStart, subIndexOf, type ValuePointer } from '../value-pointer.ts'
-import { decodeFrameValues } from './compression.ts'
+import { isGrouped, recordStart, subIndexOf, type ValuePointer } from '../value-pointer.ts'
+import { decodeFrameValues, type DictionarySource } from './compression.ts'
+import { readRecord } from './read-record.ts'
 import {
-  BODY_HEADER_BYTES,
+  MAX_SEGMENT_BYTES,
   RECORD_HEADER_BYTES,
   corrupt,
-  headerAt,
   parseFrame,
-  verifyRecord,
   type RidWords,
 } from './record.ts'
 import { Segment } from './segment.ts'
@@ -41,6 +40,8 @@ export interface ValueLogOptions {
   /** The same, relative to the opened folder; prefix of every segment's name. */
   folderName: string
   kind: ChecksumKind
+  /** For compressed frames of foreign writers. */
+  dictionaries: DictionarySource
   segmentBytes: number
   nextSeq: number
   nextRid: bigint
@@ -120,7 +121,7 @@ export class ValueLog {
   /** Appends a foreground value, rotating when the segment is full. */
   append(key: Uint8Array, value: Uint8Array, rid: RidWords): ValuePointer {
     let segment = this.#foreground
-    if (segment !== null && segment.bytesTotal + value.length > this.#options.segmentBytes) {
+    if (segment !== null && this.#isFull(segment, value.length)) {
       this.set.seal(segment)
       segment = null
     }
@@ -146,6 +147,14 @@ export class ValueLog {
   /** Seals outputs that take no more records; their bytes must be on disk. */
   sealFullRewrites(): void {
     for (const segment of this.#fullRewrites.splice(0)) this.set.seal(segment)
+  }
+
+  #isFull(segment: Segment, valueBytes: number): boolean {
+    const { bytesTotal } = segment
+    return (
+      bytesTotal + valueBytes > this.#options.segmentBytes ||
+      bytesTotal + RECORD_HEADER_BYTES + valueBytes > MAX_SEGMENT_BYTES
+    )
   }
 
   /** Hands buffered foreground appends to the file system: they survive the process. */
@@ -194,29 +203,8 @@ export class ValueLog {
   read(pointer: ValuePointer): Uint8Array {
     const segment = this.set.need(pointer)
     if (isGrouped(pointer)) return this.#readGrouped(segment, pointer)
-    const record = this.#readRecord(segment, pointer)
+    const record = readRecord(segment, pointer, this.#options.kind)
     return record.subarray(RECORD_HEADER_BYTES)
-  }
-
-  /** A whole record, checked: header, length against the pointer's hint, grouping and CRC. */
-  #readRecord(segment: Segment, pointer: ValuePointer): Buffer {
-    const start = recordStart(pointer)
-    const record = segment.read(start, segment.recordBytes(pointer))
-    // Words for an error only: making them for each read is what half of a checksum costs.
-    const where = (): string => `${segment.name} at ${start}`
-    const header = headerAt(record, 0, where)
-    const hint = hintOf(pointer)
-    if (hint !== 0 && hint !== BODY_HEADER_BYTES + header.payloadBytes) {
-      throw corrupt(
-        where,
-        `pointer says ${hint} bytes, record ${BODY_HEADER_BYTES + header.payloadBytes}`,
-      )
-    }
-    if (header.grouped !== isGrouped(pointer)) {
-      throw corrupt(where, `pointer and record disagree on grouping`)
-    }
-    verifyRecord(record, 0, header, this.#options.kind, where)
-    return record
   }
 
   #readGrouped(segment: Segment, pointer: ValuePointer): Uint8Array {
@@ -235,11 +223,15 @@ export class ValueLog {
     const cacheKey = `${segment.id}:${pointer.offset}`
     const cached = this.#frames.get(cacheKey)
     if (cached !== undefined) return cached
-    const record = this.#readRecord(segment, pointer)
+    const record = readRecord(segment, pointer, this.#options.kind)
     const where = `${segment.name} at ${recordStart(pointer)}`
     const payload = record.subarray(RECORD_HEADER_BYTES)
     const parsed = parseFrame(payload, where)
-    const frame = { offsets: parsed.offsets, values: decodeFrameValues(payload, parsed, where) }
+    const { dictionaries } = this.#options
+    const frame = {
+      offsets: parsed.offsets,
+      values: decodeFrameValues(payload, parsed, where, dictionaries),
+    }
     if (frame.values.length > FRAME_CACHE_VALUE_BYTES) return frame
     // Oldest out: neighbours are read soon after each other or not at all.
     if (this.#frames.size >= FRAME_CACHE_ENTRIES) {

@@ -1,6 +1,4 @@
 /** Events: numbered without a gap, told in order, and enough to rebuild the state. */
-import * as fs from 'node:fs'
-import * as path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { EngineEvent, EngineState } from '../../engine/types.ts'
 import { applyEvent } from '../../web/state/apply-event.ts'
@@ -13,6 +11,7 @@ import {
   value,
   yieldNow,
 } from '../support/engine-fixture.ts'
+import { FaultFileSystem } from '../support/fault-file-system.ts'
 
 const OPTIONS = { inlineThreshold: 64, segmentBytes: 4096, sliceMs: 0.1 }
 
@@ -61,18 +60,20 @@ describe('events', () => {
   })
 
   test('a rewrite that fails leaves nobody rewriting', async () => {
-    const { engine, dir } = await openFixture(OPTIONS, {
-      dir: memoryFolder(),
+    const disk = new FaultFileSystem(memoryFolder())
+    const { engine } = await openFixture(OPTIONS, {
+      dir: disk.root,
       clock: eagerClock(),
+      fileSystem: disk.process().fileSystem,
     })
     for (let i = 0; i < 12; i++) await engine.put(key(i), value(i, 700))
     await engine.checkpoint()
-    const [dying, damaged] = engine.state().segments
-    if (dying === undefined || damaged === undefined) throw new Error('two segments are needed')
-    const file = fs.openSync(path.join(dir, damaged.file), 'r+')
-    fs.writeSync(file, Buffer.alloc(50, 0xee), 0, 50, 100)
-    fs.closeSync(file)
-    const pass = engine.maintenance.rewrite([dying.segmentId, damaged.segmentId])
+    const [dying, other] = engine.state().segments
+    if (dying === undefined || other === undefined) throw new Error('two segments are needed')
+    disk.onCall = (call, file) => {
+      if (call === 'sync' && file.includes('value-l1')) disk.failAt = disk.calls
+    }
+    const pass = engine.maintenance.rewrite([dying.segmentId, other.segmentId])
     await yieldNow()
     await engine.batch(Array.from({ length: 5 }, (_, i) => ({ op: 'delete', key: key(i) })))
     const kinds = (): string[] | undefined =>

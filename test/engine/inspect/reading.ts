@@ -5,7 +5,12 @@ import * as os from 'node:os'
 import * as path from 'node:path'
 import { onTestFinished } from 'vitest'
 import { nodeFileSystem } from '../../../engine/file-system.ts'
-import { inspectFolder, type FolderReading, type InspectReport } from '../../../engine/inspect.ts'
+import {
+  inspectFolder,
+  type FolderReading,
+  type InspectReport,
+  type InspectRequest,
+} from '../../../engine/inspect.ts'
 
 export const DATA = path.join(import.meta.dirname, '../../data')
 export const READ_AT_MS = 1_774_000_100_000
@@ -33,10 +38,7 @@ export function copyOfFolder(source: string): string {
   return folder
 }
 
-export function read(
-  folder: string,
-  request: { keys?: boolean; replay?: boolean } = {},
-): Promise<FolderReading> {
+export function read(folder: string, request: InspectRequest = {}): Promise<FolderReading> {
   const yieldNow = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
   return inspectFolder(
     folder,
