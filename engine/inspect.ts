@@ -199,8 +199,22 @@ async function gather(
   scope: Scope,
   request: InspectRequest,
 ): Promise<Gathered> {
-  const files = readSmallFiles(folder, scope)
   const dictionaries = new DictionaryStore(scope.fileSystem, folder.root)
+  try {
+    return await gatherWith(dictionaries, { folder, index }, scope, request)
+  } finally {
+    dictionaries.close()
+  }
+}
+
+async function gatherWith(
+  dictionaries: DictionaryStore,
+  opened: { folder: FolderMap; index: IndexFile },
+  scope: Scope,
+  request: InspectRequest,
+): Promise<Gathered> {
+  const { folder, index } = opened
+  const files = readSmallFiles(folder, scope)
   const choice = chooseMeta(index, scope, (ref, kind) => {
     const reader = new RecordReader(scope.fileSystem, kind, folder.segments, dictionaries)
     try {
@@ -260,7 +274,6 @@ async function gather(
     }
   } finally {
     reader.close()
-    dictionaries.close()
   }
 }
 

@@ -5,9 +5,17 @@ import * as path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Engine } from '../../../engine/api.ts'
 import type { InspectKey } from '../../../engine/inspect.ts'
-import { PAGE_BYTES } from '../../../engine/index/page.ts'
-import { key, openFixture, value } from '../../support/engine-fixture.ts'
-import { copyOf, expectedReading, read } from '../inspect/reading.ts'
+import { EngineError } from '../../../engine/errors.ts'
+import { PAGE_BYTES, makePage, pageChecksum } from '../../../engine/index/page.ts'
+import {
+  copyFolder,
+  key,
+  memoryFolder,
+  openFixture,
+  removeFolder,
+  value,
+} from '../../support/engine-fixture.ts'
+import { DATA, copyOf, expectedReading, read } from '../inspect/reading.ts'
 
 const SAMPLES = ['treedb-march-plain', 'treedb-split-mixed'] as const
 
@@ -216,5 +224,59 @@ describe('leaf pages in the value log, opened for writing', () => {
     const { report } = await read(dir, { keys: true, verify: true })
     expect(report.index.leaf_pages_in_log).toBe(0)
     expect(withoutPlace(report.keys)).toEqual(now)
+  })
+})
+
+describe('mutated folders, opened for writing', () => {
+  /** Deterministic: the same seed gives the same mutations. */
+  function randomOf(seed: number): (below: number) => number {
+    let state = seed >>> 0
+    return (below) => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+      return Math.floor((state / 2 ** 32) * below)
+    }
+  }
+
+  /** Some bytes of one file; pages of the index get right checksums again for every second seed. */
+  function mutate(dir: string, seed: number): void {
+    const random = randomOf(seed)
+    const folder = path.join(dir, 'maindb/value_vlog')
+    const names = fs.readdirSync(folder).map((name) => path.join(folder, name))
+    const index = path.join(dir, 'maindb/index.db')
+    const file = random(2) === 0 ? index : (names[random(names.length)] ?? index)
+    const bytes = fs.readFileSync(file)
+    const used = Math.min(bytes.length, 15 * PAGE_BYTES)
+    for (let i = 0; i <= random(4) && used > 0; i++) bytes[random(used)] = random(256)
+    if (file === index && seed % 2 === 0) {
+      for (let id = 0; id < 15; id++) {
+        const page = makePage(bytes.subarray(id * PAGE_BYTES, (id + 1) * PAGE_BYTES))
+        page.view.setUint32(8, pageChecksum(page, 'ieee'), true)
+      }
+    }
+    fs.writeFileSync(file, bytes)
+  }
+
+  test('give a coded error or a store that can be read, written and closed', async () => {
+    let opened = 0
+    for (let seed = 1; seed <= 120; seed++) {
+      const dir = copyFolder(path.join(DATA, 'treedb-split-mixed'), memoryFolder())
+      mutate(dir, seed)
+      try {
+        const { engine } = await openFixture({}, { dir })
+        opened++
+        try {
+          for (const [k] of engine.iterate()) engine.get(k)
+          await engine.put(key('new'), value(seed, 700))
+          await engine.verify()
+        } finally {
+          await engine.close()
+        }
+      } catch (error) {
+        if (!(error instanceof EngineError)) throw new Error(`seed ${seed}`, { cause: error })
+      } finally {
+        removeFolder(dir)
+      }
+    }
+    expect(opened).toBeGreaterThan(20)
   })
 })
