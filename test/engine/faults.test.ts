@@ -96,7 +96,7 @@ const ALL = process.env['RESTAGE_FAULTS'] === 'all'
 const LOOK_STRIDE = 3
 const LOOKS: readonly FileCall[] = ['read', 'stat', 'size']
 /** One in so many of the others. */
-const STRIDE: Record<Errno, number> = { EIO: 1, ENOSPC: 3, EMFILE: 2 }
+const STRIDE: Record<Errno, number> = { EIO: 2, ENOSPC: 3, EMFILE: 2 }
 
 function isChosen(errno: Errno, call: FileCall, n: number): boolean {
   if (!MEETS[errno](call)) return false
