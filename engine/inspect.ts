@@ -87,12 +87,34 @@ interface Scope {
   onProgress: (progress: InspectProgress) => void
 }
 
+/** Readings of a folder that changes meanwhile, before one of a moving state is given. */
+const ATTEMPTS = 4
+
 /** Throws ENGINE_NOT_A_FOLDER or ENGINE_IO; everything else that is wrong is in the reading. */
 export async function inspectFolder(
   dir: string,
   deps: InspectDeps,
   request: InspectRequest = {},
 ): Promise<FolderReading> {
+  try {
+    await loadZstd()
+    for (let attempt = 1; ; attempt++) {
+      const mayRetry = attempt < ATTEMPTS
+      const reading = await readOnce(path.resolve(dir), deps, { request, mayRetry })
+      if (reading !== undefined) return reading
+    }
+  } catch (error) {
+    if (isErrno(error)) throw ioError(`cannot read ${dir}`, error)
+    throw error
+  }
+}
+
+/** undefined when a writer was at work meanwhile and it may be tried again. */
+async function readOnce(
+  root: string,
+  deps: InspectDeps,
+  how: { request: InspectRequest; mayRetry: boolean },
+): Promise<FolderReading | undefined> {
   const scope: Scope = {
     fileSystem: deps.fileSystem,
     problems: new Sentences(),
@@ -106,18 +128,44 @@ export async function inspectFolder(
     }),
     onProgress: deps.onProgress ?? ((): void => undefined),
   }
+  const folder = mapFolder(root, scope)
+  const files = filesOf(folder)
+  const handle = scope.fileSystem.open(path.join(folder.base, 'index.db'), 'read')
   try {
-    await loadZstd()
-    const folder = mapFolder(path.resolve(dir), scope)
-    const handle = scope.fileSystem.open(path.join(folder.base, 'index.db'), 'read')
+    const index = new IndexFile(handle)
+    const metas = Buffer.from(metaBytesOf(index))
+    const hasChanged = (): boolean =>
+      !metas.equals(metaBytesOf(index)) || files !== filesNow(root, scope.fileSystem)
+    const { request, mayRetry } = how
     try {
-      return await readFolder(folder, new IndexFile(handle), scope, { request, nowMs: deps.nowMs })
-    } finally {
-      handle.close()
+      return await readFolder(folder, index, scope, {
+        request,
+        nowMs: deps.nowMs,
+        hasChanged,
+        mayRetry,
+      })
+    } catch (error) {
+      // A segment that went away under the reading is no damage.
+      if (mayRetry && deps.signal?.aborted !== true && hasChanged()) return undefined
+      throw error
     }
-  } catch (error) {
-    if (isErrno(error)) throw ioError(`cannot read ${dir}`, error)
-    throw error
+  } finally {
+    handle.close()
+  }
+}
+
+/** Names of all segments and journals, and how long the journals are: appending to one is a write. */
+function filesOf(folder: FolderMap): string {
+  const journals = folder.journals.map(({ file, bytes }) => `${file} ${bytes}`)
+  return [...folder.segments.map(({ file }) => file), ...journals].join('\n')
+}
+
+function filesNow(root: string, fileSystem: FileSystem): string | undefined {
+  try {
+    const scope = { fileSystem, problems: new Sentences(), unread: new UnreadFeatures() }
+    return filesOf(mapFolder(root, scope))
+  } catch {
+    return undefined
   }
 }
 
@@ -148,16 +196,24 @@ async function readFolder(
   folder: FolderMap,
   index: IndexFile,
   scope: Scope,
-  asked: { request: InspectRequest; nowMs: number },
-): Promise<FolderReading> {
-  const metaBefore = metaBytesOf(index)
+  asked: {
+    request: InspectRequest
+    nowMs: number
+    hasChanged: () => boolean
+    mayRetry: boolean
+  },
+): Promise<FolderReading | undefined> {
   const gathered = await gather(folder, index, scope, asked.request)
+  const isMoving = asked.hasChanged()
+  if (isMoving && asked.mayRetry) return undefined
   const { choice, journal, keyCount, trees } = gathered
   const commitSeq = choice?.meta.commitSeq ?? 0
   const journalSegments = journal.segments()
   sayWhatIsOdd(gathered, scope)
-  if (!Buffer.from(metaBytesOf(index)).equals(metaBefore)) {
-    scope.problems.add('the folder changed while it was read: its numbers may not fit together')
+  if (isMoving) {
+    scope.problems.add(
+      'the folder is being written: this is a reading of a moving state, its numbers are approximate',
+    )
   }
   const unsupported = scope.unread.list()
   const lowerBound = lowerBoundOf(gathered)

@@ -16,7 +16,7 @@ const PARTS = [
   {
     what: 'engine and server',
     product: 'dist/server/main.js',
-    sources: ['engine', 'server', 'test/bench', 'tsconfig.json', 'package.json'],
+    sources: ['engine', 'server', 'test/bench', 'test/crash', 'tsconfig.json', 'package.json'],
     // Nothing is written on an error: a half-good product must not pass for a fresh one next time.
     command: [bin('typescript/bin/tsc'), '-p', 'tsconfig.json', '--noEmitOnError'],
   },

@@ -31,6 +31,8 @@ export interface SegmentFile {
 export interface JournalFile {
   file: string
   absolute: string
+  /** When the folder was listed. */
+  bytes: number
 }
 
 export interface FolderMap {
@@ -181,9 +183,14 @@ function isBetterName(other: SegmentFile, file: string): boolean {
 function listJournals(base: string, scope: FolderScope): JournalFile[] {
   const files = listFiles(base, 'wal', (name) => parseJournalFileName(name) !== undefined, scope)
   return files
-    .map(({ name, file, absolute }) => ({ ...parseJournalFileName(name), file, absolute }))
+    .map(({ name, file, absolute, stat }) => ({
+      ...parseJournalFileName(name),
+      file,
+      absolute,
+      bytes: stat.size,
+    }))
     .sort((a, b) => (a.lane ?? 0) - (b.lane ?? 0) || (a.seq ?? 0) - (b.seq ?? 0))
-    .map(({ file, absolute }) => ({ file, absolute }))
+    .map(({ file, absolute, bytes }) => ({ file, absolute, bytes }))
 }
 
 /** Opens for reading; undefined and a problem sentence when the file system refuses. */

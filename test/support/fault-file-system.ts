@@ -5,8 +5,8 @@
  *
  *   process(): what one process sees. `kill()` ends it: its calls fail from then on, its locks go,
  *     the files stay as they are.
- *   failAt: the n-th call of all processes fails, once, with EIO or ENOSPC. A failing write leaves half
- *     of its bytes; a failing sync forgets which bytes it was about, as kernels do: no later sync
+ *   failAt: the n-th call of all processes fails, once, with `errno`. A failing write leaves half of
+ *     its bytes; a failing sync forgets which bytes it was about, as kernels do: no later sync
  *     makes them durable.
  *   powerCut(to, mode): writes the folder as the next power-up would find it.
  */
@@ -20,6 +20,9 @@ import {
   type OpenFile,
 } from '../../engine/file-system.ts'
 import type { Random } from './random.ts'
+
+/** A broken disk, a full one, a process with too many open files. */
+export type Errno = 'EIO' | 'ENOSPC' | 'EMFILE'
 
 export type FileCall =
   | 'open'
@@ -70,7 +73,7 @@ export class FaultFileSystem {
   calls = 0
   /** Number of the call that fails, from 1; 0 = none. */
   failAt = 0
-  errno: 'EIO' | 'ENOSPC' = 'EIO'
+  errno: Errno = 'EIO'
   /** What the failing call was. */
   failed: { call: FileCall; path: string } | null = null
   /** Runs before each call takes effect. */
