@@ -93,7 +93,7 @@ export class Checkpointer {
 
     const before = keySpace.root
     pages.release(keySpace.oldestVersion())
-    const changes = keySpace.frozenChanges()
+    const changes = await slicer.run(keySpace.frozenChanges())
     const merged = await slicer.run(mergeChanges(pages, before.userRoot, changes))
     // Meanwhile only the active memtable can have changed: the root is ours alone to replace.
     await valueLog.sync()

@@ -7,7 +7,7 @@ import { copyOf, keyBytes, keyString } from './bytes.ts'
 import { TOMBSTONE, entryKey, entryStart, type Located } from './index/leaf.ts'
 import type { PageStore } from './index/page-store.ts'
 import { pageCount } from './index/page.ts'
-import { TreeCursor, findInTree, walkTree, type Change } from './index/tree.ts'
+import { TreeCursor, findInTree, walkTree, type Changes } from './index/tree.ts'
 import { Memtable, hashKey } from './memtable.ts'
 import type { RangeOptions } from './api.ts'
 import type { SegmentId } from './types.ts'
@@ -134,14 +134,18 @@ export class KeySpace {
     return this.#frozen
   }
 
-  /** The frozen table as changes for the tree, ascending by key. */
-  frozenChanges(): Change[] {
+  /** The frozen table as changes for the tree, ascending by key; each is made when it is asked for. */
+  *frozenChanges(): Generator<void, Changes> {
     const frozen = this.#frozen
     if (frozen === null) return []
-    return Array.from(frozen.sorted(), (entry) => ({
-      key: frozen.keyOf(entry),
-      value: frozen.newest(entry),
-    }))
+    const sorted = yield* frozen.sorting()
+    return {
+      length: sorted.length,
+      at: (index) => {
+        const entry = sorted[index] as number
+        return { key: frozen.keyOf(entry), value: frozen.newest(entry) }
+      },
+    }
   }
 
   /** The tree now contains the frozen table. */

@@ -31,6 +31,10 @@ const KIND_POINTER = 2
 const FIRST_ENTRIES = 1024
 /** 32 bits of key and the entry's number make one exact float. */
 const SORTABLE_ENTRIES = 2 ** 21
+/** Ranks of one first byte of the word. */
+const PILE = 2 ** 24 * SORTABLE_ENTRIES
+/** Entries between two pauses of a sort, less one. */
+const SLICE_MASK = 2 ** 14 - 1
 
 /** Multiplies and folds four bytes at a time; good enough that its low bits can choose a slot. */
 export function hashKey(key: Uint8Array): number {
@@ -180,7 +184,16 @@ export class Memtable {
 
   /** Entries in byte order of their keys. */
   sorted(): Uint32Array {
-    return (this.#sorted ??= this.#sort())
+    const sorting = this.sorting()
+    for (;;) {
+      const step = sorting.next()
+      if (step.done === true) return step.value
+    }
+  }
+
+  /** The same in slices, for a table that gets no more keys. */
+  *sorting(): Generator<void, Uint32Array> {
+    return (this.#sorted ??= yield* this.#sort())
   }
 
   /** First place in `sorted` whose key is >= `bound` (> when `after`). */
@@ -224,22 +237,54 @@ export class Memtable {
 
   /**
    * Numbers sort many times faster than keys: entries are ordered by the four bytes behind what all
-   * keys begin with, and only where those are equal by the keys themselves.
+   * keys begin with, and only where those are equal by the keys themselves. They are dealt out by the
+   * first of the four bytes before, so that the thread can be given back between two sorts.
    */
-  #sort(): Uint32Array {
+  *#sort(): Generator<void, Uint32Array> {
     const count = this.#size
-    const sorted = Uint32Array.from({ length: count }, (_, entry) => entry)
-    const compare = (a: number, b: number): number => this.#compare(a, b)
-    if (count > SORTABLE_ENTRIES) return sorted.sort(compare)
+    const sorted = new Uint32Array(count)
+    if (count > SORTABLE_ENTRIES) {
+      for (let entry = 0; entry < count; entry++) sorted[entry] = entry
+      return sorted.sort((a, b) => this.#compare(a, b))
+    }
     const skip = this.#sharedPrefix()
     const ranks = new Float64Array(count)
+    const starts = new Uint32Array(257)
     for (let entry = 0; entry < count; entry++) {
-      ranks[entry] = this.#wordAt(entry, skip) * SORTABLE_ENTRIES + entry
+      const word = this.#wordAt(entry, skip)
+      ranks[entry] = word * SORTABLE_ENTRIES + entry
+      const after = (word >>> 24) + 1
+      starts[after] = (starts[after] as number) + 1
+      if ((entry & SLICE_MASK) === SLICE_MASK) yield
     }
+    for (let i = 1; i <= 256; i++) starts[i] = (starts[i] as number) + (starts[i - 1] as number)
+    const dealt = new Float64Array(count)
+    const next = starts.slice()
+    for (let entry = 0; entry < count; entry++) {
+      const rank = ranks[entry] as number
+      const pile = Math.floor(rank / PILE)
+      const at = next[pile] as number
+      dealt[at] = rank
+      next[pile] = at + 1
+      if ((entry & SLICE_MASK) === SLICE_MASK) yield
+    }
+    for (let pile = 0; pile < 256; pile++) {
+      const from = starts[pile] as number
+      const to = starts[pile + 1] as number
+      if (from === to) continue
+      this.#sortPile(dealt.subarray(from, to), sorted.subarray(from, to))
+      yield
+    }
+    return sorted
+  }
+
+  /** Ranks of some entries to these entries in key order. */
+  #sortPile(ranks: Float64Array, sorted: Uint32Array): void {
+    const compare = (a: number, b: number): number => this.#compare(a, b)
     ranks.sort()
     let from = 0
     let word = -1
-    for (let i = 0; i < count; i++) {
+    for (let i = 0; i < ranks.length; i++) {
       const rank = ranks[i] as number
       const thisWord = Math.floor(rank / SORTABLE_ENTRIES)
       sorted[i] = rank - thisWord * SORTABLE_ENTRIES
@@ -248,8 +293,7 @@ export class Memtable {
       from = i
       word = thisWord
     }
-    if (count - from > 1) sorted.subarray(from).sort(compare)
-    return sorted
+    if (ranks.length - from > 1) sorted.subarray(from).sort(compare)
   }
 
   /** Bytes that all keys begin with. */

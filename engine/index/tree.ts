@@ -192,6 +192,12 @@ export interface MergeResult {
   retired: number[]
 }
 
+/** A list of changes, not necessarily in memory: an array is one. */
+export interface Changes {
+  readonly length: number
+  at(index: number): Change | undefined
+}
+
 /** A small leftover takes in an untouched neighbour only when both fit one page with room to spare. */
 const ABSORB_BELOW = LEAF_CAPACITY / 2
 const ABSORB_LIMIT = LEAF_CAPACITY * 0.9
@@ -200,7 +206,7 @@ const ABSORB_LIMIT = LEAF_CAPACITY * 0.9
 export function* mergeChanges(
   store: PageStore,
   root: number,
-  changes: readonly Change[],
+  changes: Changes,
 ): Generator<void, MergeResult> {
   const merge = new Merge(store, changes)
   const top = yield* merge.run(root)
@@ -211,10 +217,10 @@ class Merge {
   readonly retired: number[] = []
   pagesWritten = 0
   readonly #store: PageStore
-  readonly #changes: readonly Change[]
+  readonly #changes: Changes
   readonly #encoder = new EntryEncoder()
 
-  constructor(store: PageStore, changes: readonly Change[]) {
+  constructor(store: PageStore, changes: Changes) {
     this.#store = store
     this.#changes = changes
   }
@@ -323,7 +329,7 @@ class Merge {
     let high = to
     while (low < high) {
       const middle = (low + high) >>> 1
-      if (compareBytes((this.#changes[middle] as Change).key, next) < 0) low = middle + 1
+      if (compareBytes((this.#changes.at(middle) as Change).key, next) < 0) low = middle + 1
       else high = middle
     }
     return low
@@ -336,7 +342,7 @@ class Merge {
     let index = 0
     let appended = true
     for (let c = from; c < to; c++) {
-      const change = this.#changes[c] as Change
+      const change = this.#changes.at(c) as Change
       for (; index < count; index++) {
         const start = entryStart(page, index)
         const keyStart = start + ENTRY_HEADER_BYTES

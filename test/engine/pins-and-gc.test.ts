@@ -106,7 +106,8 @@ describe('pins', () => {
     const clock = eagerClock()
     const { engine } = await open({ sliceMs: 0.1 }, { clock })
     await fill(engine, 0, 8)
-    for (let i = 0; i < 600; i++) await engine.put(key(1000 + i), value(i, 10))
+    // Enough to walk that the rewrite, which waits for the disk, ends first.
+    for (let i = 0; i < 5000; i++) await engine.put(key(1000 + i), value(i, 10))
     const [verifying, again] = [engine.verify(), engine.verify()]
     await engine.maintenance.rewrite([idOf(engine, 1)])
     expect(keepers(engine, 1)).toEqual(['snapshot', 'snapshot'])
