@@ -9,7 +9,7 @@
  * used, and a list whose live records do not add up to the segment's live bytes is not used at all.
  */
 import * as path from 'node:path'
-import { readU64, viewOf, writeU64 } from '../bytes.ts'
+import { copyBytes, readU64, viewOf, writeU64 } from '../bytes.ts'
 import { checksum } from '../checksum.ts'
 import { removeIfPresent, type FileSystem } from '../file-system.ts'
 import { parseSegmentFileName, segmentFileName } from '../ids.ts'
@@ -37,7 +37,8 @@ export class SegmentKeys {
     if (end > this.#buffer.length) this.#grow(end)
     writeU64(this.#view, this.#bytes, offset)
     this.#view.setUint16(this.#bytes + 8, key.length, true)
-    this.#buffer.set(key, this.#bytes + ENTRY_HEADER_BYTES)
+    const at = this.#bytes + ENTRY_HEADER_BYTES
+    copyBytes(key, 0, this.#buffer, { at, length: key.length })
     this.#bytes = end
     this.#count++
   }
