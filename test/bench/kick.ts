@@ -18,6 +18,7 @@ import {
   type Engine,
   type FileSystem,
   type OpenFile,
+  type SegmentId,
 } from '../../engine/index.ts'
 
 const ADDED_MS = 25
@@ -120,18 +121,22 @@ function valueOf(index: number, version: number): Uint8Array {
   return bytes
 }
 
-/** A folder whose state file holds the four stalest sealed segments, queued and not staged. */
-async function seed(dir: string): Promise<void> {
+/**
+ * A folder whose state file holds the four stalest sealed segments, queued and not staged. Returns the
+ * fifth: rewriting it first makes the output file, so that the kicks measured are all alike.
+ */
+async function seed(dir: string): Promise<SegmentId> {
   const engine = await open(dir, 'on')
   for (let i = 0; i < KEYS; i++) await engine.put(keyOf(i), valueOf(i, 0))
   await engine.checkpoint()
   for (let i = 0; i < KEYS; i++) if (i % 4 !== 0) await engine.put(keyOf(i), valueOf(i, 1))
   await engine.checkpoint()
-  const plan = engine.maintenance.plan({ minStaleRatio: 0.6, maxSegments: QUEUED })
+  const plan = engine.maintenance.plan({ minStaleRatio: 0.6, maxSegments: QUEUED + 1 })
   await engine.close()
+  const queued = plan.selected.slice(0, QUEUED)
   const state = {
-    rewrite_source_file_ids: plan.selected.map((s) => String(s.segmentId)),
-    rewrite_debt_ledger: plan.selected.map((s) => ({
+    rewrite_source_file_ids: queued.map((s) => String(s.segmentId)),
+    rewrite_debt_ledger: queued.map((s) => ({
       file_id: String(s.segmentId),
       bytes_total: s.bytesTotal,
       bytes_live: s.bytesLive,
@@ -140,6 +145,9 @@ async function seed(dir: string): Promise<void> {
     })),
   }
   fs.writeFileSync(path.join(dir, 'vlog_generation_state.json'), JSON.stringify(state, null, 2))
+  const fifth = plan.selected[QUEUED]
+  if (fifth === undefined) throw new Error('the seeded folder has too few stale segments')
+  return fifth.segmentId
 }
 
 /** Longest time another task of the thread had to wait while `work` ran. */
@@ -161,8 +169,9 @@ async function withStallWatch<T>(work: () => Promise<T>): Promise<{ result: T; s
 
 async function run(restage: 'on' | 'off'): Promise<Metrics> {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'restage-kick-'))
-  await seed(dir)
+  const fifth = await seed(dir)
   const engine = await open(dir, restage)
+  await engine.maintenance.rewrite([fifth])
   const before = engine.state()
   let maxKickMs = 0
   let kicksMs = 0
