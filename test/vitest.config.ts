@@ -10,5 +10,6 @@ export default defineConfig({
     maxWorkers: 2,
     // Store workers are threads that run built JavaScript.
     globalSetup: ['test/server/global-setup.ts'],
+    setupFiles: ['test/support/seed.ts'],
   },
 })
