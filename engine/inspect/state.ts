@@ -3,9 +3,9 @@
  * a hosted one. Bytes are counted whole (X1): live + stale = total for each segment.
  */
 import { assert } from '../assert.ts'
+import { NO_COUNTS } from '../maintenance/memory.ts'
 import type { SegmentFacts } from '../metadata.ts'
 import type {
-  Counters,
   EngineState,
   RewriteDebt,
   SchedulerInfo,
@@ -33,20 +33,6 @@ export interface StateInput {
   keepersUnknown: { code: string; message: string } | null
 }
 
-const NO_COUNTERS: Counters = {
-  checkpoints: 0,
-  checkpointKicks: 0,
-  passes: 0,
-  rewriteRuns: 0,
-  rewriteRecordsCopied: 0,
-  rewriteBytesRead: 0,
-  rewriteBytesWritten: 0,
-  gcRuns: 0,
-  gcDeletedSegments: 0,
-  gcDeletedBytes: 0,
-  queuePrunedIds: 0,
-}
-
 /** Nothing is scheduled in a folder that is only read. */
 const NO_SCHEDULER: SchedulerInfo = {
   mode: 'step',
@@ -71,7 +57,7 @@ export function buildState(input: StateInput): EngineState {
     debt: input.debt,
     scheduler: { ...NO_SCHEDULER },
     pins: [],
-    counters: { ...NO_COUNTERS },
+    counters: { ...NO_COUNTS },
     checkpoint: { commitSeq: input.commitSeq, atMs: null, elapsedMs: null },
   }
 }

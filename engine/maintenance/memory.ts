@@ -35,7 +35,8 @@ interface SchedulerFacts extends PassTimes {
   activePass: ActivePass | null
 }
 
-const NO_COUNTS: Counters = {
+/** Before anything was counted. */
+export const NO_COUNTS: Counters = {
   checkpoints: 0,
   checkpointKicks: 0,
   passes: 0,
