@@ -37,11 +37,14 @@ test('within two minutes a checkpoint kick rewrites one segment, GC deletes it, 
   expect(deleted).toContain(rewritten[0])
 
   // All three in the trace, of this very pass.
-  const { newestSeq } = await server.get<EventsBody>('/events?limit=1')
-  const { events } = await server.get<EventsBody>(
-    `/events?after=${String(Math.max(0, newestSeq - 4000))}&limit=4000`,
-  )
-  const ofPass = events.filter((e) => e.passId === pass.passId).map((e) => e.type)
+  // The feed batches events: they arrive a moment after the pass itself can be asked for.
+  const ofPass = await until('the events of the pass', async () => {
+    const { newestSeq } = await server.get<EventsBody>('/events?limit=1')
+    const after = String(Math.max(0, newestSeq - 4000))
+    const { events } = await server.get<EventsBody>(`/events?after=${after}&limit=4000`)
+    const types = events.filter((e) => e.passId === pass.passId).map((e) => e.type)
+    return types.includes('pass_done') ? types : undefined
+  })
   for (const type of ['rewrite_done', 'segment_deleted', 'rewrite_queue_restaged']) {
     expect(ofPass).toContain(type)
     await traceRows(page, type).first().waitFor({ timeout: 10_000 })
