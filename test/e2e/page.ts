@@ -40,11 +40,17 @@ export async function countOf(page: Page, testId: string): Promise<number> {
   return Number(text)
 }
 
-/** Presses an action and waits for the PassReport it shows. */
+/** Presses an action and waits for the PassReport of the pass it ran, not the one shown before. */
 export async function runPass(page: Page, action: string): Promise<Locator> {
   const report = page.getByTestId('action-result').getByTestId('pass-report')
+  const shown = async (): Promise<string | null> =>
+    (await report.count()) === 0 ? null : report.first().getAttribute('data-pass-id')
+  const before = await shown()
   await page.getByTestId(`action-${action}`).first().click()
-  await report.first().waitFor({ timeout: 30_000 })
+  await until(`the report of ${action}`, async () => {
+    const now = await shown()
+    return now !== null && now !== before
+  })
   return report.first()
 }
 

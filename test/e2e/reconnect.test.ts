@@ -157,7 +157,16 @@ test('a restarted server is noticed and its stream starts anew on the same page'
   await until('the page says it lost the connection', async () => !(await isLive(page)))
   const second = await startBehind(proxy, cwd)
   await waitLive(page)
-  await page.getByTestId('trace-remark').first().waitFor()
+  // The divider between the streams moves down as events come: paused and scrolled, it is found.
+  await page.getByTestId('trace-follow').click()
+  const list = page.getByTestId('trace-list')
+  await until('the divider between the two streams', async () => {
+    if ((await page.getByTestId('trace-remark').count()) > 0) return true
+    await list.evaluate((element) => (element.scrollTop += 300))
+    return false
+  })
+  await list.evaluate((element) => (element.scrollTop = 0))
+  await page.getByTestId('trace-follow').click()
   await until('rows of the new stream', async () => {
     return (await page.getByTestId('trace-row').count()) > 10
   })
