@@ -1,6 +1,7 @@
 /** Front door of the engine: everything another folder may use. No logic. */
 export { openEngine, MAX_KEY_BYTES } from './engine.ts'
 export { inspectFolder } from './inspect.ts'
+export { applyEvent } from './apply-event.ts'
 export { nodeFileSystem } from './file-system.ts'
 export { StepClock, manualClock } from './clock.ts'
 export { EngineError, ENGINE_ERRORS, isCorruption } from './errors.ts'

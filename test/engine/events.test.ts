@@ -1,7 +1,7 @@
 /** Events: numbered without a gap, told in order, and enough to rebuild the state. */
 import { describe, expect, test } from 'vitest'
 import type { EngineEvent, EngineState } from '../../engine/types.ts'
-import { applyEvent } from '../../web/state/apply-event.ts'
+import { applyEvent } from '../../engine/apply-event.ts'
 import { EventHub } from '../../engine/events.ts'
 import {
   eagerClock,

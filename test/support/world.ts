@@ -11,7 +11,7 @@ import type { BatchOperation, Engine, EngineOptions, EntryIterator } from '../..
 import type { StepClock } from '../../engine/clock.ts'
 import type { FileSystem } from '../../engine/file-system.ts'
 import type { EngineState, Profile } from '../../engine/types.ts'
-import { applyEvent } from '../../web/state/apply-event.ts'
+import { applyEvent } from '../../engine/apply-event.ts'
 import { Acknowledged, difference, expectMoment, type Moment, type State } from './acknowledged.ts'
 import {
   bytesEqual,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { applyEvent } from '../../web/state/apply-event.ts'
+import { applyEvent } from '../../engine/apply-event.ts'
 import { NOW, makeEvent, makeSegment, makeState, segmentId, skipEvent } from './fixtures.ts'
 
 describe('applyEvent on segments', () => {
