@@ -197,28 +197,82 @@ export interface RewritePlan {
   candidates: CandidateVerdict[]
 }
 
+/**
+ * The order in which a rewrite copies. `grouped`: where the values lie in the sources, so that each is
+ * read once, going forward. `default` (upstream's word): by key, so that a later range scan finds
+ * neighbours together; the sources are then read at random.
+ */
+export type LocalityPolicy = 'default' | 'grouped'
+
+/** Bounds of one rewrite, upstream's knobs (`ValueLogRewriteOnlineOptions`). 0 = off. */
+export interface RewriteOptions {
+  /**
+   * Source record bytes to copy at most: the rewrite ends before the record that would go beyond. The
+   * first record is always taken, whatever its size. Sources it did not finish stay referenced.
+   */
+  maxCopiedBytes: number
+  /** Pointer swaps in one turn of the thread, the only time writers are excluded. 0 = 256. */
+  batchRecords: number
+  /** Each swap batch is as durable as a checkpoint's promise before the next one begins. */
+  syncEachBatch: boolean
+  locality: LocalityPolicy
+}
+
 export interface RewriteReport {
+  /** Ids asked for that are sealed segments; others are ignored, repeated ones count once. */
   sourceSegmentsRequested: SegmentId[]
+  /** Whole bytes of these segments when the rewrite began. */
+  sourceBytesRequested: number
   /** Segments that got copies; the last one is filled on by the next rewrite. */
   outputSegments: SegmentId[]
   /** Keys looked at to find what lives in the sources: those once written there, or all of the store. */
   keysVisited: number
+  /** Walks over everything the store holds: 0 where each source has its list of keys (B3). */
+  treeWalks: number
+  /** Values copied and leaf pages moved. */
   recordsCopied: number
+  valueRecordsCopied: number
+  /** Value bytes of these, without record headers, before compression. */
+  valueBytesCopied: number
+  /** Leaf pages of a foreign index that lay in a source; the next checkpoint writes them to the index. */
+  leafPagesMoved: number
   /** Copies whose key changed meanwhile: the swap was refused, the copy is stale at once. */
   swapsLost: number
   /** Live values that could not be read; they stay where they are and keep their source referenced. */
   valuesUnreadable: number
   /** What the first of them said; null without any. */
   firstUnreadable: string | null
-  /** Source record bytes read. */
+  /** Bytes read from source files, stale ones that lay between live ones included. */
   bytesRead: number
+  /** Whole record bytes of the source records that were copied; a grouped frame counts once. */
+  sourceBytesProcessed: number
   /** Output record bytes written. */
   bytesWritten: number
+  /** Groups of values tried as one compressed frame, and those that paid; bytes of the latter. */
+  groupsTried: number
+  groupsKept: number
+  groupBytesRaw: number
+  groupBytesStored: number
   /** Sources without live bytes afterwards, and their bytes. */
   sourcesUnreferenced: SegmentId[]
   sourceBytesUnreferenced: number
   sourcesStillReferenced: SegmentId[]
   sourceBytesStillReferenced: number
+  /** Of the still referenced: not gone through to the end (a bound, a cancellation). They stay queued. */
+  sourcesUnfinished: SegmentId[]
+  /** Sources that the garbage collection after this rewrite deleted; null before it ran. */
+  sourcesReclaimed: SegmentId[] | null
+  sourceBytesReclaimed: number | null
+  /** Of the whole value log, before the rewrite and after its last swap. */
+  segmentsBefore: number
+  segmentsAfter: number
+  bytesBefore: number
+  bytesAfter: number
+  /** Turns that excluded writers to swap pointers, and the longest of them. */
+  swapBatches: number
+  longestSwapMs: number
+  /** Time spent standing back for foreground commits. */
+  pacedMs: number
   /** Longest time the thread was held without yielding. */
   longestSliceMs: number
   elapsedMs: number

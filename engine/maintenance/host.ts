@@ -8,6 +8,7 @@ import type {
   CheckpointReport,
   EngineEventBody,
   GcReport,
+  RewriteOptions,
   RewriteReport,
   SegmentId,
   SegmentInfo,
@@ -24,13 +25,29 @@ export interface ForegroundActivity {
   dirty: boolean
 }
 
+/** What bounds one rewrite; what is absent has its default (see `RewriteOptions`; locality `grouped`). */
+export interface RewriteRequest extends Partial<RewriteOptions> {
+  /**
+   * Reserves `count` record ids in a row that nobody else ever gets and returns the first; absent = the
+   * store's own counter. ENGINE_LIMIT for a range of 0, one that overflows, or one below an earlier one.
+   */
+  reserveRids?: (count: number) => bigint
+}
+
 export interface MaintenanceHost {
   readonly clock: Clock
   /** All segments in the set, ascending by id; zombies included. O(segments), no I/O. */
   segments(): SegmentInfo[]
   foreground(): ForegroundActivity
-  /** Copies what lives in the sources and swaps pointers. Never kicks maintenance. */
-  rewrite(sources: SegmentId[], signal: AbortSignal): Promise<RewriteReport>
+  /**
+   * Copies what lives in the sources and swaps pointers. Never kicks maintenance. A source in
+   * `sourcesUnfinished` of the report still has values that were not looked at: keep it queued.
+   */
+  rewrite(
+    sources: SegmentId[],
+    signal: AbortSignal,
+    request?: RewriteRequest,
+  ): Promise<RewriteReport>
   /** Classifies dead segments; unless dry, publishes a checkpoint when only an old root keeps one, marks zombies and deletes what nothing keeps. */
   reclaim(options: { dryRun: boolean }): Promise<GcReport>
   checkpoint(reason: CheckpointReport['reason']): Promise<CheckpointReport>

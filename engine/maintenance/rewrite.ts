@@ -78,11 +78,16 @@ class Rewrite {
   #valuesUnreadable = 0
   #firstUnreadable: string | null = null
   #bytesRead = 0
+  #treeWalks = 0
+  #leafPagesMoved = 0
+  readonly #before: { segments: number; bytes: number }
 
   constructor(parts: RewriteParts, sources: readonly Segment[], signal: AbortSignal) {
     this.#parts = parts
     this.#sources = sources
     this.#signal = signal
+    const all = [...parts.valueLog.set]
+    this.#before = { segments: all.length, bytes: all.reduce((n, s) => n + s.bytesTotal, 0) }
     this.#slicer = new Slicer(parts.slices)
     this.#output = new RewriteOutput(parts.valueLog, parts.kind)
   }
@@ -147,6 +152,7 @@ class Rewrite {
     const bySource = new Map<SegmentId, Candidate[]>(sources.map((s) => [s.id, []]))
     const { keySpace } = this.#parts
     const view = keySpace.openView()
+    this.#treeWalks++
     try {
       for (const { key, value } of keySpace.entries(view, {})) {
         this.#keysVisited++
@@ -228,7 +234,10 @@ class Rewrite {
     try {
       for (const key of keySpace.keysOfLoggedLeaves(view, sources)) {
         if (this.#signal.aborted) break
-        if (key !== undefined) touched.push(key)
+        if (key !== undefined) {
+          touched.push(key)
+          this.#leafPagesMoved++
+        }
         if (touched.length >= SWAP_BATCH) {
           keySpace.touch(touched)
           touched = []
@@ -242,24 +251,45 @@ class Rewrite {
   }
 
   #report(elapsedMs: number): RewriteReport {
+    const all = [...this.#parts.valueLog.set]
     const unreferenced = this.#sources.filter((s) => s.bytesLive === 0)
     const referenced = this.#sources.filter((s) => s.bytesLive > 0)
     const bytes = (list: readonly Segment[]): number =>
       list.reduce((sum, s) => sum + s.bytesTotal, 0)
     return {
       sourceSegmentsRequested: this.#sources.map((s) => s.id),
+      sourceBytesRequested: bytes(this.#sources),
       outputSegments: [...this.#output.segments].map((s) => s.id),
       keysVisited: this.#keysVisited,
+      treeWalks: this.#treeWalks,
       recordsCopied: this.#recordsCopied,
+      valueRecordsCopied: this.#recordsCopied,
+      valueBytesCopied: this.#bytesRead,
+      leafPagesMoved: this.#leafPagesMoved,
       swapsLost: this.#swapsLost,
       valuesUnreadable: this.#valuesUnreadable,
       firstUnreadable: this.#firstUnreadable,
       bytesRead: this.#bytesRead,
+      sourceBytesProcessed: this.#bytesRead,
       bytesWritten: this.#output.bytesWritten,
+      groupsTried: 0,
+      groupsKept: 0,
+      groupBytesRaw: 0,
+      groupBytesStored: 0,
       sourcesUnreferenced: unreferenced.map((s) => s.id),
       sourceBytesUnreferenced: bytes(unreferenced),
       sourcesStillReferenced: referenced.map((s) => s.id),
       sourceBytesStillReferenced: bytes(referenced),
+      sourcesUnfinished: this.#signal.aborted ? referenced.map((s) => s.id) : [],
+      sourcesReclaimed: null,
+      sourceBytesReclaimed: null,
+      segmentsBefore: this.#before.segments,
+      segmentsAfter: all.length,
+      bytesBefore: this.#before.bytes,
+      bytesAfter: bytes(all),
+      swapBatches: 0,
+      longestSwapMs: 0,
+      pacedMs: 0,
       longestSliceMs: this.#slicer.longestSliceMs,
       elapsedMs,
       cancelled: this.#signal.aborted,

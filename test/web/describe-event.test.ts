@@ -3,6 +3,7 @@ import type { EngineEventBody, EngineEventType } from '../../server/protocol.ts'
 import { describeEvent } from '../../web/lib/describe-event.ts'
 import { eventGroups, groupOfEvent } from '../../web/lib/words.ts'
 import { NOW, makeEvent, makePass, makeSegment, makeState, segmentId } from './fixtures.ts'
+import { rewriteReportOf } from '../support/rewrite-report.ts'
 
 const one = segmentId(3)
 const gcReport = {
@@ -19,24 +20,18 @@ const gcReport = {
   errors: [],
   elapsedMs: 1,
 }
-const rewriteReport = {
+const rewriteReport = rewriteReportOf({
   sourceSegmentsRequested: [one],
   outputSegments: [segmentId(9)],
   recordsCopied: 4,
   keysVisited: 60,
-  swapsLost: 0,
-  valuesUnreadable: 0,
-  firstUnreadable: null,
   bytesRead: 4096,
   bytesWritten: 1024,
   sourcesUnreferenced: [one],
   sourceBytesUnreferenced: 4096,
-  sourcesStillReferenced: [],
-  sourceBytesStillReferenced: 0,
   longestSliceMs: 1,
   elapsedMs: 62.95,
-  cancelled: false,
-}
+})
 const checkpoint = {
   reason: 'interval' as const,
   commitSeq: 12,

@@ -23,6 +23,7 @@ import type {
   SegmentInfo,
   Stage,
 } from '../../../engine/types.ts'
+import { rewriteReportOf } from '../../support/rewrite-report.ts'
 
 export const KIB = 1024
 export const MIB = 1024 * KIB
@@ -118,24 +119,16 @@ export class FakeHost implements MaintenanceHost {
     this.list = this.list.map((s) =>
       sources.includes(s.segmentId) ? { ...s, bytesLive: 0, bytesStale: s.bytesTotal } : s,
     )
-    return {
+    return rewriteReportOf({
       sourceSegmentsRequested: sources,
-      outputSegments: [],
+      sourceBytesRequested: bytes,
       recordsCopied: found.length,
-      keysVisited: 0,
-      swapsLost: 0,
-      valuesUnreadable: 0,
-      firstUnreadable: null,
       bytesRead,
+      sourceBytesProcessed: bytesRead,
       bytesWritten: bytesRead,
       sourcesUnreferenced: sources,
       sourceBytesUnreferenced: bytes,
-      sourcesStillReferenced: [],
-      sourceBytesStillReferenced: 0,
-      longestSliceMs: 0,
-      elapsedMs: 1,
-      cancelled: false,
-    }
+    })
   }
 
   async reclaim(options: { dryRun: boolean }): Promise<GcReport> {
