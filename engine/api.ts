@@ -67,7 +67,10 @@ export interface RangeOptions {
 
 /** Pins what it may still read; always close it (a `for..of` that ends or breaks does). */
 export interface EntryIterator extends IterableIterator<[Uint8Array, Uint8Array]> {
+  readonly pinId: number
   close(): void
+  /** Resolves after closing, with the segments that could be deleted because of it. */
+  readonly released: Promise<SegmentId[]>
 }
 
 export interface Snapshot {
@@ -93,7 +96,8 @@ export interface Engine {
   delete(key: Uint8Array): Promise<void>
   /** All or nothing, also after a crash. */
   batch(operations: readonly BatchOperation[]): Promise<void>
-  iterate(range?: RangeOptions): EntryIterator
+  /** The label names the reader where it keeps segments. */
+  iterate(range?: RangeOptions, label?: string): EntryIterator
   snapshot(label?: string): Snapshot
   /** A checkpoint as the foreground asks for one; in auto mode a checkpoint kick follows by itself. */
   checkpoint(): Promise<CheckpointReport>

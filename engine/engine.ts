@@ -170,8 +170,8 @@ class RestageEngine implements Engine {
     return this.#valueOf(keySpace.current(key))
   }
 
-  iterate(range: RangeOptions = {}): EntryIterator {
-    return this.#iterateView(range, undefined)
+  iterate(range: RangeOptions = {}, label?: string): EntryIterator {
+    return this.#iterateView(range, undefined, label)
   }
 
   snapshot(label?: string): Snapshot {
@@ -199,21 +199,26 @@ class RestageEngine implements Engine {
     }
   }
 
-  #iterateView(range: RangeOptions, of: ReadView | undefined): EntryIterator {
+  #iterateView(range: RangeOptions, of: ReadView | undefined, label?: string): EntryIterator {
     const { keySpace } = this.#readable()
     // A view of its own even inside a snapshot, so that either may be closed first.
     const view = keySpace.openView(of)
-    const pin = this.#openPin('iterator', undefined, view)
+    const pin = this.#openPin('iterator', label, view)
     this.#openIterators++
     const entries = keySpace.entries(view, range)
     let open = true
+    let release: (deleted: Promise<SegmentId[]>) => void = () => undefined
+    const released = new Promise<SegmentId[]>((resolve) => (release = resolve))
+    released.catch((error: unknown) => this.#reportFailure(error))
     const close = (): void => {
       if (!open) return
       open = false
       this.#openIterators--
-      this.#closePin(pin, view).catch((error: unknown) => this.#reportFailure(error))
+      release(this.#closePin(pin, view))
     }
     const iterator: EntryIterator = {
+      pinId: pin.pinId,
+      released,
       next: () => {
         if (!open) return { done: true, value: undefined }
         this.#readable()

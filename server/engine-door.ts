@@ -11,12 +11,6 @@ export {
   openEngine,
   StepClock,
 } from '../engine/index.ts'
-export type {
-  BatchOperation,
-  Engine,
-  EngineOptions,
-  FileSystem,
-  Snapshot,
-} from '../engine/index.ts'
+export type { BatchOperation, Engine, EngineOptions, FileSystem } from '../engine/index.ts'
 
 export type FolderReading = Awaited<ReturnType<typeof inspectFolder>>

@@ -1,26 +1,34 @@
 /**
  * The wire contract: REST bodies and live messages. Types and constants only; the browser imports
- * this file, so nothing here may pull in run-time code. Version 1; every path starts with API_BASE.
+ * this file, so nothing here may pull in run-time code. Version 1; every path starts with API_BASE,
+ * behind the prefix of the plugin where the server is embedded.
  *
  * Authentication: `Authorization: Bearer <token>` on REST; on the websocket the two subprotocols
  * `restage.v1` and `restage.token.<token>` (the server answers with the first). The token reaches
- * the page in the URL fragment (`/#token=...`), never in a query string.
+ * the page in the URL fragment (`/#token=...`), never in a query string. The token says the role.
  */
 import type {
   CheckpointReport,
   EngineEvent,
+  EngineEventType,
   EngineGauges,
   EngineInfo,
   EngineState,
+  GateName,
   GcReport,
+  MaintenanceOptions,
+  PassOutcome,
   PassReport,
+  PassSource,
   PlanFilters,
   RewritePlan,
   SegmentId,
   SchedulerMode,
 } from '../engine/types.ts'
+import type { Role } from './protocol-control.ts'
 
 export type * from '../engine/types.ts'
+export type * from './protocol-control.ts'
 
 export const API_BASE = '/api/v1'
 export const LIVE_PATH = '/api/v1/live'
@@ -34,9 +42,23 @@ export type ErrorCode =
   | 'UNAUTHORIZED'
   | 'FORBIDDEN_ORIGIN'
   | 'FORBIDDEN_HOST'
+  /** The token is good, its role is not enough. */
+  | 'FORBIDDEN_ROLE'
+  /** The folder is outside of every `--allow-root`, after resolving links. */
+  | 'FORBIDDEN_FOLDER'
   | 'NOT_FOUND'
   | 'BAD_REQUEST'
   | 'READ_ONLY'
+  | 'RATE_LIMITED'
+  /** The folder is open here already, or too many stores are. */
+  | 'CONFLICT'
+  /** The action destroys or costs: make a plan of it first, then apply the plan. */
+  | 'PLAN_REQUIRED'
+  /** What the plan was made from is not so any more; nothing was done. */
+  | 'PLAN_CHANGED'
+  | 'PLAN_EXPIRED'
+  /** The confirmation does not say the plan's segments and bytes. */
+  | 'PLAN_NOT_CONFIRMED'
   | 'STORE_FAILED'
   | 'TOO_LARGE'
   | 'INTERNAL'
@@ -67,14 +89,20 @@ export interface StoreInfo {
   storeId: string
   /** Last part of the folder's path. */
   name: string
+  /** Absolute. */
+  dir: string
   mode: StoreMode
   /** 'failed': the worker died or the folder could not be opened; `failure` says why. */
-  status: 'open' | 'failed'
+  status: 'opening' | 'open' | 'failed'
   failure: { code: ErrorCode; message: string } | null
-  /** null while failed. */
+  /** null unless open. */
   engine: EngineInfo | null
   /** Facts of an attached folder that the live state has no place for. */
   attachment: AttachmentReport | null
+  /** Server's wall clock; null until it was open once. */
+  openedAtMs: number | null
+  /** false: belongs to the program that embeds this server, and only that one closes it. */
+  closable: boolean
 }
 
 /** What a read-only reading of a folder found beside its segments. */
@@ -143,6 +171,22 @@ export interface Actions {
   }
   'periodic-pass': { body: Record<string, never>; answer: { pass: PassReport } }
   'stage-confirm': { body: Record<string, never>; answer: { pass: PassReport } }
+  /** One pass of any source, now, whatever the mode or pause. */
+  'run-pass': { body: { source: Exclude<PassSource, 'manual'> }; answer: { pass: PassReport } }
+  /**
+   * Step mode only: periodic passes and due confirms, one after another, until `until` holds. Between
+   * them the clock jumps to whatever the scheduler waits for.
+   */
+  'run-until': {
+    body: {
+      until: RunUntil
+      /** Most passes, 1 to 200. */
+      passesMax: number
+      /** Most virtual time. */
+      advanceMaxMs: number
+    }
+    answer: RunUntilAnswer
+  }
   gc: { body: { dryRun: boolean }; answer: { gc: GcReport } }
   /** Dry: changes nothing. Missing filters take the options' values. */
   plan: { body: { filters?: Partial<PlanFilters> }; answer: { plan: RewritePlan } }
@@ -155,8 +199,17 @@ export interface Actions {
   mode: { body: { mode: SchedulerMode }; answer: { mode: SchedulerMode } }
   /** Step mode only. */
   'advance-clock': { body: { ms: number }; answer: { nowMs: number } }
+  /** Changes policy numbers of the running store; refused as a whole when one is out of range. */
+  'set-options': {
+    body: { options: Partial<MaintenanceOptions> }
+    answer: { options: MaintenanceOptions }
+  }
   'hold-snapshot': { body: { label: string }; answer: { pinId: number } }
   'release-snapshot': { body: { pinId: number }; answer: { deleted: SegmentId[] } }
+  /** Holds an iterator over the keys from `from` on, base64; empty = from the first. */
+  'hold-iterator': { body: { label: string; from: string }; answer: { pinId: number } }
+  /** A snapshot or an iterator that was taken here. */
+  'release-pin': { body: { pinId: number }; answer: { deleted: SegmentId[] } }
   'workload-start': {
     body: { settings?: Partial<WorkloadSettings> }
     answer: { workload: WorkloadState }
@@ -176,9 +229,22 @@ export interface Actions {
 }
 export type ActionName = keyof Actions
 
-/** GET {API_BASE}/stores -> { stores } */
-export interface StoresBody {
-  stores: StoreInfo[]
+export type RunUntil =
+  | { kind: 'passes' }
+  | { kind: 'outcome'; outcome: PassOutcome }
+  | { kind: 'event'; event: EngineEventType }
+  | { kind: 'blocked_by'; gate: GateName }
+  /** The queue is empty and nothing is staged. */
+  | { kind: 'queue_empty' }
+  /** A pass shortened the queue and no segment was deleted by it. */
+  | { kind: 'shrunk_without_reclaim' }
+
+export interface RunUntilAnswer {
+  /** 'held': `until` came true; otherwise what ended it first; 'nothing_waits': more time would change nothing. */
+  ended: 'held' | 'passes_max' | 'advance_max' | 'nothing_waits' | 'failed'
+  passes: PassReport[]
+  advancedMs: number
+  nowMs: number
 }
 
 /** GET {API_BASE}/stores/:storeId/events?after=<seq>&limit=<n> */
@@ -224,9 +290,62 @@ export interface MetricSample {
   rewriteBytesPerSecond: number
 }
 
+/**
+ * What a client wants events of. Every event type has one topic (`EVENT_TOPICS`); `metrics` are
+ * samples, and frames that only gauges changed. All five together are the whole stream.
+ */
+export type Topic = 'segments' | 'queue' | 'passes' | 'trace' | 'metrics'
+
+/** Events that change the segments, pins and their bytes; the debt; the rest of EngineState; nothing of it. */
+export const EVENT_TOPICS: Record<EngineEventType, Exclude<Topic, 'metrics'>> = {
+  store_opened: 'trace',
+  state_file_ignored: 'trace',
+  checkpoint_done: 'passes',
+  maintenance_retry_collision: 'trace',
+  maintenance_active_acquire: 'trace',
+  maintenance_active_release: 'trace',
+  checkpoint_kick_skip: 'trace',
+  checkpoint_kick_start: 'trace',
+  checkpoint_kick_done: 'trace',
+  rewrite_queue_missing_prune: 'trace',
+  rewrite_queue_quality_prune: 'trace',
+  rewrite_plan: 'trace',
+  rewrite_plan_staged: 'trace',
+  rewrite_stage_confirm_due: 'trace',
+  rewrite_stage_confirm_use_persisted: 'trace',
+  rewrite_stage_cleared: 'trace',
+  rewrite_skip: 'trace',
+  rewrite_start: 'trace',
+  rewrite_exec: 'trace',
+  rewrite_done: 'trace',
+  rewrite_err: 'trace',
+  rewrite_queue_restage: 'trace',
+  rewrite_queue_restaged: 'trace',
+  gc_run: 'trace',
+  gc_skip: 'trace',
+  maintenance_failed: 'trace',
+  segment_created: 'segments',
+  segment_sealed: 'segments',
+  segment_zombie: 'segments',
+  segment_kept: 'segments',
+  segment_deleted: 'segments',
+  segment_bytes: 'segments',
+  debt_changed: 'queue',
+  scheduler_changed: 'passes',
+  counters_changed: 'passes',
+  pin_opened: 'segments',
+  pin_released: 'segments',
+  pass_done: 'passes',
+}
+
 export type ClientMessage =
-  /** First message. With streamId and seq: "I have everything up to seq of this stream". */
-  | { type: 'hello'; storeId: string; streamId: string | null; seq: number }
+  /**
+   * First message, and again at any time to start over. With streamId and seq: "I have everything
+   * up to seq of this stream". Without topics: all.
+   */
+  | { type: 'hello'; storeId: string; streamId: string | null; seq: number; topics?: Topic[] }
+  /** Answered by `subscribed`; when topics joined, by a snapshot after it. */
+  | { type: 'subscribe'; topics: Topic[] }
   | { type: 'ping'; id: number }
 
 export type ServerMessage =
@@ -235,9 +354,19 @@ export type ServerMessage =
       streamId: string
       /** Last event contained in `snapshot`; the next frame starts at seq + 1. */
       seq: number
-      /** first: nothing was held; resync: the client's position is gone (another stream, or too old). */
-      reason: 'first' | 'resync'
+      /**
+       * first: nothing was held; resync: the client's position is gone (another stream, or too old);
+       * slow: the client did not read fast enough, frames were left out; topics: more were asked for.
+       */
+      reason: 'first' | 'resync' | 'slow' | 'topics'
+      topics: Topic[]
+      /**
+       * Events of this stream that the client did not get and that are not in `events`, both ends
+       * included; null = none, or not known because the client came from another stream.
+       */
+      missed: { fromSeq: number; toSeq: number } | null
       store: StoreInfo
+      /** Whole, as of `seq`; what is outside of the topics is not kept current afterwards. */
       snapshot: StoreSnapshot
       /** Newest held events up to `seq`, oldest first; may start after 1: earlier ones are not held any more. */
       events: EngineEvent[]
@@ -245,23 +374,83 @@ export type ServerMessage =
       samples: MetricSample[]
     }
   /** The client's position was still held: frames from its seq + 1 follow. */
-  | { type: 'resumed'; streamId: string; seq: number; store: StoreInfo }
+  | { type: 'resumed'; streamId: string; seq: number; topics: Topic[]; store: StoreInfo }
   | {
       type: 'frame'
       streamId: string
-      /** Consecutive; empty when only gauges or samples changed. */
+      /**
+       * The frame covers the stream from firstSeq to lastSeq, both included; firstSeq is lastSeq + 1
+       * when it covers no event. Frames join without a hole: the next firstSeq is this lastSeq + 1.
+       */
+      firstSeq: number
+      lastSeq: number
+      /** The covered events of the topics, ascending; consecutive when all topics are subscribed. */
       events: EngineEvent[]
       gauges: EngineGauges
       workload: WorkloadState | null
       samples: MetricSample[]
     }
+  /** From here on frames bring these topics. */
+  | { type: 'subscribed'; topics: Topic[] }
   | { type: 'store'; store: StoreInfo }
+  /** The list changed: a store was opened, closed, failed or came back. Sent to every client. */
+  | { type: 'stores'; stores: StoreInfo[] }
   | { type: 'error'; code: ErrorCode; message: string }
   | { type: 'pong'; id: number }
+
+/** GET {API_BASE}/stores/:storeId/feed: what the feed holds, and whom it serves. */
+export interface FeedBody {
+  streamId: string
+  oldestSeq: number
+  newestSeq: number
+  eventsHeld: number
+  bytesHeld: number
+  samplesHeld: number
+  /** Since the store was opened by this server; reopening does not reset them. */
+  counters: FeedCounters
+  clients: FeedClient[]
+}
+
+export interface FeedCounters {
+  events: number
+  batches: number
+  /** Distinct frame texts made; each goes to many clients. */
+  framesSerialised: number
+  framesSent: number
+  bytesSent: number
+  snapshotsSent: number
+  resumesSent: number
+  /** Times a client was moved to snapshot mode. */
+  slowClients: number
+  /** Times a client was disconnected for being too slow. */
+  clientsCutOff: number
+  /** Events left out for slow clients, summed over clients. */
+  eventsMissed: number
+}
+
+export interface FeedClient {
+  clientId: number
+  role: Role
+  peer: string
+  connectedAtMs: number
+  topics: Topic[]
+  /** waiting: for a snapshot; snapshot: too slow for frames, gets a snapshot once it has read. */
+  mode: 'live' | 'waiting' | 'snapshot'
+  /** Last event sent. */
+  seq: number
+  bytesUnsent: number
+  framesSent: number
+  bytesSent: number
+  snapshotsSent: number
+  eventsMissed: number
+}
 
 /** Close codes of the live socket, 4000-4999 being ours. */
 export const CLOSE_CODES = {
   BAD_MESSAGE: 4000,
+  /** The store it followed was closed. */
+  STORE_CLOSED: 4004,
   TOO_SLOW: 4008,
   SHUTTING_DOWN: 4012,
+  RATE_LIMITED: 4029,
 } as const

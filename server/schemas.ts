@@ -2,8 +2,17 @@
  * What comes in from outside, as TypeBox schemas. Each one is tied to its protocol type at the end
  * of this file: a difference is a compile error, in either direction.
  */
-import { Type, type Static, type TSchema } from 'typebox'
-import type { ActionName, Actions, BatchBody, ClientMessage } from './protocol.ts'
+import { Type, type Static, type TSchema, type TUnsafe } from 'typebox'
+import type {
+  ActionName,
+  Actions,
+  BatchBody,
+  ClientMessage,
+  GateName,
+  MaintenanceOptions,
+  PassOutcome,
+} from './protocol.ts'
+import { EVENT_TOPICS, type EngineEventType, type Topic } from './protocol.ts'
 
 const closed = { additionalProperties: false } as const
 
@@ -47,11 +56,109 @@ const workloadSettings = Type.Object(
 /** An empty object; Static of the plain schema would be `{}`, which admits anything. */
 const nothing = Type.Unsafe<Record<string, never>>(Type.Object({}, closed))
 
+/** One of the names of a closed union; the type parameter makes the table complete. */
+function oneOf<Name extends string>(names: Record<Name, unknown>): TUnsafe<Name> {
+  return Type.Unsafe<Name>(Type.Enum(Object.keys(names)))
+}
+
+const gateName = oneOf<GateName>({
+  slot_free: 0,
+  scheduler_running: 0,
+  first_checkpoint: 0,
+  kick_min_interval: 0,
+  kick_trigger_floor: 0,
+  stage_not_pending: 0,
+  stage_pending: 0,
+  stage_due: 0,
+  quiet_writes: 0,
+  quiet_reads: 0,
+  no_open_iterators: 0,
+  missing_segments: 0,
+  queue_quality: 0,
+  rewrite_min_interval: 0,
+  trigger_total_bytes: 0,
+  trigger_stale_ratio: 0,
+  plan_min_interval: 0,
+  plan_selected: 0,
+  gc_min_interval: 0,
+  gc_eligible: 0,
+})
+
+const passOutcome = oneOf<PassOutcome>({
+  rewrote: 0,
+  staged: 0,
+  reclaimed: 0,
+  planned: 0,
+  nothing_to_do: 0,
+  blocked: 0,
+  cancelled: 0,
+  failed: 0,
+})
+
+/** Every source that a person can ask for. */
+const passSource = oneOf<Actions['run-pass']['body']['source']>({
+  periodic: 0,
+  checkpoint_kick: 0,
+  rewrite_stage_confirm: 0,
+})
+
+const kind = <Kind extends string>(name: Kind) => Type.Object({ kind: Type.Literal(name) }, closed)
+
+const runUntil = Type.Union([
+  kind('passes'),
+  Type.Object({ kind: Type.Literal('outcome'), outcome: passOutcome }, closed),
+  Type.Object({ kind: Type.Literal('event'), event: oneOf<EngineEventType>(EVENT_TOPICS) }, closed),
+  Type.Object({ kind: Type.Literal('blocked_by'), gate: gateName }, closed),
+  kind('queue_empty'),
+  kind('shrunk_without_reclaim'),
+])
+
+/** Names and kinds only: the engine knows the ranges, and lists every value outside of them. */
+const maintenanceOptions = Type.Object(
+  {
+    restage: Type.Optional(Type.Union([Type.Literal('on'), Type.Literal('off')])),
+    confirmDelayMs: Type.Optional(Type.Number()),
+    loopIntervalMs: Type.Optional(Type.Number()),
+    gcEvery: Type.Optional(Type.Number()),
+    gcMinIntervalMs: Type.Optional(Type.Number()),
+    gcMinBytes: Type.Optional(Type.Number()),
+    rewriteMinIntervalMs: Type.Optional(Type.Number()),
+    resumeMinIntervalMs: Type.Optional(Type.Number()),
+    checkpointKickMinIntervalMs: Type.Optional(Type.Number()),
+    quietWriteWindowMs: Type.Optional(Type.Number()),
+    quietReadWindowMs: Type.Optional(Type.Number()),
+    triggerTotalBytes: Type.Optional(Type.Number()),
+    triggerStaleRatio: Type.Optional(Type.Number()),
+    resumeMinStaleRatio: Type.Optional(Type.Number()),
+    genericMinStaleRatio: Type.Optional(Type.Number()),
+    efficacyMinTotalBytes: Type.Optional(Type.Number()),
+    minSegmentStaleBytes: Type.Optional(Type.Number()),
+    minSegmentAgeMs: Type.Optional(Type.Number()),
+    maxPlanSegments: Type.Optional(Type.Number()),
+  },
+  closed,
+)
+
+const base64 = Type.String({
+  pattern: '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$',
+})
+
+const label = Type.String({ minLength: 1, maxLength: 200 })
+
 /** Bodies of POST actions/<name>. */
 export const actionBodySchemas = {
   checkpoint: nothing,
   'periodic-pass': nothing,
   'stage-confirm': nothing,
+  'run-pass': Type.Object({ source: passSource }, closed),
+  'run-until': Type.Object(
+    {
+      until: runUntil,
+      passesMax: Type.Integer({ minimum: 1, maximum: 200 }),
+      advanceMaxMs: durationMs,
+    },
+    closed,
+  ),
   gc: Type.Object({ dryRun: Type.Boolean() }, closed),
   plan: Type.Object({ filters: Type.Optional(planFilters) }, closed),
   stage: Type.Object({ filters: Type.Optional(planFilters) }, closed),
@@ -60,17 +167,16 @@ export const actionBodySchemas = {
   resume: nothing,
   mode: Type.Object({ mode: Type.Union([Type.Literal('auto'), Type.Literal('step')]) }, closed),
   'advance-clock': Type.Object({ ms: durationMs }, closed),
-  'hold-snapshot': Type.Object({ label: Type.String({ minLength: 1, maxLength: 200 }) }, closed),
+  'set-options': Type.Object({ options: maintenanceOptions }, closed),
+  'hold-snapshot': Type.Object({ label }, closed),
   'release-snapshot': Type.Object({ pinId: count }, closed),
+  'hold-iterator': Type.Object({ label, from: base64 }, closed),
+  'release-pin': Type.Object({ pinId: count }, closed),
   'workload-start': Type.Object({ settings: Type.Optional(workloadSettings) }, closed),
   'workload-stop': nothing,
   verify: nothing,
   reread: nothing,
 } satisfies Record<ActionName, TSchema>
-
-const base64 = Type.String({
-  pattern: '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$',
-})
 
 export const batchBodySchema = Type.Object(
   {
@@ -102,6 +208,11 @@ export const eventsQuerySchema = Type.Object(
   closed,
 )
 
+const topics = Type.Array(
+  oneOf<Topic>({ segments: 0, queue: 0, passes: 0, trace: 0, metrics: 0 }),
+  { maxItems: 5, uniqueItems: true },
+)
+
 export const clientMessageSchema = Type.Union([
   Type.Object(
     {
@@ -109,9 +220,11 @@ export const clientMessageSchema = Type.Union([
       storeId: Type.String({ minLength: 1, maxLength: 200 }),
       streamId: Type.Union([Type.String({ maxLength: 200 }), Type.Null()]),
       seq: count,
+      topics: Type.Optional(topics),
     },
     closed,
   ),
+  Type.Object({ type: Type.Literal('subscribe'), topics }, closed),
   Type.Object({ type: Type.Literal('ping'), id: count }, closed),
 ])
 
@@ -124,6 +237,7 @@ type ProtocolBodies = { [Name in ActionName]: Actions[Name]['body'] }
 /** Never read at run time. */
 export const schemasMatchProtocol: [
   Same<ActionBodies, ProtocolBodies>,
+  Same<Required<Static<typeof maintenanceOptions>>, MaintenanceOptions>,
   Same<Static<typeof batchBodySchema>, BatchBody>,
   Same<Static<typeof clientMessageSchema>, ClientMessage>,
-] = [true, true, true]
+] = [true, true, true, true]

@@ -109,7 +109,12 @@ describe('import directions', () => {
   })
 
   test('the vocabulary, its reducer and the wire contract import types only', () => {
-    const contracts = ['engine/types.ts', 'engine/apply-event.ts', 'server/protocol.ts']
+    const contracts = [
+      'engine/types.ts',
+      'engine/apply-event.ts',
+      'server/protocol.ts',
+      'server/protocol-control.ts',
+    ]
     const strangers = IMPORTS.filter(({ file }) => contracts.includes(file)).filter(
       ({ typeOnly }) => !typeOnly,
     )

@@ -8,7 +8,7 @@
  * store is a new stream with a new id.
  */
 import { randomBytes } from 'node:crypto'
-import type { EngineEvent, ServerMessage } from '../protocol.ts'
+import type { EngineEvent, ServerMessage, Topic } from '../protocol.ts'
 import type { Refusal } from '../refusal.ts'
 import type { StoreClient } from '../store/store-client.ts'
 import type { SnapshotAnswer, WorkerBatch } from '../store/worker-contract.ts'
@@ -32,6 +32,8 @@ export const FEED_LIMITS: FeedLimits = {
 }
 
 /** Events of one resume are cut into frames of about this many characters. */
+export const ALL_TOPICS: Topic[] = ['segments', 'queue', 'passes', 'trace', 'metrics']
+
 const RESUME_FRAME_BYTES = 1024 * 1024
 
 /** What a feed needs of its store. */
@@ -170,7 +172,9 @@ export class Feed {
     this.#gaugesJson = batch.gaugesJson
     this.#workloadJson = batch.workloadJson
     if (this.#live.size === 0) return
-    const frame = this.#frame(batch.eventsJson, batch.samples.join(','))
+    const firstSeq = this.#newestSeq - batch.eventCount + 1
+    const range = { firstSeq, lastSeq: this.#newestSeq }
+    const frame = this.#frame(range, batch.eventsJson, batch.samples.join(','))
     for (const subscriber of this.#live) subscriber.send(frame, false)
   }
 
@@ -201,6 +205,7 @@ export class Feed {
       type: 'resumed',
       streamId: this.#streamId,
       seq,
+      topics: ALL_TOPICS,
       store: this.#store.info,
     }
     subscriber.send(JSON.stringify(message), true)
@@ -208,19 +213,24 @@ export class Feed {
     if (this.#gaugesJson === null) return
     let parts: string[] = []
     let bytes = 0
+    let firstSeq = seq + 1
     for (const batch of this.#held) {
       if (batch.firstSeq + batch.count - 1 <= seq) continue
       const json = seq < batch.firstSeq ? batch.eventsJson : eventsFrom(batch, seq + 1)
       parts.push(json)
       bytes += json.length
       if (bytes < RESUME_FRAME_BYTES) continue
-      subscriber.send(this.#frame(parts.join(','), ''), true)
+      const lastSeq = batch.firstSeq + batch.count - 1
+      subscriber.send(this.#frame({ firstSeq, lastSeq }, parts.join(','), ''), true)
+      firstSeq = lastSeq + 1
       parts = []
       bytes = 0
     }
     // A sample taken right at the position may be known already; its atMs tells.
     const samples = this.#samples.filter((sample) => sample.afterSeq >= seq)
-    subscriber.send(this.#frame(parts.join(','), samples.map((s) => s.json).join(',')), true)
+    const range = { firstSeq, lastSeq: this.#newestSeq }
+    const rest = samples.map((s) => s.json).join(',')
+    subscriber.send(this.#frame(range, parts.join(','), rest), true)
   }
 
   /** One request serves everybody who waits when the answer comes. */
@@ -251,6 +261,7 @@ export class Feed {
     const first = this.#newestSeq - Math.min(this.#heldCount, this.#limits.snapshotEventsMax) + 1
     const rest =
       `,"streamId":${JSON.stringify(this.#streamId)},"seq":${answer.seq},` +
+      `"topics":${JSON.stringify(ALL_TOPICS)},"missed":null,` +
       `"store":${JSON.stringify(this.#store.info)},"snapshot":${answer.snapshotJson},` +
       `"events":[${this.#eventsJson(first, this.#limits.snapshotEventsMax)}],` +
       `"passes":${answer.passesJson},"samples":[${this.#samples.map((s) => s.json).join(',')}]}`
@@ -288,9 +299,14 @@ export class Feed {
     subscriber.send(JSON.stringify(message), false)
   }
 
-  #frame(eventsJson: string, samplesJson: string): string {
+  #frame(
+    range: { firstSeq: number; lastSeq: number },
+    eventsJson: string,
+    samplesJson: string,
+  ): string {
     return (
-      `{"type":"frame","streamId":${JSON.stringify(this.#streamId)},"events":[${eventsJson}],` +
+      `{"type":"frame","streamId":${JSON.stringify(this.#streamId)},` +
+      `"firstSeq":${range.firstSeq},"lastSeq":${range.lastSeq},"events":[${eventsJson}],` +
       `"gauges":${this.#gaugesJson ?? 'null'},"workload":${this.#workloadJson},"samples":[${samplesJson}]}`
     )
   }

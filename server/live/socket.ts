@@ -167,6 +167,9 @@ class Connection implements Subscriber {
         feed.attach(this, { streamId: message.streamId, seq: message.seq })
         break
       }
+      case 'subscribe':
+        this.#refuse('BAD_REQUEST', 'all topics are sent')
+        break
       case 'ping':
         this.send(JSON.stringify({ type: 'pong', id: message.id } satisfies ServerMessage), false)
         break

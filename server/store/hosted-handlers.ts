@@ -1,28 +1,37 @@
 /** What people ask of a hosted store, one function an action; bodies were checked by their schemas. */
-import type { Engine, Snapshot, StepClock } from '../engine-door.ts'
+import type { Engine, StepClock } from '../engine-door.ts'
+import type { SegmentId } from '../protocol.ts'
 import { Refusal } from '../refusal.ts'
+import { runUntil } from './run-until.ts'
 import type { RequestHandlers, RequestName } from './worker-contract.ts'
 import type { Workload } from './workload.ts'
+
+export interface HeldReader {
+  /** Resolves with the segments that could be deleted because of it. */
+  release(): Promise<SegmentId[]>
+}
 
 export interface HostedParts {
   engine: Engine
   clock: StepClock
   workload: Workload
-  /** Snapshots held by people, by pinId. */
-  held: Map<number, Snapshot>
+  /** Snapshots and iterators held by people, by pinId. */
+  held: Map<number, HeldReader>
 }
 
 type Handled = Exclude<RequestName, 'reread' | 'snapshot' | 'passes' | 'close'>
 type KeyRequest = 'get-key' | 'batch' | 'verify'
-type StepRequest = 'mode' | 'advance-clock' | 'hold-snapshot' | 'release-snapshot'
+type StepRequest = 'mode' | 'advance-clock' | 'run-until' | 'set-options'
+type PinRequest = 'hold-snapshot' | 'release-snapshot' | 'hold-iterator' | 'release-pin'
 type WorkloadRequest = 'workload-start' | 'workload-stop'
-type PassRequest = Exclude<Handled, KeyRequest | StepRequest | WorkloadRequest>
+type PassRequest = Exclude<Handled, KeyRequest | StepRequest | PinRequest | WorkloadRequest>
 
 export function hostedHandlers(parts: HostedParts): RequestHandlers<Handled> {
   return {
     ...keyHandlers(parts),
     ...passHandlers(parts),
     ...stepHandlers(parts),
+    ...pinHandlers(parts),
     ...workloadHandlers(parts),
   }
 }
@@ -47,6 +56,7 @@ function passHandlers({ engine }: HostedParts): RequestHandlers<PassRequest> {
     },
     'periodic-pass': async () => ({ pass: await maintenance.runPass('periodic') }),
     'stage-confirm': async () => ({ pass: await maintenance.runPass('rewrite_stage_confirm') }),
+    'run-pass': async ({ source }) => ({ pass: await maintenance.runPass(source) }),
     gc: async ({ dryRun }) => ({ gc: await maintenance.gc({ dryRun }) }),
     plan: ({ filters }) => ({ plan: maintenance.plan(filters) }),
     stage: async ({ filters }) => ({ pass: await maintenance.stage(filters) }),
@@ -62,7 +72,7 @@ function passHandlers({ engine }: HostedParts): RequestHandlers<PassRequest> {
   }
 }
 
-function stepHandlers({ engine, clock, held }: HostedParts): RequestHandlers<StepRequest> {
+function stepHandlers({ engine, clock }: HostedParts): RequestHandlers<StepRequest> {
   return {
     mode: ({ mode }) => {
       if (mode === 'step') {
@@ -76,27 +86,52 @@ function stepHandlers({ engine, clock, held }: HostedParts): RequestHandlers<Ste
       return { mode }
     },
     'advance-clock': ({ ms }) => {
-      if (!clock.frozen) {
-        throw new Refusal(
-          'BAD_REQUEST',
-          'the clock can be advanced in step mode only; it runs by itself now',
-        )
-      }
+      mustBeFrozen(clock)
       clock.advance(ms)
       return { nowMs: clock.now() }
     },
+    'run-until': (request) => {
+      mustBeFrozen(clock)
+      return runUntil({ engine, clock }, request)
+    },
+    'set-options': () => {
+      throw new Refusal('BAD_REQUEST', 'this engine takes its options at opening only')
+    },
+  }
+}
+
+function mustBeFrozen(clock: StepClock): void {
+  if (clock.frozen) return
+  throw new Refusal(
+    'BAD_REQUEST',
+    'the clock can be advanced in step mode only; it runs by itself now',
+  )
+}
+
+function pinHandlers({ engine, held }: HostedParts): RequestHandlers<PinRequest> {
+  const release = async ({ pinId }: { pinId: number }): Promise<{ deleted: SegmentId[] }> => {
+    const reader = held.get(pinId)
+    if (reader === undefined) throw new Refusal('NOT_FOUND', `nothing is held here as pin ${pinId}`)
+    held.delete(pinId)
+    return { deleted: await reader.release() }
+  }
+  return {
     'hold-snapshot': ({ label }) => {
       const snapshot = engine.snapshot(label)
-      held.set(snapshot.pinId, snapshot)
+      held.set(snapshot.pinId, { release: () => snapshot.close() })
       return { pinId: snapshot.pinId }
     },
-    'release-snapshot': async ({ pinId }) => {
-      const snapshot = held.get(pinId)
-      if (snapshot === undefined)
-        throw new Refusal('NOT_FOUND', `no snapshot is held as pin ${pinId}`)
-      held.delete(pinId)
-      return { deleted: await snapshot.close() }
+    'hold-iterator': ({ label, from }) => {
+      const iterator = engine.iterate({ gte: Buffer.from(from, 'base64') }, label)
+      const release = (): Promise<SegmentId[]> => {
+        iterator.close()
+        return iterator.released
+      }
+      held.set(iterator.pinId, { release })
+      return { pinId: iterator.pinId }
     },
+    'release-snapshot': release,
+    'release-pin': release,
   }
 }
 

@@ -4,9 +4,9 @@
  */
 import { setImmediate as yieldNow } from 'node:timers/promises'
 import { nodeFileSystem, openEngine, StepClock } from '../engine-door.ts'
-import type { Engine, Snapshot } from '../engine-door.ts'
+import type { Engine } from '../engine-door.ts'
 import type { StoreSnapshot } from '../protocol.ts'
-import { hostedHandlers } from './hosted-handlers.ts'
+import { hostedHandlers, type HeldReader } from './hosted-handlers.ts'
 import { Outbox } from './outbox.ts'
 import { Sampler } from './sampler.ts'
 import type { RequestHandlers, RequestName, WorkerInit, WorkerMessage } from './worker-contract.ts'
@@ -22,7 +22,7 @@ export class HostedStore {
   readonly #outbox: Outbox
   readonly #workload: Workload
   readonly #sampler = new Sampler()
-  readonly #held = new Map<number, Snapshot>()
+  readonly #held = new Map<number, HeldReader>()
   readonly #timers: NodeJS.Timeout[] = []
   #bytesTotal = 0
 
@@ -114,7 +114,7 @@ export class HostedStore {
     for (const timer of this.#timers) clearInterval(timer)
     await this.#workload.stop()
     // A failed engine may refuse this, and must be closed all the same.
-    await Promise.allSettled([...this.#held.values()].map((snapshot) => snapshot.close()))
+    await Promise.allSettled([...this.#held.values()].map((reader) => reader.release()))
     this.#flush()
     const gauges = this.#engine.gauges()
     await this.#engine.close()

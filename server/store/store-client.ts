@@ -39,6 +39,7 @@ export class StoreClient {
   #worker: Worker | null = null
   #opened: Extract<WorkerMessage, { kind: 'opened' }> | null = null
   #failure: Failure | null = null
+  #openedAtMs: number | null = null
   #closing = false
   #listener: StoreListener | null = null
   #settled: (() => void) | null = null
@@ -56,11 +57,14 @@ export class StoreClient {
     return {
       storeId: this.storeId,
       name: path.basename(this.#init.dir),
+      dir: this.#init.dir,
       mode: this.#init.mode,
-      status: failure === null ? 'open' : 'failed',
+      status: failure !== null ? 'failed' : this.#opened === null ? 'opening' : 'open',
       failure: failure === null ? null : { code: failure.code, message: failure.message },
       engine: failure === null ? (this.#opened?.engine ?? null) : null,
       attachment: failure === null ? (this.#opened?.attachment ?? null) : null,
+      openedAtMs: this.#openedAtMs,
+      closable: true,
     }
   }
 
@@ -158,6 +162,7 @@ export class StoreClient {
     switch (message.kind) {
       case 'opened':
         this.#opened = message
+        this.#openedAtMs ??= Date.now()
         this.#listener?.opened(message.seq)
         this.#settle()
         break

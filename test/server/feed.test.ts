@@ -44,11 +44,14 @@ class ScriptedStore {
     return {
       storeId: 'store',
       name: 'store',
+      dir: '/store',
       mode: 'hosted',
       status: this.status,
       failure: failed ? { code: 'STORE_FAILED', message: 'boom' } : null,
       engine: null,
       attachment: null,
+      openedAtMs: 1,
+      closable: true,
     }
   }
 

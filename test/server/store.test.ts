@@ -13,6 +13,11 @@ import { SMALL_STEP_STORE, startServer, STORE, temporaryFolder, WORKER_URL } fro
 
 const BODIES: Partial<Record<ActionName, unknown>> = {
   gc: { dryRun: false },
+  'run-pass': { source: 'periodic' },
+  'run-until': { until: { kind: 'passes' }, passesMax: 1, advanceMaxMs: 1 },
+  'set-options': { options: {} },
+  'hold-iterator': { label: 'x', from: '' },
+  'release-pin': { pinId: 1 },
   rewrite: { segmentIds: [1] },
   mode: { mode: 'step' },
   'advance-clock': { ms: 1 },

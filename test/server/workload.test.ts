@@ -30,7 +30,11 @@ function memoryEngine(batchesMax = Infinity): WorkloadEngine & { keys: Map<strin
         Buffer.from(key),
         value,
       ])
-      return Object.assign(entries.values(), { close: () => undefined })
+      return Object.assign(entries.values(), {
+        pinId: 0,
+        close: () => undefined,
+        released: Promise.resolve([]),
+      })
     },
   }
 }

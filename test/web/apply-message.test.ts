@@ -110,7 +110,13 @@ describe('coming back', () => {
   test('resumed keeps everything and goes on where it was', () => {
     const state = run([
       makeSnapshot({ seq: 2, events: range(1, 2) }),
-      { type: 'resumed', streamId: 'stream-1', seq: 2, store: makeStore({ name: 'renamed' }) },
+      {
+        type: 'resumed',
+        streamId: 'stream-1',
+        seq: 2,
+        topics: [],
+        store: makeStore({ name: 'renamed' }),
+      },
       makeFrame([skipEvent(3)]),
     ])
     expect(seqs(state)).toEqual([1, 2, 3])

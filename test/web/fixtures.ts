@@ -130,11 +130,14 @@ export function makeStore(overrides: Partial<StoreInfo> = {}): StoreInfo {
   return {
     storeId: 'demo',
     name: 'demo',
+    dir: '/data/demo',
     mode: 'hosted',
     status: 'open',
     failure: null,
     engine,
     attachment: null,
+    openedAtMs: 1,
+    closable: true,
     ...overrides,
   }
 }
@@ -195,6 +198,8 @@ export function makeSnapshot(
     streamId: 'stream-1',
     seq: 0,
     reason: 'first',
+    topics: ['segments', 'queue', 'passes', 'trace', 'metrics'],
+    missed: null,
     store: makeStore(),
     snapshot: { state: makeState(), gauges: makeGauges(), workload: null },
     events: [],
@@ -211,6 +216,8 @@ export function makeFrame(
   return {
     type: 'frame',
     streamId: 'stream-1',
+    firstSeq: events[0]?.seq ?? 1,
+    lastSeq: events.at(-1)?.seq ?? 0,
     events,
     gauges: makeGauges(),
     workload: null,

@@ -125,7 +125,7 @@ describe('coming back', () => {
     const second = await connection(1)
     expect(statuses.some((status) => status.phase === 'reconnecting')).toBe(true)
     expect(hello(second)).toEqual({ type: 'hello', storeId: 'demo', streamId: 'stream-1', seq: 3 })
-    say(second, { type: 'resumed', streamId: 'stream-1', seq: 3, store: makeStore() })
+    say(second, { type: 'resumed', streamId: 'stream-1', seq: 3, topics: [], store: makeStore() })
     say(second, makeFrame([skipEvent(2), skipEvent(3), skipEvent(4)]))
     await vi.waitUntil(() => eventSeqs().length === 2)
     expect(eventSeqs()).toEqual([3, 4])

@@ -210,6 +210,8 @@ export class LiveClient {
         this.closeWhy = message.message
         break
       case 'store':
+      case 'stores':
+      case 'subscribed':
       case 'pong':
         break
     }

@@ -43,6 +43,9 @@ export function applyMessage(
       return { ...withStore(state, message.store), receivedAtMs }
     case 'error':
       return { ...state, feedError: { code: message.code, message: message.message } }
+    case 'stores':
+      return { ...state, stores: message.stores }
+    case 'subscribed':
     case 'pong':
       return state
   }

@@ -22,6 +22,9 @@ const actionWords: Record<ActionName, string> = {
   checkpoint: 'Checkpoint',
   'periodic-pass': 'Periodic pass',
   'stage-confirm': 'Stage confirm',
+  'run-pass': 'Pass',
+  'run-until': 'Run until',
+  'set-options': 'Options',
   gc: 'GC',
   plan: 'Plan',
   stage: 'Stage plan',
@@ -32,6 +35,8 @@ const actionWords: Record<ActionName, string> = {
   'advance-clock': 'Clock',
   'hold-snapshot': 'Hold snapshot',
   'release-snapshot': 'Release snapshot',
+  'hold-iterator': 'Hold iterator',
+  'release-pin': 'Release pin',
   'workload-start': 'Workload',
   'workload-stop': 'Workload',
   verify: 'Verify',
@@ -85,6 +90,7 @@ function hasBody(result: ActionResult): boolean {
     case 'checkpoint':
     case 'periodic-pass':
     case 'stage-confirm':
+    case 'run-pass':
     case 'stage':
     case 'rewrite':
     case 'gc':
@@ -155,6 +161,7 @@ function summary(result: ActionResult): string {
     }
     case 'periodic-pass':
     case 'stage-confirm':
+    case 'run-pass':
     case 'stage':
     case 'rewrite':
       return `done ${took}.`
@@ -162,6 +169,10 @@ function summary(result: ActionResult): string {
       return result.answer.gc.dryRun ? 'dry run, nothing was deleted.' : `done ${took}.`
     case 'plan':
       return `dry, nothing was changed; ${plural(result.answer.plan.selected.length, 'segment')} would be chosen.`
+    case 'run-until':
+      return `${plural(result.answer.passes.length, 'pass', 'passes')} ${took}.`
+    case 'set-options':
+      return 'the options are changed.'
     case 'pause':
       return 'no pass starts by itself now.'
     case 'resume':
@@ -172,6 +183,9 @@ function summary(result: ActionResult): string {
       return `the engine’s clock is at ${formatTime(result.answer.nowMs)}.`
     case 'hold-snapshot':
       return `snapshot ${String(result.answer.pinId)} is held.`
+    case 'hold-iterator':
+      return `iterator ${String(result.answer.pinId)} is held.`
+    case 'release-pin':
     case 'release-snapshot':
       return result.answer.deleted.length === 0
         ? 'released; no file could be deleted by that alone.'
@@ -199,6 +213,7 @@ function ResultBody({ result }: { result: ActionResult }): ReactNode {
       return result.answer.pass === null ? null : <PassReportView report={result.answer.pass} />
     case 'periodic-pass':
     case 'stage-confirm':
+    case 'run-pass':
     case 'stage':
     case 'rewrite':
       return <PassReportView report={result.answer.pass} />
