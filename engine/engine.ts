@@ -15,10 +15,15 @@ import type {
   VerifyReport,
 } from './api.ts'
 import { copyOf } from './bytes.ts'
-import type { JournalOperation } from './commit-log/codec.ts'
+import {
+  BATCH_BYTES_MAX,
+  PAYLOAD_HEADER_BYTES,
+  RECORD_HEADER_BYTES,
+  type JournalOperation,
+} from './commit-log/codec.ts'
 import { EngineError } from './errors.ts'
 import { EventHub } from './events.ts'
-import { removeIfPresent, replaceFile } from './file-system.ts'
+import { readSmallFile, removeIfPresent, replaceFile } from './file-system.ts'
 import { GroupCommit } from './group-commit.ts'
 import type { Located } from './index/leaf.ts'
 import type { KeyChange, ReadView } from './key-space.ts'
@@ -50,6 +55,8 @@ import { verifyLiveBytes } from './verify.ts'
 export const MAX_KEY_BYTES = 2000
 
 /** What a replay reads at most, about: larger makes opening after a crash slow, smaller checkpoints more. */
+/** A queue of 100,000 segments needs less. */
+const STATE_BYTES_MAX = 2 ** 25
 const JOURNAL_CHECKPOINT_BYTES = 64 * 1024 * 1024
 
 const PROFILE_LOSES: Record<Profile, string> = {
@@ -289,7 +296,7 @@ class RestageEngine implements Engine {
 
   async batch(operations: readonly BatchOperation[]): Promise<void> {
     const store = this.#writable()
-    for (const operation of operations) checkSizes(operation)
+    checkSizes(operations, this.#options.inlineThreshold)
     if (operations.length === 0) return
     try {
       this.#write(store, operations)
@@ -489,7 +496,7 @@ class RestageEngine implements Engine {
         } else await replaceFile(fileSystem, store.paths.state, Buffer.from(json))
       },
       loadState: () => {
-        const bytes = fileSystem.readFile(store.paths.state)
+        const bytes = readSmallFile(fileSystem, store.paths.state, STATE_BYTES_MAX)
         return Promise.resolve(bytes === undefined ? null : Buffer.from(bytes).toString('utf8'))
       },
     }
@@ -629,7 +636,25 @@ function flushAll(store: Store): void {
   store.journal?.flush()
 }
 
-function checkSizes(operation: BatchOperation): void {
+/** Refuses before anything is written: what the format cannot hold, and a journal batch nobody would read. */
+function checkSizes(operations: readonly BatchOperation[], inlineThreshold: number): void {
+  let journalBytes = 0
+  for (const operation of operations) {
+    checkSize(operation)
+    journalBytes += RECORD_HEADER_BYTES + operation.key.length
+    if (operation.op === 'put' && operation.value.length <= inlineThreshold) {
+      journalBytes += operation.value.length
+    }
+  }
+  if (journalBytes > BATCH_BYTES_MAX - PAYLOAD_HEADER_BYTES) {
+    throw new EngineError(
+      'ENGINE_LIMIT',
+      `a batch takes ${journalBytes} bytes of the journal, at most ${BATCH_BYTES_MAX} are allowed`,
+    )
+  }
+}
+
+function checkSize(operation: BatchOperation): void {
   const { key } = operation
   if (!(key instanceof Uint8Array)) throw new TypeError('a key must be a Uint8Array')
   if (key.length === 0 || key.length > MAX_KEY_BYTES) {

@@ -36,7 +36,10 @@ export interface FolderLock {
 }
 
 export interface FileSystem {
-  /** 'read' opens O_RDONLY; 'append' creates when absent; 'create' refuses an existing file. */
+  /**
+   * 'read' opens O_RDONLY; 'append' creates when absent; 'create' refuses an existing file. A link, a
+   * folder, a pipe or a device is refused without waiting for anything: only regular files open.
+   */
   open(file: string, mode: 'read' | 'append' | 'create'): OpenFile
   /** lstat: a link is reported as a link. undefined when absent. */
   stat(file: string): FileStat | undefined
@@ -47,7 +50,7 @@ export interface FileSystem {
   unlink(file: string): Promise<void>
   /** fsync of the folder, so that its entries survive a crash. */
   syncFolder(folder: string): Promise<void>
-  /** undefined when absent. */
+  /** undefined when absent; only regular files, like `open`. */
   readFile(file: string): Uint8Array | undefined
   /** ENGINE_LOCKED, naming the holder, when someone else has it; the file's text is for people only. */
   lock(file: string): FolderLock
@@ -76,6 +79,23 @@ export async function removeIfPresent(fileSystem: FileSystem, file: string): Pro
   if (fileSystem.stat(file) === undefined) return false
   await fileSystem.unlink(file)
   return true
+}
+
+/** The whole of a small file; undefined when absent. Above `bytesMax` it is refused unread: ENGINE_CORRUPT. */
+export function readSmallFile(
+  fileSystem: FileSystem,
+  file: string,
+  bytesMax: number,
+): Uint8Array | undefined {
+  const stat = fileSystem.stat(file)
+  if (stat === undefined) return undefined
+  if (stat.size > bytesMax) {
+    throw new EngineError(
+      'ENGINE_CORRUPT',
+      `${file} has ${stat.size} bytes, more than the ${bytesMax} of any honest one`,
+    )
+  }
+  return fileSystem.readFile(file)
 }
 
 interface NativeLocks {
@@ -167,16 +187,26 @@ class NodeFile implements OpenFile {
 /** 0600 like upstream: values may be anybody's secrets. */
 const FILE_MODE = 0o600
 
+// Opening a pipe would wait for its other end without O_NONBLOCK, which means nothing to a file.
+const NOT_AROUND = fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK
 const OPEN_FLAGS = {
-  read: fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW,
-  append: fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_NOFOLLOW,
+  read: fs.constants.O_RDONLY | NOT_AROUND,
+  append: fs.constants.O_RDWR | fs.constants.O_CREAT | NOT_AROUND,
   create: fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL,
+}
+
+/** A descriptor of a regular file; throws an errno for anything else. */
+function openRegular(file: string, mode: keyof typeof OPEN_FLAGS): number {
+  const fd = fs.openSync(file, OPEN_FLAGS[mode], FILE_MODE)
+  if (fs.fstatSync(fd).isFile()) return fd
+  fs.closeSync(fd)
+  throw new Error('not a regular file')
 }
 
 export const nodeFileSystem: FileSystem = {
   open(file, mode) {
     try {
-      return new NodeFile(file, fs.openSync(file, OPEN_FLAGS[mode], FILE_MODE))
+      return new NodeFile(file, openRegular(file, mode))
     } catch (error) {
       throw ioError(`cannot open ${file}`, error)
     }
@@ -247,11 +277,15 @@ export const nodeFileSystem: FileSystem = {
   },
 
   readFile(file) {
+    let fd: number | undefined
     try {
-      return fs.readFileSync(file)
+      fd = openRegular(file, 'read')
+      return fs.readFileSync(fd)
     } catch (error) {
       if (isErrno(error, 'ENOENT')) return undefined
       throw ioError(`cannot read ${file}`, error)
+    } finally {
+      if (fd !== undefined) fs.closeSync(fd)
     }
   },
 
@@ -259,7 +293,7 @@ export const nodeFileSystem: FileSystem = {
     const locks = requireNative('fs-native-extensions') as NativeLocks
     let fd: number
     try {
-      fd = fs.openSync(file, OPEN_FLAGS.append, FILE_MODE)
+      fd = openRegular(file, 'append')
     } catch (error) {
       throw ioError(`cannot open the lock ${file}`, error)
     }

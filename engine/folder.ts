@@ -38,6 +38,8 @@ const STATE_FILE = 'vlog_generation_state.json'
 export function locateFolder(fileSystem: FileSystem, dir: string): FolderPaths | undefined {
   const root = path.resolve(dir)
   for (const main of [path.join(root, 'maindb'), root]) {
+    // Links below the given folder are not followed: one could lead to somebody else's data.
+    if (main !== root && fileSystem.stat(main)?.isDirectory !== true) continue
     if (fileSystem.stat(path.join(main, 'index.db'))?.isFile !== true) continue
     const split = fileSystem.stat(path.join(main, 'value_vlog'))?.isDirectory === true
     return pathsOf(root, main, split ? 'split' : 'wal')
@@ -68,6 +70,17 @@ function pathsOf(root: string, main: string, layout: 'split' | 'wal'): FolderPat
   }
 }
 
+/** ENGINE_CORRUPT when something other than a folder stands where the store reads, writes or deletes files. */
+export function refuseLinks(fileSystem: FileSystem, paths: FolderPaths): void {
+  const folders = paths.segmentFolders.map(({ absolute }) => absolute)
+  for (const folder of [paths.main, ...folders, paths.keys]) {
+    const stat = fileSystem.stat(folder)
+    if (stat === undefined || stat.isDirectory || folder === paths.root) continue
+    const what = stat.isSymbolicLink ? 'a symbolic link, which is not followed' : 'no folder'
+    throw new EngineError('ENGINE_CORRUPT', `${folder} is ${what}`)
+  }
+}
+
 /** What `maindb` may hold when making it was cut short before index.db came. */
 const LEFT_BY_A_CRASH: ReadonlySet<string> = new Set([
   'LOCK',
@@ -87,6 +100,9 @@ export async function createFolders(fileSystem: FileSystem, dir: string): Promis
   const paths = pathsOf(root, path.join(root, 'maindb'), 'split')
   const found = fileSystem.list(root) ?? []
   const strangers = found.filter((name) => name !== 'maindb')
+  if (found.includes('maindb') && fileSystem.stat(paths.main)?.isDirectory !== true) {
+    throw new EngineError('ENGINE_NOT_A_FOLDER', `${paths.main} is no folder: not a data folder`)
+  }
   const inMain = fileSystem.list(paths.main) ?? []
   strangers.push(...inMain.filter((name) => !LEFT_BY_A_CRASH.has(name)))
   for (const folder of [paths.values, paths.journal])
@@ -103,6 +119,7 @@ export async function createFolders(fileSystem: FileSystem, dir: string): Promis
     parents.add(path.dirname(made))
   }
   parents.add(path.dirname(root))
+  refuseLinks(fileSystem, paths)
   for (const folder of [paths.main, paths.values, paths.journal]) fileSystem.makeFolder(folder)
   for (const folder of parents) await fileSystem.syncFolder(folder)
   return paths

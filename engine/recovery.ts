@@ -5,9 +5,9 @@
  */
 import * as path from 'node:path'
 import type { ChecksumKind } from './checksum.ts'
-import { decodeJournal, type JournalBatch } from './commit-log/codec.ts'
+import { JournalReader, journalSourceOf, type JournalBatch } from './commit-log/codec.ts'
 import { EngineError, isCorruption } from './errors.ts'
-import type { FileSystem, OpenFile } from './file-system.ts'
+import { readSmallFile, type FileSystem, type OpenFile } from './file-system.ts'
 import type { FolderPaths } from './folder.ts'
 import { isRecord, parseJson } from './inspect/folder.ts'
 import { parseJournalFileName, parseSegmentFileName, seqOf } from './ids.ts'
@@ -36,6 +36,8 @@ import type { SegmentId } from './types.ts'
 const FORMAT_FILE = 'format.json'
 /** Ours has a few hundred bytes; a larger one is not read for a list of words. */
 const FORMAT_BYTES_MAX = 2 ** 20
+/** Facts of 100,000 segments need less. */
+const METADATA_BYTES_MAX = 2 ** 25
 
 /**
  * A folder whose format.json requires features has state that this version would leave behind. The
@@ -75,7 +77,7 @@ export function readMetas(
 }
 
 export function readMetadata(fileSystem: FileSystem, paths: FolderPaths): Metadata | undefined {
-  const bytes = fileSystem.readFile(paths.metadata)
+  const bytes = readSmallFile(fileSystem, paths.metadata, METADATA_BYTES_MAX)
   return bytes === undefined ? undefined : decodeMetadata(Buffer.from(bytes).toString('utf8'))
 }
 
@@ -207,9 +209,13 @@ export function readJournals(
     const file = path.join(folder, name)
     files.push(file)
     nextSeq = Math.max(nextSeq, parsed.seq + 1)
-    batches.push(
-      ...decodeJournal(fileSystem.readFile(file) ?? new Uint8Array(0), kind, file).batches,
-    )
+    const handle = fileSystem.open(file, 'read')
+    try {
+      const reader = new JournalReader(journalSourceOf(handle), kind, file)
+      for (let b = reader.next(); b !== undefined; b = reader.next()) batches.push(b)
+    } finally {
+      handle.close()
+    }
   }
   // Array sort is stable: batches without a number come first, in read order.
   batches.sort((a, b) => a.seq - b.seq)

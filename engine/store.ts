@@ -8,7 +8,13 @@ import type { ChecksumKind } from './checksum.ts'
 import type { JournalBatch } from './commit-log/codec.ts'
 import { Journal } from './commit-log/journal.ts'
 import { removeIfPresent, type FileSystem, type FolderLock, type OpenFile } from './file-system.ts'
-import { createFolders, createIndex, locateFolder, type FolderPaths } from './folder.ts'
+import {
+  createFolders,
+  createIndex,
+  locateFolder,
+  refuseLinks,
+  type FolderPaths,
+} from './folder.ts'
 import { MetaPages } from './index/meta-pages.ts'
 import type { Meta, MetaCandidate } from './index/meta.ts'
 import { PageStore } from './index/page-store.ts'
@@ -69,6 +75,7 @@ export async function openStore(dir: string, context: StoreContext): Promise<Sto
   await loadZstd()
   const found = locateFolder(fileSystem, dir)
   const paths = found ?? (await createFolders(fileSystem, dir))
+  refuseLinks(fileSystem, paths)
   const lock = fileSystem.lock(paths.lock)
   try {
     // Asked again under the lock: another opener may have made and filled the store meanwhile.

@@ -6,12 +6,17 @@
  *   compressed payload: u32 raw bytes | zstd block; the CRC is over what is stored
  *   record: u8 op | u16 key bytes | u32 value bytes | u64 RID | u64 batch seq | key | value
  *
- * One payload is one atomic batch. A torn tail ends a file quietly: one that the file's end cuts, or
- * whose end was never written (zeros to the end of the file). A wrong CRC elsewhere is damage.
+ * One payload is one atomic batch. A torn tail ends a file quietly, and that file only: a batch that the
+ * file's end cuts, or one with a hole. A power cut leaves out whole sectors of what was not synced, in any
+ * order; in a file that only grows they read as zeros. So a batch with a wrong CRC of which a sector is
+ * all zeros was never on disk, and neither was anything behind it when somebody last waited for a sync:
+ * it is no acknowledged write of `durable`, and `wal_on_fast` promises no more. A wrong CRC without a hole
+ * is damage to what was written, with or without batches behind it, and fails the opening.
  */
 import { checksum, type ChecksumKind } from '../checksum.ts'
 import { copyBytes, readU64, viewOf, writeU64 } from '../bytes.ts'
 import { EngineError } from '../errors.ts'
+import type { OpenFile } from '../file-system.ts'
 import { corrupt, type RidWords } from '../value-log/record.ts'
 import { decodeZstd } from '../value-log/zstd.ts'
 
@@ -20,13 +25,17 @@ export const OP_SET_INLINE = 1
 export const OP_DELETE = 2
 
 const SEGMENT_HEADER_BYTES = 8
-const PAYLOAD_HEADER_BYTES = 5
-const RECORD_HEADER_BYTES = 23
+export const PAYLOAD_HEADER_BYTES = 5
+export const RECORD_HEADER_BYTES = 23
 const PAYLOAD_VERSION = 1
 const COMPRESSED_BIT = 0x80000000
 const RAW_LENGTH_BYTES = 4
 /** Of one compressed batch; more is named instead of taken into memory. */
 const RAW_BYTES_MAX = 2 ** 26
+/** Of one stored batch; a larger one is named instead of taken into memory, and none is written. */
+export const BATCH_BYTES_MAX = 2 ** 28
+/** What a power cut leaves out is whole ones of these. */
+const SECTOR_BYTES = 512
 
 export type JournalOperation =
   | { op: 'set_rid'; key: Uint8Array; rid: RidWords }
@@ -84,6 +93,73 @@ export function encodeBatch(
 
 const OPCODES = { set_rid: OP_SET_RID, set_inline: OP_SET_INLINE, delete: OP_DELETE } as const
 
+/** Where a journal's bytes come from. */
+export interface JournalSource {
+  readonly bytes: number
+  /** Fewer bytes only at the end; the caller may keep them. */
+  read(at: number, length: number): Uint8Array
+}
+
+/** Batch after batch of one file, in bounded memory. */
+export class JournalReader {
+  /** Where the complete batches end; less than the file's length = torn tail, once all were read. */
+  end = 0
+  readonly #source: JournalSource
+  readonly #kind: ChecksumKind
+  readonly #where: string
+
+  constructor(source: JournalSource, kind: ChecksumKind, where: string) {
+    this.#source = source
+    this.#kind = kind
+    this.#where = where
+  }
+
+  get torn(): boolean {
+    return this.end < this.#source.bytes
+  }
+
+  /**
+   * The next complete batch; undefined where they end, cleanly or by a torn tail. ENGINE_CORRUPT for
+   * damage. ENGINE_UNSUPPORTED for a batch that is not read: the next call goes on behind it.
+   */
+  next(): JournalBatch | undefined {
+    const at = this.end
+    const header = this.#source.read(at, SEGMENT_HEADER_BYTES)
+    if (header.length < SEGMENT_HEADER_BYTES) return undefined
+    const stored = viewOf(header).getUint32(0, true)
+    const length = stored & ~COMPRESSED_BIT
+    const end = at + SEGMENT_HEADER_BYTES + length
+    if (end > this.#source.bytes) return undefined
+    const place = `${this.#where} at ${at}`
+    if (length > BATCH_BYTES_MAX) {
+      this.end = end
+      const message = `${place}: a journal batch of more than ${BATCH_BYTES_MAX} bytes`
+      throw new EngineError('ENGINE_UNSUPPORTED', message)
+    }
+    const payload = this.#source.read(at + SEGMENT_HEADER_BYTES, length)
+    // A file that got shorter meanwhile.
+    if (payload.length < length) return undefined
+    const crc = viewOf(header).getUint32(4, true)
+    if (length === 0 || checksum(this.#kind, payload, 0, length) !== crc) {
+      if (this.#hasHole(at, end)) return undefined
+      throw corrupt(place, 'journal CRC mismatch')
+    }
+    this.end = end
+    return decodePayload(stored >= COMPRESSED_BIT ? decompress(payload, place) : payload, place)
+  }
+
+  /** Some sector of [at, end) was never written: it is zeros, from `at` on and to the file's end at most. */
+  #hasHole(at: number, end: number): boolean {
+    const { bytes } = this.#source
+    for (let from = at; from < end;) {
+      const to = Math.min((Math.floor(from / SECTOR_BYTES) + 1) * SECTOR_BYTES, bytes)
+      if (this.#source.read(from, to - from).every((byte) => byte === 0)) return true
+      from = to
+    }
+    return false
+  }
+}
+
 export interface JournalReading {
   batches: JournalBatch[]
   /** Where the complete batches end; less than the file's length = torn tail. */
@@ -97,26 +173,24 @@ export function decodeJournal(
   kind: ChecksumKind,
   where: string,
 ): JournalReading {
-  const view = viewOf(bytes)
-  const batches: JournalBatch[] = []
-  let at = 0
-  while (at + SEGMENT_HEADER_BYTES <= bytes.length) {
-    const stored = view.getUint32(at, true)
-    const length = stored & ~COMPRESSED_BIT
-    const start = at + SEGMENT_HEADER_BYTES
-    if (start + length > bytes.length) break
-    if (stored === 0 && endsInZeros(bytes, at)) break
-    const place = `${where} at ${at}`
-    if (checksum(kind, bytes, start, start + length) !== view.getUint32(at + 4, true)) {
-      if (endsInZeros(bytes, lastSector(at, start + length))) break
-      throw corrupt(place, 'journal CRC mismatch')
-    }
-    const payload = bytes.subarray(start, start + length)
-    const isCompressed = stored >= COMPRESSED_BIT
-    batches.push(decodePayload(isCompressed ? decompress(payload, place) : payload, place))
-    at = start + length
+  const source = {
+    bytes: bytes.length,
+    read: (at: number, length: number) => bytes.subarray(at, at + length),
   }
-  return { batches, end: at, torn: at < bytes.length }
+  const reader = new JournalReader(source, kind, where)
+  const batches: JournalBatch[] = []
+  for (let batch = reader.next(); batch !== undefined; batch = reader.next()) batches.push(batch)
+  return { batches, end: reader.end, torn: reader.torn }
+}
+
+export function journalSourceOf(file: OpenFile): JournalSource {
+  return {
+    bytes: file.size(),
+    read: (at, length) => {
+      const bytes = new Uint8Array(length)
+      return bytes.subarray(0, file.read(bytes, 0, length, at))
+    },
+  }
 }
 
 /** A compressed payload is `u32 raw bytes | zstd block`. */
@@ -127,17 +201,6 @@ function decompress(stored: Uint8Array, where: string): Uint8Array {
     throw new EngineError('ENGINE_UNSUPPORTED', `${where}: journal batch of ${rawBytes} bytes`)
   }
   return decodeZstd(stored.subarray(RAW_LENGTH_BYTES), rawBytes, where)
-}
-
-const SECTOR_BYTES = 512
-
-/** Where the last sector of a batch [at, end) begins: what a power cut leaves out is whole sectors. */
-function lastSector(at: number, end: number): number {
-  return Math.max(at, Math.floor((end - 1) / SECTOR_BYTES) * SECTOR_BYTES)
-}
-
-function endsInZeros(bytes: Uint8Array, from: number): boolean {
-  return bytes.subarray(from).every((byte) => byte === 0)
 }
 
 function decodePayload(payload: Uint8Array, where: string): JournalBatch {

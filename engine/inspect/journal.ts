@@ -3,9 +3,9 @@
  * batch; nothing is applied to the folder. `overlay` says what replaying would make of each key,
  * with upstream's fence: a sequenced batch with a RID that no value log holds is skipped whole.
  */
-import { keyString, viewOf } from '../bytes.ts'
+import { keyString } from '../bytes.ts'
 import type { ChecksumKind } from '../checksum.ts'
-import { decodeJournal, type JournalBatch } from '../commit-log/codec.ts'
+import { JournalReader, journalSourceOf, type JournalBatch } from '../commit-log/codec.ts'
 import { EngineError } from '../errors.ts'
 import type { OpenFile } from '../file-system.ts'
 import type { SegmentId } from '../types.ts'
@@ -15,11 +15,6 @@ import { BODY_HEADER_BYTES, type RidWords } from '../value-log/record.ts'
 import type { Slices } from './findings.ts'
 import { openForReading, type FolderScope, type JournalFile } from './folder.ts'
 import type { InspectJournal } from './report.ts'
-
-const BATCH_HEADER_BYTES = 8
-const COMPRESSED_BIT = 0x80000000
-/** Far above any engine's batch; a larger one is named instead of taken into memory. */
-const BATCH_BYTES_MAX = 2 ** 28
 
 export type PendingOperation =
   | { op: 'set_rid'; key: string; rid: RidKey }
@@ -186,60 +181,27 @@ async function readJournal(
   scope: JournalScope,
 ): Promise<void> {
   const { journal, entry } = target
-  const header = new Uint8Array(BATCH_HEADER_BYTES)
-  let at = 0
-  while (at < entry.bytes) {
+  const reader = new JournalReader(journalSourceOf(handle), kind, entry.file)
+  for (;;) {
     if (scope.slices.isUsedUp()) await scope.slices.rest()
-    const isHeaderWhole = handle.read(header, 0, header.length, at) === header.length
-    const stored = isHeaderWhole ? viewOf(header).getUint32(0, true) : 0
-    const batchBytes = BATCH_HEADER_BYTES + (stored & ~COMPRESSED_BIT)
-    if (!isHeaderWhole || at + batchBytes > entry.bytes) {
-      entry.state = 'torn'
-      return
-    }
-    if (batchBytes > BATCH_BYTES_MAX) {
-      entry.state = 'unsupported'
-      scope.unread.add(`journal batches above ${BATCH_BYTES_MAX} bytes`, 'batch')
-    } else {
-      const batch = decodeBatch(readBytes(handle, at, batchBytes), kind, { at, entry, scope })
-      // A file that got shorter meanwhile gives no batch and no reason.
-      if (batch === undefined && entry.state === 'clean') entry.state = 'torn'
-      if (entry.state === 'corrupt' || entry.state === 'torn') return
-      if (batch !== undefined) {
-        entry.batches++
-        entry.records += batch.operations.length
-        journal.add(batch)
+    const at = reader.end
+    try {
+      const batch = reader.next()
+      if (batch === undefined) break
+      entry.batches++
+      entry.records += batch.operations.length
+      journal.add(batch)
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error
+      const detail = error.message.replace(`${entry.file} at ${at}: `, '')
+      if (error.code !== 'ENGINE_UNSUPPORTED') {
+        entry.state = 'corrupt'
+        scope.problems.add(`${entry.file} is damaged at byte ${at}: ${detail}`)
+        return
       }
-    }
-    at += batchBytes
-  }
-}
-
-function readBytes(handle: OpenFile, at: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(length)
-  return bytes.subarray(0, handle.read(bytes, 0, length, at))
-}
-
-/** The batch; undefined when it is damaged or of a kind not read, which is then on record. */
-function decodeBatch(
-  bytes: Uint8Array,
-  kind: ChecksumKind,
-  context: { at: number; entry: InspectJournal; scope: FolderScope },
-): JournalBatch | undefined {
-  const { at, entry, scope } = context
-  try {
-    return decodeJournal(bytes, kind, entry.file).batches[0]
-  } catch (error) {
-    if (!(error instanceof EngineError)) throw error
-    if (error.code === 'ENGINE_UNSUPPORTED') {
       entry.state = 'unsupported'
-      scope.unread.add(error.message.replace(`${entry.file} at 0: `, ''), 'batch')
-    } else {
-      entry.state = 'corrupt'
-      // The codec saw the batch alone, so its own place is always 0.
-      const detail = error.message.replace(`${entry.file} at 0: `, '')
-      scope.problems.add(`${entry.file} is damaged at byte ${at}: ${detail}`)
+      scope.unread.add(detail, 'batch')
     }
-    return undefined
   }
+  if (reader.torn && entry.state === 'clean') entry.state = 'torn'
 }

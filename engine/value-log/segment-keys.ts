@@ -11,7 +11,7 @@
 import * as path from 'node:path'
 import { copyBytes, readU64, viewOf, writeU64 } from '../bytes.ts'
 import { checksum } from '../checksum.ts'
-import { removeIfPresent, type FileSystem } from '../file-system.ts'
+import { readSmallFile, removeIfPresent, type FileSystem } from '../file-system.ts'
 import { parseSegmentFileName, segmentFileName } from '../ids.ts'
 import type { SegmentId } from '../types.ts'
 
@@ -19,6 +19,8 @@ const MAGIC = Buffer.from('RSKEYS1\0', 'latin1')
 const HEADER_BYTES = 20
 const ENTRY_HEADER_BYTES = 10
 const FIRST_BUFFER_BYTES = 16 * 1024
+/** Above it, walking the tree costs less memory than the list. */
+const FILE_BYTES_MAX = 2 ** 29
 
 /** Append-only list of (pointer offset, key). */
 export class SegmentKeys {
@@ -118,7 +120,7 @@ export class SegmentKeyFiles {
 
   load(id: SegmentId): SegmentKeys | undefined {
     try {
-      const bytes = this.#fileSystem.readFile(this.#file(id))
+      const bytes = readSmallFile(this.#fileSystem, this.#file(id), FILE_BYTES_MAX)
       return bytes === undefined ? undefined : SegmentKeys.decode(bytes)
     } catch {
       return undefined

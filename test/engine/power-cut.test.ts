@@ -237,7 +237,7 @@ async function unsyncedLife(
   let from = 0
   disk.onCall = (call, file) => {
     if (!isBoundary(call)) return
-    for (const mode of ['lost', 'kept', 'prefix'] as const) {
+    for (const mode of ['lost', 'kept', 'prefix', 'mixed'] as const) {
       const where = `seed ${SEED}, ${profile}, ${mode} before call ${disk.calls}, ${call} ${file}`
       const folder = disk.powerCut(memoryFolder(), mode, random)
       cuts.push({ folder, where, from, to: history.length - 1 })

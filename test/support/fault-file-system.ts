@@ -42,7 +42,8 @@ export type FileCall =
 
 /**
  * lost: nothing that was not synced survives. kept: all of it does. prefix: the first some operations
- * of each file and folder do, the last of them torn. mixed: any of them do, in units of 512 bytes.
+ * of each file and folder do, the last of them torn. mixed: each sector of 512 bytes holds what some
+ * write left there, none, an early or the last one, as a cache writes back in any order.
  */
 export type CutMode = 'lost' | 'kept' | 'prefix' | 'mixed'
 
@@ -337,30 +338,31 @@ function survivors<T>(pending: readonly T[], mode: CutMode, random: Random): T[]
 }
 
 function survivingBytes(file: FileNode, mode: CutMode, random: Random): Buffer {
-  if (mode !== 'mixed') {
-    const kept = survivors(file.pending, mode, random)
-    const last = kept[kept.length - 1]
-    if (mode === 'prefix' && last !== undefined && 'bytes' in last) {
-      const bytes = last.bytes.subarray(0, random.between(0, last.bytes.length))
-      kept[kept.length - 1] = { at: last.at, bytes }
-    }
-    return kept.reduce(applyChange, file.durable)
+  if (mode === 'mixed') return mixedSectors(file, random)
+  const kept = survivors(file.pending, mode, random)
+  const last = kept[kept.length - 1]
+  if (mode === 'prefix' && last !== undefined && 'bytes' in last) {
+    const bytes = last.bytes.subarray(0, random.between(0, last.bytes.length))
+    kept[kept.length - 1] = { at: last.at, bytes }
   }
-  let content = file.durable
-  for (const change of survivors(file.pending, mode, random)) {
-    if ('truncate' in change) {
-      content = applyChange(content, change)
-      continue
-    }
-    // The size grew with the write, some of its sectors never came.
-    const end = change.at + change.bytes.length
-    content = resized(content, Math.max(content.length, end))
-    for (let at = change.at; at < end;) {
-      const next = Math.min(end, (Math.floor(at / SECTOR_BYTES) + 1) * SECTOR_BYTES)
-      if (random.chance(0.7))
-        content.set(change.bytes.subarray(at - change.at, next - change.at), at)
-      at = next
-    }
+  return kept.reduce(applyChange, file.durable)
+}
+
+/**
+ * Each sector as it was after some of the writes, whichever the system had written back last; the
+ * length after some other. A sector that never came is zeros.
+ */
+function mixedSectors(file: FileNode, random: Random): Buffer {
+  const versions = [file.durable]
+  for (const change of file.pending) {
+    versions.push(applyChange(versions[versions.length - 1] ?? file.durable, change))
+  }
+  const newest = versions.length - 1
+  const anyVersion = (): Buffer =>
+    versions[random.chance(0.5) ? newest : random.between(0, newest)] ?? file.durable
+  const content = Buffer.alloc(anyVersion().length)
+  for (let at = 0; at < content.length; at += SECTOR_BYTES) {
+    content.set(anyVersion().subarray(at, Math.min(at + SECTOR_BYTES, content.length)), at)
   }
   return content
 }

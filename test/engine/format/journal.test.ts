@@ -123,6 +123,38 @@ describe('the journal codec', () => {
     expect(readings).toEqual([])
   })
 
+  test.each([0, 1, 2, 3])(
+    'a hole at sector %i ends the file before its batch, whatever follows',
+    (hole) => {
+      // Batches of many sizes over five sectors: borders fall anywhere.
+      const batches = Array.from({ length: 9 }, (_, i): JournalBatch => {
+        const value = new Uint8Array(40 * i + 100).fill(i + 1)
+        return {
+          seq: i + 1,
+          operations: [{ op: 'set_inline', key: new Uint8Array([0x6b]), value }],
+        }
+      })
+      const file = fileOf(batches, 'ieee')
+      file.fill(0, hole * 512, (hole + 1) * 512)
+      const reading = decodeJournal(file, 'ieee', 'here')
+      expect(reading.torn).toBe(true)
+      const whole = batches.filter(
+        (_, i) => fileOf(batches.slice(0, i + 1), 'ieee').length <= hole * 512,
+      )
+      expect(reading.batches).toEqual(whole)
+    },
+  )
+
+  test('damage without a hole is damage, with or without batches behind it', () => {
+    for (const seq of [1, 3]) {
+      const file = fileOf(BATCHES, 'ieee')
+      const at = fileOf(BATCHES.slice(0, seq), 'ieee').length - 1
+      file[at] = (file[at] ?? 0) ^ 0x10
+      const error = errorOf(() => decodeJournal(file, 'ieee', 'here'))
+      expect(error, `batch ${seq}`).toMatchObject({ code: 'ENGINE_CORRUPT' })
+    }
+  })
+
   test('any payload under a right checksum is a batch or an EngineError', () => {
     const anyPayload = fc.uint8Array({ maxLength: 120 })
     fc.assert(
