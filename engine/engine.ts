@@ -15,12 +15,8 @@ import type {
   VerifyReport,
 } from './api.ts'
 import { copyOf } from './bytes.ts'
-import {
-  BATCH_BYTES_MAX,
-  PAYLOAD_HEADER_BYTES,
-  RECORD_HEADER_BYTES,
-  type JournalOperation,
-} from './commit-log/codec.ts'
+import { checkSizes } from './write-limits.ts'
+import type { JournalOperation } from './commit-log/codec.ts'
 import { EngineError } from './errors.ts'
 import { EventHub } from './events.ts'
 import { readSmallFile, removeIfPresent, replaceFile } from './file-system.ts'
@@ -45,14 +41,12 @@ import type {
   Profile,
   SegmentId,
 } from './types.ts'
-import { MAX_VALUE_BYTES } from './value-log/record.ts'
 import { verifyLiveBytes } from './verify.ts'
 
 /**
  * Longer keys are refused: an index page must hold at least two, or the tree would not branch. The
  * format's own limit is 65,535.
  */
-export const MAX_KEY_BYTES = 2000
 
 /** What a replay reads at most, about: larger makes opening after a crash slow, smaller checkpoints more. */
 /** A queue of 100,000 segments needs less. */
@@ -634,41 +628,4 @@ function release(store: Store): void {
 function flushAll(store: Store): void {
   store.valueLog.flush()
   store.journal?.flush()
-}
-
-/** Refuses before anything is written: what the format cannot hold, and a journal batch nobody would read. */
-function checkSizes(operations: readonly BatchOperation[], inlineThreshold: number): void {
-  let journalBytes = 0
-  for (const operation of operations) {
-    checkSize(operation)
-    journalBytes += RECORD_HEADER_BYTES + operation.key.length
-    if (operation.op === 'put' && operation.value.length <= inlineThreshold) {
-      journalBytes += operation.value.length
-    }
-  }
-  if (journalBytes > BATCH_BYTES_MAX - PAYLOAD_HEADER_BYTES) {
-    throw new EngineError(
-      'ENGINE_LIMIT',
-      `a batch takes ${journalBytes} bytes of the journal, at most ${BATCH_BYTES_MAX} are allowed`,
-    )
-  }
-}
-
-function checkSize(operation: BatchOperation): void {
-  const { key } = operation
-  if (!(key instanceof Uint8Array)) throw new TypeError('a key must be a Uint8Array')
-  if (key.length === 0 || key.length > MAX_KEY_BYTES) {
-    throw new EngineError(
-      'ENGINE_KEY_SIZE',
-      `a key has ${key.length} bytes, allowed are 1 to ${MAX_KEY_BYTES}`,
-    )
-  }
-  if (operation.op === 'delete') return
-  if (!(operation.value instanceof Uint8Array)) throw new TypeError('a value must be a Uint8Array')
-  if (operation.value.length > MAX_VALUE_BYTES) {
-    throw new EngineError(
-      'ENGINE_VALUE_SIZE',
-      `a value has ${operation.value.length} bytes, at most ${MAX_VALUE_BYTES} are allowed`,
-    )
-  }
 }

@@ -1,5 +1,6 @@
 /** Front door of the engine: everything another folder may use. No logic. */
-export { openEngine, MAX_KEY_BYTES } from './engine.ts'
+export { openEngine } from './engine.ts'
+export { MAX_KEY_BYTES } from './write-limits.ts'
 export { inspectFolder } from './inspect.ts'
 export { applyEvent } from './apply-event.ts'
 export { nodeFileSystem } from './file-system.ts'

@@ -1,6 +1,6 @@
 /** Limits of the format (format.md 2.5): each is refused with a code that says which one it is. */
 import { describe, expect, test } from 'vitest'
-import { MAX_KEY_BYTES } from '../../../engine/engine.ts'
+import { MAX_KEY_BYTES } from '../../../engine/write-limits.ts'
 import { encodeSegmentId } from '../../../engine/ids.ts'
 import { EntryRun, encodeEntry } from '../../../engine/index/leaf.ts'
 import {
