@@ -5,6 +5,7 @@
 import type { Clock } from './clock.ts'
 import type { FileSystem } from './file-system.ts'
 import type {
+  Breakpoint,
   CheckpointReport,
   EngineEvent,
   EngineGauges,
@@ -14,6 +15,7 @@ import type {
   MaintenanceOptions,
   PassReport,
   PassSource,
+  PassStop,
   PlanFilters,
   Profile,
   RewritePlan,
@@ -126,7 +128,13 @@ export interface Engine {
 
 export interface MaintenanceControl {
   /** Runs one pass now, whatever the mode or pause; ENGINE_BUSY when the slot is taken. */
-  runPass(source: Exclude<PassSource, 'manual'>): Promise<PassReport>
+  runPass(
+    source: Exclude<PassSource, 'manual'>,
+    how?: {
+      /** Tokens of the write budget set before the pass; absent = as accrued. */
+      budgetTokensBytes?: number
+    },
+  ): Promise<PassReport>
   /** What a checkpoint kick would be answered: the pass it ran, or why it was skipped. */
   kickFromCheckpoint(): Promise<{ pass: PassReport | null; skipped: string | null }>
   /** Dry: changes nothing, not even by a checkpoint. */
@@ -139,4 +147,31 @@ export interface MaintenanceControl {
   pause(): void
   resume(): void
   setMode(mode: SchedulerMode): void
+
+  // ---- debugger: a stopped pass keeps the slot, so nothing else runs meanwhile
+
+  /**
+   * One step of a pass. Nothing stopped: starts a pass of `source` (default `periodic`) and stops it
+   * before its first phase. Stopped: runs that phase and stops before the next one; `source` is then
+   * ignored. Resolves with the stop, or with the report when the pass has ended. ENGINE_BUSY while a
+   * pass runs that is not stopped.
+   */
+  stepPhase(source?: Exclude<PassSource, 'manual'>): Promise<PassProgress>
+  /** Lets the stopped pass run on: to its end, or to the next breakpoint. ENGINE_OPTIONS when none is stopped. */
+  resumePass(): Promise<PassProgress>
+  /** Cancels the running or stopped pass and waits for its report; what is done stays done. null when none runs. */
+  cancelPass(): Promise<PassReport | null>
+  /** The pass that stands still, with what it has met so far; null = none. */
+  stoppedPass(): PassStop | null
+  /** Replaces all breakpoints; empty = none. ENGINE_OPTIONS for an unknown one. */
+  setBreakpoints(breakpoints: readonly Breakpoint[]): void
+  /**
+   * Changes options of the running scheduler and returns all of them; timers follow at once. Not
+   * persisted: the next opening starts from its own. ENGINE_OPTIONS lists every bad field and then
+   * nothing has changed.
+   */
+  setOptions(changes: Partial<MaintenanceOptions>): MaintenanceOptions
 }
+
+/** Exactly one of both. */
+export type PassProgress = { stop: PassStop; report: null } | { stop: null; report: PassReport }

@@ -60,6 +60,8 @@ export function applyEvent(state: EngineState, event: EngineEvent): EngineState 
       return { ...state, segments: applyBytes(state.segments, event.changes) }
     case 'debt_changed':
       return { ...state, debt: event.debt }
+    case 'penalties_changed':
+      return { ...state, penalties: event.penalties }
     case 'scheduler_changed':
       return { ...state, scheduler: event.scheduler }
     case 'counters_changed':

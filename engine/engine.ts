@@ -415,6 +415,7 @@ class RestageEngine implements Engine {
       segments: set.infos(),
       debt: this.maintenance.debt(),
       scheduler: this.maintenance.info(),
+      penalties: this.maintenance.penalties(),
       pins: set.pins(),
       counters: this.maintenance.counters(),
       checkpoint: this.#checkpoint,

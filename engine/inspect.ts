@@ -38,7 +38,7 @@ import { describeValue, readTrees, type TreesReading } from './inspect/trees.ts'
 import { segmentFileName } from './ids.ts'
 import { decodeState } from './maintenance/state-file.ts'
 import { resolveOptions } from './options.ts'
-import type { EngineInfo, RewriteDebt } from './types.ts'
+import type { EngineInfo, RewriteDebt, RewritePenalty } from './types.ts'
 import { loadZstd } from './value-log/zstd.ts'
 
 export type * from './inspect/report.ts'
@@ -229,6 +229,7 @@ async function readFolder(
     prefix: folder.prefix,
     facts: gathered.files.facts,
     debt: gathered.files.debt,
+    penalties: gathered.files.penalties,
     commitSeq,
     journalSegments,
     otherRoot:
@@ -470,6 +471,7 @@ function detectKind(folder: FolderMap, fileSystem: FileSystem): ChecksumKind | u
 
 interface SmallFiles {
   debt: RewriteDebt
+  penalties: RewritePenalty[]
   stateJson: unknown
   format: unknown
   /** format.json names a command log: a newer folder whose journal must not be replayed. */
@@ -483,7 +485,7 @@ const FEATURES_MAX = 20
 function readSmallFiles(folder: FolderMap, scope: Scope): SmallFiles {
   const stateText = readStateText(folder, scope)
   const confirmDelayMs = resolveOptions({}).maintenance.confirmDelayMs
-  const { debt, problem } = decodeState(stateText ?? null, confirmDelayMs)
+  const { debt, penalties, problem } = decodeState(stateText ?? null, confirmDelayMs)
   if (problem !== null) scope.problems.add(`${STATE_FILE}: ${problem}`)
   const formatText = readSmallFile(path.join(folder.base, 'format.json'), 'format.json', scope)
   const format = parseJson(formatText)
@@ -497,6 +499,7 @@ function readSmallFiles(folder: FolderMap, scope: Scope): SmallFiles {
   }
   return {
     debt,
+    penalties,
     stateJson: parseJson(stateText),
     format,
     commandLog: features.some((name) => typeof name === 'string' && name.startsWith('command_wal')),

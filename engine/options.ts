@@ -47,6 +47,7 @@ const ENGINE_DEFAULTS: Omit<ResolvedOptions, 'maintenance'> = {
 }
 
 const MAINTENANCE_DEFAULTS: MaintenanceOptions = {
+  policy: 'a_plus_c',
   restage: 'on',
   // One segment per confirm delay is the whole write budget of hot maintenance. Shorter lets
   // checkpoint kicks chain into one long stall; longer lets churn outrun the rewrites.
@@ -81,6 +82,37 @@ const MAINTENANCE_DEFAULTS: MaintenanceOptions = {
   // A segment sealed a moment ago is still losing live bytes; waiting makes its rewrite cheaper.
   minSegmentAgeMs: 30_000,
   maxPlanSegments: 0,
+  triggerChurnBytesPerSec: 0,
+  // What a disk of the time writes beside a busy foreground. The bucket holds up to the total-bytes
+  // trigger, so a store that rested may catch up in one go.
+  rewriteBudgetBytesPerSec: 128 * MIB,
+  // One second of it: enough for the first pass, too little for a burst at every opening.
+  rewriteBudgetStartBytes: 128 * MIB,
+  debtDrainMaxSegments: 8,
+  planCancelBackoffMs: 5_000,
+  rewriteCancelBackoffMs: 20_000,
+  ineffectiveBackoffMs: 120_000,
+  // Smaller growth is the noise of writes that came meanwhile.
+  ineffectiveGrowthMinBytes: 4 * MIB,
+  penaltyCooldownMs: 600_000,
+  // A tenth more of the segment became stale: its economics are not those of the failed attempt.
+  penaltyReadmitStaleRatio: 0.1,
+  // A plan that is nearly done is worth more than the few milliseconds it still takes.
+  planResumeGraceMs: 350,
+  planTimeoutMs: 30_000,
+  rewriteTimeoutMs: 30_000,
+  freshRewriteTimeoutMs: 120_000,
+  checkpointKickRetryWindowMs: 5_000,
+  deferredRetryWindowMs: 30_000,
+  queueFollowupCooldownMs: 30_000,
+  vacuumTriggerRewriteBytes: 64 * MIB,
+  vacuumMinIntervalMs: 300_000,
+  disableRewrite: false,
+  disableGc: false,
+  disableVacuum: false,
+  disableLoop: false,
+  disableCheckpointKick: false,
+  disableAutoDeferred: false,
 }
 
 /** What a value must be. `words` completes "must be ..."; `ok` never sees undefined. */
@@ -114,6 +146,7 @@ function real(min: number, max: number): Rule {
 const MILLISECONDS = integer(0)
 const BYTES = integer(0)
 const RATIO = real(0, 1)
+const FLAG: Rule = { words: 'true or false', ok: (value) => typeof value === 'boolean' }
 
 const ENGINE_RULES: Record<keyof typeof ENGINE_DEFAULTS, Rule> = {
   profile: oneOf('durable', 'wal_on_fast', 'fast'),
@@ -129,6 +162,7 @@ const ENGINE_RULES: Record<keyof typeof ENGINE_DEFAULTS, Rule> = {
 }
 
 const MAINTENANCE_RULES: Record<keyof MaintenanceOptions, Rule> = {
+  policy: oneOf('a_only', 'a_plus_c', 'queue_runner'),
   restage: oneOf('on', 'off'),
   confirmDelayMs: MILLISECONDS,
   // A loop of 0 ms would never leave the thread.
@@ -149,6 +183,44 @@ const MAINTENANCE_RULES: Record<keyof MaintenanceOptions, Rule> = {
   minSegmentStaleBytes: BYTES,
   minSegmentAgeMs: MILLISECONDS,
   maxPlanSegments: integer(0),
+  triggerChurnBytesPerSec: BYTES,
+  rewriteBudgetBytesPerSec: BYTES,
+  rewriteBudgetStartBytes: BYTES,
+  debtDrainMaxSegments: integer(1),
+  planCancelBackoffMs: MILLISECONDS,
+  rewriteCancelBackoffMs: MILLISECONDS,
+  ineffectiveBackoffMs: MILLISECONDS,
+  ineffectiveGrowthMinBytes: BYTES,
+  penaltyCooldownMs: MILLISECONDS,
+  penaltyReadmitStaleRatio: RATIO,
+  planResumeGraceMs: MILLISECONDS,
+  // Without any time nothing could ever be planned or rewritten.
+  planTimeoutMs: integer(1),
+  rewriteTimeoutMs: integer(1),
+  freshRewriteTimeoutMs: integer(1),
+  checkpointKickRetryWindowMs: MILLISECONDS,
+  deferredRetryWindowMs: MILLISECONDS,
+  queueFollowupCooldownMs: MILLISECONDS,
+  vacuumTriggerRewriteBytes: BYTES,
+  vacuumMinIntervalMs: MILLISECONDS,
+  disableRewrite: FLAG,
+  disableGc: FLAG,
+  disableVacuum: FLAG,
+  disableLoop: FLAG,
+  disableCheckpointKick: FLAG,
+  disableAutoDeferred: FLAG,
+}
+
+/** The options with some of them changed. Throws ENGINE_OPTIONS with every bad field, as at open. */
+export function changeMaintenance(
+  options: Readonly<MaintenanceOptions>,
+  changes: Partial<MaintenanceOptions>,
+): Readonly<MaintenanceOptions> {
+  const report = { prefix: 'maintenance.', problems: [] as string[] }
+  const changed = merge(options, MAINTENANCE_RULES, changes, report)
+  if (report.problems.length > 0)
+    throw new EngineError('ENGINE_OPTIONS', report.problems.join('; '))
+  return Object.freeze(changed)
 }
 
 /**

@@ -83,11 +83,77 @@ export interface RewriteDebt {
 
 // ---------------------------------------------------------------- passes
 
-/** What woke a pass (M1). `_exit` and `age_blocked` sources and `checkpoint_pending` join with the full scheduler. */
-export type PassSource = 'periodic' | 'checkpoint_kick' | 'rewrite_stage_confirm' | 'manual'
+/**
+ * What woke a pass (M1). `..._exit`: the debt came due while another pass ran, and the end of that
+ * pass starts it. `checkpoint_pending`: a kick that found the slot taken, run when it is free.
+ * `rewrite_queue_pending` exists under the policy `queue_runner` only: its own bounded runner.
+ */
+export type PassSource =
+  | 'periodic'
+  | 'checkpoint_kick'
+  | 'checkpoint_pending'
+  | 'rewrite_stage_confirm'
+  | 'rewrite_stage_confirm_exit'
+  | 'rewrite_age_blocked'
+  | 'rewrite_age_blocked_exit'
+  | 'rewrite_queue_pending'
+  | 'manual'
 
-/** Why a rewrite runs. */
-export type RewriteReason = 'none' | 'total_bytes' | 'stale_ratio' | 'rewrite_resume' | 'manual'
+/** Why a rewrite, a GC run or an index vacuum runs; upstream's reasons plus `manual`. */
+export type RewriteReason =
+  | 'none'
+  | 'total_bytes'
+  | 'stale_ratio'
+  | 'churn'
+  | 'periodic_gc'
+  | 'post_rewrite_vacuum'
+  | 'rewrite_resume'
+  | 'manual'
+
+/**
+ * How hot passes treat the rest of the queue. `a_only`: layer A alone, every kick rewrites and none
+ * restages. `a_plus_c`: PR #843, one segment and the rest restaged. `queue_runner`: what upstream
+ * landed later, a runner of its own that drains bounded passes and pauses when nothing comes free.
+ */
+export type MaintenancePolicy = 'a_only' | 'a_plus_c' | 'queue_runner'
+
+/** The parts of a pass, in order; a debugger can stop before each. */
+export type PassPhase =
+  'gates' | 'prune' | 'plan' | 'stage' | 'confirm' | 'rewrite' | 'gc' | 'restage' | 'vacuum'
+
+/**
+ * Where any pass stops by itself, also one of a timer or a kick. `queue_shrank_without_reclaim`: ids
+ * left the queue and no segment was deleted; stops at the end of the pass, before its report.
+ */
+export type Breakpoint =
+  `before_${PassPhase}` | 'on_gate_block' | 'on_failure' | 'queue_shrank_without_reclaim'
+
+/** A pass that stands still and keeps the slot. */
+export interface PassStop {
+  passId: number
+  source: PassSource
+  /** The phase that runs next; null = only the report is left. */
+  before: PassPhase | null
+  /** `step`: the pass is being stepped. */
+  why: 'step' | Breakpoint
+  /** Why it stopped there, in one sentence. */
+  text: string
+  /** What the pass has met and done so far. */
+  gates: Gate[]
+  steps: PassStep[]
+}
+
+/** A rewrite of this segment did not pay; plans leave it out until the cool-down is over. */
+export interface RewritePenalty {
+  segmentId: SegmentId
+  /** Penalised rewrites so far. */
+  attempts: number
+  cooldownUntilMs: number
+  /** Growth of the log by the last of them, after GC. */
+  lastGrowthBytes: number
+  /** Stale bytes of the segment then; materially more readmits it early. 0 = unknown. */
+  lastStaleBytes: number
+}
 
 /** Every decision point a pass can meet, in the order met. Closed: UI, tests and CLI use the same words. */
 export type GateName =
@@ -99,18 +165,37 @@ export type GateName =
   | 'stage_not_pending'
   | 'stage_pending'
   | 'stage_due'
+  | 'age_retry_not_due'
+  | 'age_retry_due'
+  | 'queue_runner_idle'
+  | 'queue_pending'
+  | 'queue_cooldown'
+  | 'priority_yield'
+  | 'no_checkpoint_running'
   | 'quiet_writes'
   | 'quiet_reads'
   | 'no_open_iterators'
   | 'missing_segments'
   | 'queue_quality'
+  | 'rewrite_enabled'
+  | 'rewrite_cancel_backoff'
   | 'rewrite_min_interval'
+  | 'rewrite_budget'
   | 'trigger_total_bytes'
+  | 'trigger_churn'
   | 'trigger_stale_ratio'
+  | 'plan_cancel_backoff'
+  | 'ineffective_backoff'
   | 'plan_min_interval'
+  | 'plan_completed'
   | 'plan_selected'
+  | 'gc_enabled'
+  | 'gc_not_held_back'
   | 'gc_min_interval'
   | 'gc_eligible'
+  | 'vacuum_enabled'
+  | 'vacuum_trigger_bytes'
+  | 'vacuum_min_interval'
 
 export type Unit = 'bytes' | 'ratio' | 'ms' | 'count' | 'flag'
 
@@ -136,6 +221,8 @@ export type CandidateFilter =
   | 'zombie'
   | 'empty'
   | 'age'
+  /** Cooling down after a rewrite of it that did not pay. */
+  | 'penalty'
   | 'no_live_bytes'
   | 'no_stale_bytes'
   | 'stale_ratio'
@@ -310,6 +397,15 @@ export interface CheckpointReport {
 export type PassStep =
   | { kind: 'prune_missing'; segmentIds: SegmentId[]; remaining: number }
   | { kind: 'prune_quality'; segmentIds: SegmentId[]; remaining: number; minStaleRatio: number }
+  /** The ledger's bytes were brought up to now; `segmentIds` fell out of the queue by it. */
+  | {
+      kind: 'refresh'
+      segmentIds: SegmentId[]
+      remaining: number
+      minStaleRatio: number
+      bytesLive: number
+      bytesStale: number
+    }
   | { kind: 'plan'; plan: RewritePlan; elapsedMs: number }
   | { kind: 'stage'; segmentIds: SegmentId[]; dueAtMs: number; minStaleRatio: number }
   | { kind: 'confirm'; segmentIds: SegmentId[]; result: 'executes' | 'cleared' | 'postponed' }
@@ -318,6 +414,68 @@ export type PassStep =
   | { kind: 'gc'; report: GcReport }
   | { kind: 'checkpoint'; report: CheckpointReport }
   | { kind: 'restage'; remaining: number; dueAtMs: number }
+  /** The plan was dropped: foreground activity resumed, or it took too long. */
+  | { kind: 'plan_canceled'; why: 'foreground' | 'deadline' | 'aborted'; elapsedMs: number }
+  /** The rewrite did not pay: these ids cool down. */
+  | { kind: 'penalty'; segmentIds: SegmentId[]; growthBytes: number; cooldownUntilMs: number }
+  | { kind: 'age_block'; segments: number; untilMs: number }
+  | { kind: 'vacuum'; report: VacuumReport }
+
+/** An index vacuum. `done` false: decided, and the store cannot do it; `text` says why. */
+export interface VacuumReport {
+  done: boolean
+  text: string
+  bytesBefore: number | null
+  bytesAfter: number | null
+  elapsedMs: number
+}
+
+/** What the store held at one moment. */
+export interface StoreTotals {
+  segments: number
+  /** Dead, still on disk. */
+  zombies: number
+  bytesTotal: number
+  bytesLive: number
+  bytesStale: number
+  /** null = no write budget. */
+  budgetTokensBytes: number | null
+  penalties: number
+}
+
+/**
+ * Where the bytes of the rewritten sources went. selected = unprocessed + stillReferenced +
+ * unreferenced; unreferenced = deleted + pinned + retained + residual.
+ */
+export interface ByteFlow {
+  /** Whole sources that were chosen, and their stale part then. */
+  selectedBytesTotal: number
+  selectedBytesStale: number
+  /** Sources whose rewrite ended; the rest was cancelled or failed. */
+  processedBytes: number
+  unprocessedBytes: number
+  /** Of the processed: something still points into them. */
+  stillReferencedBytes: number
+  unreferencedBytes: number
+  /** The file is gone. */
+  deletedBytes: number
+  /** Dead, kept by a snapshot or an iterator. */
+  pinnedBytes: number
+  /** Dead, kept by something else: an old root, the journal, a failed unlink, GC not yet run. */
+  retainedBytes: number
+  /** Unreferenced bytes that none of these accounts for: 0, or a defect. */
+  residualBytes: number
+}
+
+/** What a rewrite promised when it was chosen against what it brought. Bytes. */
+export interface PassYield {
+  predictedCopiedBytes: number
+  /** Stale bytes of the sources. */
+  predictedFreedBytes: number
+  actualCopiedBytes: number
+  /** Deleted minus written; negative when the log grew. */
+  actualFreedBytes: number
+}
 
 export type PassOutcome =
   | 'rewrote'
@@ -341,6 +499,12 @@ export interface PassReport {
   steps: PassStep[]
   before: RewriteDebt
   after: RewriteDebt
+  storeBefore: StoreTotals
+  storeAfter: StoreTotals
+  /** null: nothing was rewritten. */
+  yield: PassYield | null
+  /** null: nothing was rewritten. */
+  byteFlow: ByteFlow | null
   outcome: PassOutcome
   /** The blocking gate when outcome is 'blocked'. */
   blockedBy: GateName | null
@@ -362,10 +526,52 @@ export interface SchedulerInfo {
   lastReason: RewriteReason
   /** The pass now in the slot. */
   activePass: { passId: number; source: PassSource; startedAtMs: number } | null
+  /** Start of the last rewrite. */
   lastRewriteAtMs: number | null
+  /** The last plan that was made to the end. */
   lastPlanAtMs: number | null
   lastGcAtMs: number | null
   lastCheckpointKickAtMs: number | null
+  policy: MaintenancePolicy
+  /** A pass that stands still; null = none. */
+  stopped: { passId: number; source: PassSource; before: PassPhase | null } | null
+  /** Set by `setBreakpoints`; in the order given. */
+  breakpoints: Breakpoint[]
+  /** A kick found the slot taken and waits for it. */
+  checkpointKickPending: boolean
+  /** A stage or age-blocked retry is due and waits for the slot. */
+  deferredPending: boolean
+  /** A plan found stale segments that were too young; the first is old enough then. null = not blocked. */
+  ageBlockedUntilMs: number | null
+  /** Tokens of the write budget as of `accruedAtMs`; null = no budget. */
+  budget: {
+    bytesPerSecond: number
+    tokensBytes: number
+    capBytes: number
+    accruedAtMs: number | null
+  } | null
+  lastPlanCanceledAtMs: number | null
+  lastRewriteCanceledAtMs: number | null
+  /** The last rewrite that was penalised. */
+  lastIneffectiveAtMs: number | null
+  lastVacuumAtMs: number | null
+  /** The queue runner pauses until then: its last run freed nothing. null = it does not. */
+  queueCooldownUntilMs: number | null
+  /** Foreground bytes a second between the last two passes that looked; null before the second. */
+  churnBytesPerSecond: number | null
+  lastGcDryRun: { atMs: number; eligibleBytes: number; eligibleSegments: number } | null
+  /** The last rewrite that ended. */
+  lastRewrite: {
+    atMs: number
+    elapsedMs: number
+    sourceSegments: number
+    sourceBytes: number
+    sourceBytesStillReferenced: number
+    sourceBytesUnreferenced: number
+    liveBytes: number
+    bytesWritten: number
+    reclaimedBytes: number
+  } | null
 }
 
 /** A reader that keeps dead segments on disk. */
@@ -376,18 +582,76 @@ export interface Pin {
   sinceMs: number
 }
 
+/** Sums since this opening; the units are the last word. */
 export interface Counters {
   checkpoints: number
   checkpointKicks: number
+  /** Kicks during which a rewrite, or a GC run, ended. */
+  checkpointKickRewriteRuns: number
+  checkpointKickGcRuns: number
+  /** Kicks that were refused by their own gates. */
+  checkpointKickSkips: number
+  /** Passes that took the slot. */
   passes: number
+  /** Somebody wanted the slot while it was taken. */
+  passCollisions: number
+  passElapsedMs: number
+  passElapsedMaxMs: number
+  /** Passes that left because debt was staged: not due yet, or due and reserved for its confirm. */
+  passSkipsStageNotDue: number
+  passSkipsStageDueReserved: number
+  planRuns: number
+  planCanceled: number
+  planErrors: number
+  planEmpty: number
+  /** Plans that selected something, and how many segments. */
+  planSelected: number
+  planSelectedSegments: number
+  planElapsedMs: number
   rewriteRuns: number
+  rewriteCanceledRuns: number
+  /** Failed rewrites and failed plans. */
+  rewriteFailedRuns: number
+  rewriteElapsedMs: number
   rewriteRecordsCopied: number
   rewriteBytesRead: number
   rewriteBytesWritten: number
+  /** Live bytes of processed sources, as consumed from the budget. */
+  rewriteBytesIn: number
+  rewriteSourceSegments: number
+  rewriteSourceSegmentsStillReferenced: number
+  rewriteSourceSegmentsUnreferenced: number
+  rewriteSourceBytes: number
+  rewriteSourceBytesStillReferenced: number
+  rewriteSourceBytesUnreferenced: number
+  /** Bytes of processed sources when they were chosen. */
+  rewriteProcessedLiveBytes: number
+  rewriteProcessedStaleBytes: number
+  /** Bytes of sources that the GC of the same pass deleted. */
+  rewriteReclaimedBytes: number
+  rewriteIneffectiveRuns: number
+  rewriteIneffectiveBytesIn: number
+  rewriteIneffectiveBytesOut: number
+  /** Rewrites after which none of their sources was deleted, and the stale bytes that stayed. */
+  rewriteNoReclaimRuns: number
+  rewriteNoReclaimStaleBytes: number
+  budgetConsumedBytes: number
+  penaltiesRecorded: number
+  penaltiesReadmitted: number
+  penaltiesExpired: number
   gcRuns: number
+  gcDryRuns: number
+  gcElapsedMs: number
   gcDeletedSegments: number
   gcDeletedBytes: number
+  queuePruneRuns: number
   queuePrunedIds: number
+  vacuumRuns: number
+  vacuumFailures: number
+  vacuumElapsedMs: number
+  vacuumSkipsDisabled: number
+  vacuumSkipsThreshold: number
+  vacuumSkipsCooldown: number
 }
 
 /** What the events rebuild: the maintenance-relevant state of one store. */
@@ -396,6 +660,8 @@ export interface EngineState {
   segments: SegmentInfo[]
   debt: RewriteDebt
   scheduler: SchedulerInfo
+  /** Ascending by segmentId; saved with the debt. */
+  penalties: RewritePenalty[]
   pins: Pin[]
   counters: Counters
   /** Last published checkpoint. */
@@ -437,7 +703,8 @@ export interface EngineInfo {
 
 /** Policy numbers of maintenance, resolved. Extreme values switch things off as said. */
 export interface MaintenanceOptions {
-  /** 'on' = hot passes execute one segment and restage the rest (M2); 'off' = upstream's "A only". */
+  policy: MaintenancePolicy
+  /** 'off' makes `a_plus_c` behave as `a_only` (M2); the other policies never restage. */
   restage: 'on' | 'off'
   confirmDelayMs: number
   loopIntervalMs: number
@@ -465,6 +732,47 @@ export interface MaintenanceOptions {
   minSegmentAgeMs: number
   /** Cap of one plan; 0 = none. */
   maxPlanSegments: number
+  /** Foreground bytes a second that trigger a rewrite at the generic floor; 0 = trigger off. */
+  triggerChurnBytesPerSec: number
+  /** Rate of the token bucket that rewrites draw their live bytes from; 0 = no budget. */
+  rewriteBudgetBytesPerSec: number
+  /** Tokens at open: a bucket that starts empty would refuse the first pass of every opening. */
+  rewriteBudgetStartBytes: number
+  /** Segments of one debt-drain run at most; only `queue_runner` drains more than one. */
+  debtDrainMaxSegments: number
+  /** After a plan that was cancelled or took too long. */
+  planCancelBackoffMs: number
+  /** After a rewrite that was cancelled. */
+  rewriteCancelBackoffMs: number
+  /** After a penalised rewrite; holds fresh plans back. */
+  ineffectiveBackoffMs: number
+  /** Growth of the log by one rewrite that is penalised. */
+  ineffectiveGrowthMinBytes: number
+  penaltyCooldownMs: number
+  /** More stale bytes than at the penalty, as a share of the segment, that readmit it early. */
+  penaltyReadmitStaleRatio: number
+  /** A plan is not cancelled by foreground activity before this. */
+  planResumeGraceMs: number
+  planTimeoutMs: number
+  /** Queued debt: a timeout only. Fresh debt: also cancelled by foreground activity. */
+  rewriteTimeoutMs: number
+  freshRewriteTimeoutMs: number
+  /** How long a kick, or a due retry, waits for the slot before that is said. */
+  checkpointKickRetryWindowMs: number
+  deferredRetryWindowMs: number
+  /** `queue_runner`: pause after a run that freed nothing. */
+  queueFollowupCooldownMs: number
+  /** A rewrite of this many source bytes or more is followed by an index vacuum; 0 = never. */
+  vacuumTriggerRewriteBytes: number
+  vacuumMinIntervalMs: number
+  disableRewrite: boolean
+  /** Also the GC of a pass after its rewrite (D13). */
+  disableGc: boolean
+  disableVacuum: boolean
+  disableLoop: boolean
+  disableCheckpointKick: boolean
+  /** No timer, no retry and no exit hook starts a pass (M7, F15): each pass is one pass. */
+  disableAutoDeferred: boolean
 }
 
 // ---------------------------------------------------------------- events
@@ -475,6 +783,24 @@ interface EventBase {
   atMs: number
   /** The pass it belongs to; null outside passes. */
   passId: number | null
+}
+
+/** What a pass knew when it rewrote, or did not; upstream prints it with both. */
+export interface RewriteFacts {
+  quiet: boolean
+  runGc: boolean
+  bypassQuiet: boolean
+  /** A backoff holds it back. */
+  planBackoff: boolean
+  cancelBackoff: boolean
+  ineffectiveBackoff: boolean
+  minIntervalBlocked: boolean
+  bytesTotal: number
+  /** Stale bytes of the log over its bytes: real staleness, at most 1 (D7). */
+  staleRatio: number
+  /** null = not measured yet. */
+  churnBytesPerSecond: number | null
+  checkpoints: number
 }
 
 /** Fields of each event type. Words are upstream's trace words where upstream has one. */
@@ -488,12 +814,41 @@ export type EngineEventBody =
   | { type: 'state_file_ignored'; problem: string }
   | { type: 'checkpoint_done'; report: CheckpointReport }
   | { type: 'maintenance_retry_collision'; source: PassSource; active: PassSource }
-  | { type: 'maintenance_active_acquire'; source: PassSource; activePassId: number }
-  | { type: 'maintenance_active_release'; source: PassSource; durMs: number }
+  /** A kick or a due retry waits for the slot. */
+  | { type: 'maintenance_retry_start'; source: PassSource; retryWindowMs: number }
+  | { type: 'maintenance_retry_attempt'; source: PassSource; attempt: number }
+  | { type: 'maintenance_retry_done'; source: PassSource; attempt: number; acquired: boolean }
+  /** It has waited longer than its window; it still runs when the slot is free. */
+  | { type: 'maintenance_retry_deadline'; source: PassSource; attempt: number; waitedMs: number }
+  | {
+      type: 'maintenance_active_acquire'
+      source: PassSource
+      activePassId: number
+      runGc: boolean
+      bypassQuiet: boolean
+      checkpointPending: boolean
+      deferredPending: boolean
+    }
+  | {
+      type: 'maintenance_active_release'
+      source: PassSource
+      durMs: number
+      checkpointPending: boolean
+      deferredPending: boolean
+    }
   | {
       type: 'checkpoint_kick_skip'
-      reason: 'min_interval' | 'trigger_floor' | 'paused' | 'step_mode' | 'already_active'
+      reason:
+        | 'closing'
+        | 'disabled'
+        | 'min_interval'
+        | 'trigger_floor'
+        | 'paused'
+        | 'step_mode'
+        | 'already_active'
       text: string
+      /** The gate that refused it, with its numbers; null when it was none. */
+      gate: Gate | null
     }
   | { type: 'checkpoint_kick_start' }
   | {
@@ -502,6 +857,28 @@ export type EngineEventBody =
       rewriteRunsAfter: number
       gcRunsBefore: number
       gcRunsAfter: number
+      /** Another kick waits for the slot. */
+      pending: boolean
+    }
+  /** Ids without live bytes left the queue: GC's work. */
+  | { type: 'rewrite_queue_prune'; dropped: SegmentId[]; remaining: number }
+  | {
+      type: 'rewrite_queue_refresh'
+      minRatio: number
+      minStaleBytes: number
+      queued: number
+      selected: number
+      selectedBytesTotal: number
+      selectedBytesLive: number
+      selectedBytesStale: number
+      durMs: number
+    }
+  | {
+      type: 'rewrite_queue_refresh_prune'
+      dropped: SegmentId[]
+      remaining: number
+      minRatio: number
+      minStaleBytes: number
     }
   | {
       type: 'rewrite_queue_missing_prune'
@@ -520,6 +897,9 @@ export type EngineEventBody =
       type: 'rewrite_plan'
       trigger: 'stale_ratio_trigger' | 'pre_rewrite' | 'dry_run' | 'manual'
       minRatio: number
+      minStaleBytes: number
+      /** Cap on live bytes; 0 = none. */
+      maxSourceBytes: number
       selected: SegmentId[]
       candidates: number
       selectedBytesTotal: number
@@ -531,25 +911,140 @@ export type EngineEventBody =
       ageBlockedSegments: number
       durMs: number
     }
-  | { type: 'rewrite_plan_staged'; selected: SegmentId[]; queueLen: number; dueAtMs: number }
+  | {
+      type: 'rewrite_plan_canceled'
+      why: 'foreground' | 'deadline' | 'aborted'
+      durMs: number
+    }
+  | {
+      type: 'rewrite_plan_age_blocked'
+      trigger: 'stale_ratio_trigger' | 'pre_rewrite' | 'manual'
+      segments: number
+      staleBytes: number
+      retryAfterMs: number
+      minAgeMs: number
+    }
+  | { type: 'rewrite_age_blocked_retry_due'; retryAfterMs: number }
+  | {
+      type: 'rewrite_plan_staged'
+      reason: RewriteReason
+      selected: SegmentId[]
+      queueLen: number
+      dueAtMs: number
+    }
   | { type: 'rewrite_stage_confirm_due'; observedAgeMs: number }
   | { type: 'rewrite_stage_confirm_use_persisted'; queued: number; ledger: number }
   | { type: 'rewrite_stage_cleared'; why: string }
-  | { type: 'rewrite_skip'; reason: string; gate: GateName | null; queueLen: number }
-  | { type: 'rewrite_start'; reason: RewriteReason; rewriteQueue: number }
+  | {
+      type: 'rewrite_skip'
+      reason: string
+      gate: GateName | null
+      queueLen: number
+      facts: RewriteFacts
+    }
+  | {
+      type: 'rewrite_start'
+      reason: RewriteReason
+      rewriteQueue: number
+      havePlan: boolean
+      facts: RewriteFacts
+    }
   | {
       type: 'rewrite_exec'
       reason: RewriteReason
       sourceIds: SegmentId[]
+      maxSegments: number
+      /** null = no budget. */
+      budgetTokensBytes: number | null
+      /** Cap on copied bytes; 0 = none. */
+      maxCopiedBytes: number
+      minStaleRatio: number
       queueLen: number
       ledgerLiveBytes: number
     }
-  | { type: 'rewrite_done'; reason: RewriteReason; report: RewriteReport }
+  | {
+      type: 'rewrite_done'
+      reason: RewriteReason
+      segmentsBefore: number
+      segmentsAfter: number
+      bytesBefore: number
+      bytesAfter: number
+      report: RewriteReport
+    }
+  /** The log did not shrink, and still the segment's own stale bytes were freed. */
+  | {
+      type: 'rewrite_effective_local'
+      reason: RewriteReason
+      processedIds: SegmentId[]
+      plannedTotal: number
+      plannedLive: number
+      plannedStale: number
+      bytesBefore: number
+      bytesAfter: number
+      gcBytesDeleted: number
+      records: number
+    }
+  | {
+      type: 'rewrite_ineffective'
+      reason: RewriteReason
+      sourceIds: SegmentId[]
+      bytesBefore: number
+      bytesAfter: number
+      gcBytesDeleted: number
+      queueLen: number
+    }
+  | {
+      type: 'rewrite_ineffective_penalty'
+      reason: RewriteReason
+      processedIds: SegmentId[]
+      remainingIds: number
+      growth: number
+      threshold: number
+      penaltyReason: 'material_growth' | 'no_progress'
+      cooldownMs: number
+      gcBytesDeleted: number
+    }
+  /** Layer A: processed sources whose file is gone. */
+  | {
+      type: 'rewrite_retained_cleanup_done'
+      reason: RewriteReason
+      sourceIds: SegmentId[]
+      removed: number
+    }
+  /** Each processed source after rewrite and GC; known without a scan (D11). */
+  | {
+      type: 'rewrite_source_state'
+      reason: RewriteReason
+      segmentId: SegmentId
+      liveBytes: number
+      retained: boolean
+      inUse: boolean
+      current: boolean
+      queued: boolean
+      exists: boolean
+      file: string
+    }
+  /** `queue_runner`: nothing came free, so the next run waits. */
+  | { type: 'rewrite_queue_followup_suppressed'; queueLen: number; cooldownMs: number }
   | { type: 'rewrite_err'; reason: RewriteReason; code: string; message: string; durMs: number }
   | { type: 'rewrite_queue_restage'; remaining: number; confirmDelayMs: number }
   | { type: 'rewrite_queue_restaged'; reason: RewriteReason; processedIds: SegmentId[] }
   | { type: 'gc_run'; phase: 'after_rewrite' | 'standalone'; report: GcReport }
   | { type: 'gc_skip'; reason: string; gate: GateName | null }
+  | {
+      type: 'gc_err'
+      phase: 'after_rewrite' | 'standalone'
+      code: string
+      message: string
+      durMs: number
+    }
+  | { type: 'vacuum_run'; report: VacuumReport }
+  | { type: 'vacuum_skip'; reason: 'disabled' | 'threshold' | 'cooldown'; gate: GateName }
+  /** Debug: a pass stands still, and goes on. */
+  | { type: 'pass_stopped'; stop: PassStop }
+  | { type: 'pass_resumed'; before: PassPhase | null }
+  /** All options, after `changed` of them were set. */
+  | { type: 'options_changed'; changed: (keyof MaintenanceOptions)[]; options: MaintenanceOptions }
   | { type: 'maintenance_failed'; code: string; message: string }
   // Typed additions where upstream is silent; all of those below change EngineState.
   /** Inserted or changed, whole value. */
@@ -578,6 +1073,13 @@ export type EngineEventBody =
         | 'postponed'
         | 'cleared'
       debt: RewriteDebt
+    }
+  /** All penalties after a change; ids that were dropped by it, and why. */
+  | {
+      type: 'penalties_changed'
+      cause: 'loaded' | 'recorded' | 'readmitted' | 'expired'
+      segmentIds: SegmentId[]
+      penalties: RewritePenalty[]
     }
   | { type: 'scheduler_changed'; scheduler: SchedulerInfo }
   | { type: 'counters_changed'; counters: Counters }

@@ -3,11 +3,12 @@
  * a hosted one. Bytes are counted whole (X1): live + stale = total for each segment.
  */
 import { assert } from '../assert.ts'
-import { NO_COUNTS } from '../maintenance/memory.ts'
+import { NEVER_RAN, NO_COUNTS } from '../maintenance/memory.ts'
 import type { SegmentFacts } from '../metadata.ts'
 import type {
   EngineState,
   RewriteDebt,
+  RewritePenalty,
   SchedulerInfo,
   SegmentId,
   SegmentInfo,
@@ -24,6 +25,7 @@ export interface StateInput {
   prefix: string
   facts: ReadonlyMap<SegmentId, SegmentFacts>
   debt: RewriteDebt
+  penalties: RewritePenalty[]
   commitSeq: number
   /** Segments that a replay of the journal would need. */
   journalSegments: ReadonlySet<SegmentId>
@@ -34,17 +36,7 @@ export interface StateInput {
 }
 
 /** Nothing is scheduled in a folder that is only read. */
-const NO_SCHEDULER: SchedulerInfo = {
-  mode: 'step',
-  paused: false,
-  state: 'disabled',
-  lastReason: 'none',
-  activePass: null,
-  lastRewriteAtMs: null,
-  lastPlanAtMs: null,
-  lastGcAtMs: null,
-  lastCheckpointKickAtMs: null,
-}
+const NO_SCHEDULER: SchedulerInfo = { ...NEVER_RAN, mode: 'step', state: 'disabled' }
 
 export function buildState(input: StateInput): EngineState {
   const segments = input.files.map((file, i) => {
@@ -56,6 +48,7 @@ export function buildState(input: StateInput): EngineState {
     segments,
     debt: input.debt,
     scheduler: { ...NO_SCHEDULER },
+    penalties: input.penalties,
     pins: [],
     counters: { ...NO_COUNTS },
     checkpoint: { commitSeq: input.commitSeq, atMs: null, elapsedMs: null },

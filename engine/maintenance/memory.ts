@@ -1,77 +1,140 @@
 /**
- * What maintenance remembers between passes, and the only place that changes it: debt is saved
- * before it becomes the truth in memory and is evented after that; scheduler facts and counters are
- * evented the moment they change. So the events rebuild this state exactly.
+ * What maintenance remembers between passes, and the only place that changes it: debt and penalties
+ * are saved before they become the truth in memory and are evented after that; scheduler facts and
+ * counters are evented the moment they change. So the events rebuild this state exactly.
  */
 import type { MaintenanceHost } from './host.ts'
 import type {
   Counters,
   EngineEventBody,
-  PassSource,
+  MaintenanceOptions,
   RewriteDebt,
-  RewriteReason,
+  RewritePenalty,
   SchedulerInfo,
   SchedulerMode,
   SchedulerState,
+  SegmentId,
 } from '../types.ts'
+import { openBucket } from './budget.ts'
 import type { PassTimes } from './pass-input.ts'
 import { NO_DEBT } from './ledger.ts'
 import { encodeState, extrasFor, NO_EXTRAS, type StateExtras } from './state-file.ts'
 
 export type DebtCause = Extract<EngineEventBody, { type: 'debt_changed' }>['cause']
+type PenaltyCause = Extract<EngineEventBody, { type: 'penalties_changed' }>['cause']
 
-/** The pass that holds the slot. */
-export interface ActivePass {
-  passId: number
-  source: PassSource
-  startedAtMs: number
-}
+/** SchedulerInfo and what only decisions need. */
+export type SchedulerFacts = SchedulerInfo & Pick<PassTimes, 'planHoldMs'>
 
-interface SchedulerFacts extends PassTimes {
-  mode: SchedulerMode
-  paused: boolean
-  state: SchedulerState
-  lastReason: RewriteReason
-  activePass: ActivePass | null
+/** A scheduler that has done nothing yet. */
+export const NEVER_RAN: SchedulerInfo = {
+  mode: 'auto',
+  paused: false,
+  state: 'idle',
+  lastReason: 'none',
+  activePass: null,
+  lastRewriteAtMs: null,
+  lastPlanAtMs: null,
+  lastGcAtMs: null,
+  lastCheckpointKickAtMs: null,
+  policy: 'a_plus_c',
+  stopped: null,
+  breakpoints: [],
+  checkpointKickPending: false,
+  deferredPending: false,
+  ageBlockedUntilMs: null,
+  budget: null,
+  lastPlanCanceledAtMs: null,
+  lastRewriteCanceledAtMs: null,
+  lastIneffectiveAtMs: null,
+  lastVacuumAtMs: null,
+  queueCooldownUntilMs: null,
+  churnBytesPerSecond: null,
+  lastGcDryRun: null,
+  lastRewrite: null,
 }
 
 /** Before anything was counted. */
 export const NO_COUNTS: Counters = {
   checkpoints: 0,
   checkpointKicks: 0,
+  checkpointKickRewriteRuns: 0,
+  checkpointKickGcRuns: 0,
+  checkpointKickSkips: 0,
   passes: 0,
+  passCollisions: 0,
+  passElapsedMs: 0,
+  passElapsedMaxMs: 0,
+  passSkipsStageNotDue: 0,
+  passSkipsStageDueReserved: 0,
+  planRuns: 0,
+  planCanceled: 0,
+  planErrors: 0,
+  planEmpty: 0,
+  planSelected: 0,
+  planSelectedSegments: 0,
+  planElapsedMs: 0,
   rewriteRuns: 0,
+  rewriteCanceledRuns: 0,
+  rewriteFailedRuns: 0,
+  rewriteElapsedMs: 0,
   rewriteRecordsCopied: 0,
   rewriteBytesRead: 0,
   rewriteBytesWritten: 0,
+  rewriteBytesIn: 0,
+  rewriteSourceSegments: 0,
+  rewriteSourceSegmentsStillReferenced: 0,
+  rewriteSourceSegmentsUnreferenced: 0,
+  rewriteSourceBytes: 0,
+  rewriteSourceBytesStillReferenced: 0,
+  rewriteSourceBytesUnreferenced: 0,
+  rewriteProcessedLiveBytes: 0,
+  rewriteProcessedStaleBytes: 0,
+  rewriteReclaimedBytes: 0,
+  rewriteIneffectiveRuns: 0,
+  rewriteIneffectiveBytesIn: 0,
+  rewriteIneffectiveBytesOut: 0,
+  rewriteNoReclaimRuns: 0,
+  rewriteNoReclaimStaleBytes: 0,
+  budgetConsumedBytes: 0,
+  penaltiesRecorded: 0,
+  penaltiesReadmitted: 0,
+  penaltiesExpired: 0,
   gcRuns: 0,
+  gcDryRuns: 0,
+  gcElapsedMs: 0,
   gcDeletedSegments: 0,
   gcDeletedBytes: 0,
+  queuePruneRuns: 0,
   queuePrunedIds: 0,
+  vacuumRuns: 0,
+  vacuumFailures: 0,
+  vacuumElapsedMs: 0,
+  vacuumSkipsDisabled: 0,
+  vacuumSkipsThreshold: 0,
+  vacuumSkipsCooldown: 0,
 }
 
 export class MaintenanceMemory {
   readonly #host: MaintenanceHost
   #debt: RewriteDebt = NO_DEBT
+  #penalties: readonly RewritePenalty[] = []
   #extras: StateExtras = NO_EXTRAS
   #facts: SchedulerFacts
   #counters: Counters = NO_COUNTS
   /** The last evented scheduler facts, to event only real changes. */
   #evented: string
 
-  constructor(host: MaintenanceHost, start: { mode: SchedulerMode; planHoldMs: number }) {
+  constructor(host: MaintenanceHost, start: { mode: SchedulerMode; options: MaintenanceOptions }) {
+    const { mode, options } = start
     this.#host = host
     this.#facts = {
-      mode: start.mode,
-      paused: false,
-      state: restingState(start.mode, false),
-      lastReason: 'none',
-      activePass: null,
-      lastRewriteAtMs: null,
-      lastPlanAtMs: null,
-      planHoldMs: start.planHoldMs,
-      lastGcAtMs: null,
-      lastCheckpointKickAtMs: null,
+      ...NEVER_RAN,
+      mode,
+      policy: options.policy,
+      state: restingState({ mode, paused: false }, options),
+      budget: openBucket(options),
+      planHoldMs: options.rewriteMinIntervalMs,
     }
     this.#evented = JSON.stringify(this.info())
   }
@@ -79,6 +142,11 @@ export class MaintenanceMemory {
   /** Shared, never changed in place: every change makes a new one. */
   get debt(): RewriteDebt {
     return this.#debt
+  }
+
+  /** Shared, never changed in place. Ascending by segmentId. */
+  get penalties(): readonly RewritePenalty[] {
+    return this.#penalties
   }
 
   /** Floor that queued the debt; null when unknown or when nothing is queued. */
@@ -95,25 +163,23 @@ export class MaintenanceMemory {
   }
 
   info(): SchedulerInfo {
-    const facts = this.#facts
-    return {
-      mode: facts.mode,
-      paused: facts.paused,
-      state: facts.state,
-      lastReason: facts.lastReason,
-      activePass: facts.activePass,
-      lastRewriteAtMs: facts.lastRewriteAtMs,
-      lastPlanAtMs: facts.lastPlanAtMs,
-      lastGcAtMs: facts.lastGcAtMs,
-      lastCheckpointKickAtMs: facts.lastCheckpointKickAtMs,
-    }
+    const { planHoldMs: _, ...info } = this.#facts
+    return info
   }
 
-  /** Debt as found on disk at open: it is saved already. */
-  adopt(debt: RewriteDebt, extras: StateExtras): void {
+  /** State as found on disk at open: it is saved already. */
+  adopt(found: {
+    debt: RewriteDebt
+    penalties: readonly RewritePenalty[]
+    extras: StateExtras
+  }): void {
+    const { debt, penalties, extras } = found
     this.#debt = debt
+    this.#penalties = penalties
     this.#extras = extrasFor(debt, extras)
-    this.#host.emit({ type: 'debt_changed', cause: 'loaded', debt }, null)
+    if (debt.queue.length > 0)
+      this.#host.emit({ type: 'debt_changed', cause: 'loaded', debt }, null)
+    if (penalties.length > 0) this.#tellPenalties('loaded', [], null)
   }
 
   /**
@@ -133,11 +199,26 @@ export class MaintenanceMemory {
     const { minStaleRatio: queuedMinStaleRatio = this.queuedMinStaleRatio } = change
     const extras = extrasFor(debt, { ...this.#extras, queuedMinStaleRatio })
     // Only the holder of the slot changes debt, so it is still the same debt after the save.
-    await this.#host.saveState(encodeState(debt, extras))
+    await this.#host.saveState(encodeState(debt, this.#penalties, extras))
     this.#debt = debt
     this.#extras = extras
     if (change.word !== undefined) this.#host.emit(change.word, change.passId)
     this.#host.emit({ type: 'debt_changed', cause: change.cause, debt }, change.passId)
+  }
+
+  /** Saves, then remembers, as debt is. `segmentIds`: those that the change is about. */
+  async replacePenalties(
+    penalties: readonly RewritePenalty[],
+    change: { cause: PenaltyCause; segmentIds: SegmentId[]; passId: number | null },
+  ): Promise<void> {
+    await this.#host.saveState(encodeState(this.#debt, penalties, this.#extras))
+    this.#penalties = penalties
+    this.#tellPenalties(change.cause, change.segmentIds, change.passId)
+  }
+
+  #tellPenalties(cause: PenaltyCause, segmentIds: SegmentId[], passId: number | null): void {
+    const penalties = [...this.#penalties]
+    this.#host.emit({ type: 'penalties_changed', cause, segmentIds, penalties }, passId)
   }
 
   update(patch: Partial<SchedulerFacts>, passId: number | null): void {
@@ -149,13 +230,14 @@ export class MaintenanceMemory {
     this.#host.emit({ type: 'scheduler_changed', scheduler: info }, passId)
   }
 
-  /** Adds to counters; amounts of 0 are no change and no event. */
+  /** Adds to counters, except that a `...Max...` is raised; what changes nothing is no event. */
   count(amounts: Partial<Counters>, passId: number | null): void {
     const next = { ...this.#counters }
     let changed = false
     for (const [key, amount] of Object.entries(amounts) as [keyof Counters, number][]) {
-      next[key] += amount
-      changed ||= amount !== 0
+      const before = next[key]
+      next[key] = key === 'passElapsedMaxMs' ? Math.max(before, amount) : before + amount
+      changed ||= next[key] !== before
     }
     if (!changed) return
     this.#counters = next
@@ -163,13 +245,16 @@ export class MaintenanceMemory {
   }
 
   /** The state between actions. An error stays until the next action overwrites it. */
-  rest(passId: number | null): void {
-    const { mode, paused, state } = this.#facts
-    if (state !== 'error') this.update({ state: restingState(mode, paused) }, passId)
+  rest(passId: number | null, options: MaintenanceOptions): void {
+    const { state } = this.#facts
+    if (state !== 'error') this.update({ state: restingState(this.#facts, options) }, passId)
   }
 }
 
 /** `disabled` is upstream's label for a loop that does not run by itself; asked-for passes still do. */
-export function restingState(mode: SchedulerMode, paused: boolean): SchedulerState {
-  return mode === 'step' || paused ? 'disabled' : 'idle'
+export function restingState(
+  loop: { mode: SchedulerMode; paused: boolean },
+  options: Pick<MaintenanceOptions, 'disableLoop'>,
+): SchedulerState {
+  return loop.mode === 'step' || loop.paused || options.disableLoop ? 'disabled' : 'idle'
 }

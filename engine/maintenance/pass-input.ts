@@ -8,22 +8,35 @@ import type {
   PassSource,
   PlanFilters,
   RewriteDebt,
+  RewriteFacts,
+  RewritePenalty,
   RewritePlan,
+  SchedulerInfo,
   SchedulerMode,
   SegmentId,
   SegmentInfo,
 } from '../types.ts'
+import type { Bucket } from './budget.ts'
 import type { ForegroundActivity } from './host.ts'
 import { durationText } from './text.ts'
 
-/** Times of earlier passes; null = never in this opening. */
-export interface PassTimes {
-  lastRewriteAtMs: number | null
-  lastPlanAtMs: number | null
+/** What earlier passes left behind; null = never in this opening. */
+export type PassTimes = Pick<
+  SchedulerInfo,
+  | 'lastRewriteAtMs'
+  | 'lastPlanAtMs'
+  | 'lastGcAtMs'
+  | 'lastCheckpointKickAtMs'
+  | 'lastPlanCanceledAtMs'
+  | 'lastRewriteCanceledAtMs'
+  | 'lastIneffectiveAtMs'
+  | 'lastVacuumAtMs'
+  | 'ageBlockedUntilMs'
+  | 'queueCooldownUntilMs'
+  | 'churnBytesPerSecond'
+> & {
   /** How long after lastPlanAtMs the next plan of its own may be made. */
   planHoldMs: number
-  lastGcAtMs: number | null
-  lastCheckpointKickAtMs: number | null
 }
 
 /** What a person asked for. */
@@ -46,6 +59,13 @@ export interface PassInput {
   debt: RewriteDebt
   /** Floor that queued the debt; null = unknown. */
   queuedMinStaleRatio: number | null
+  /** Those that hold now; a plan leaves their segments out. */
+  penalties: readonly RewritePenalty[]
+  /** As accrued up to now; null = no budget. */
+  budget: Bucket | null
+  /** A kick, or a due retry, waits for the slot. */
+  checkpointKickPending: boolean
+  deferredPending: boolean
   /** All, ascending by id. */
   segments: readonly SegmentInfo[]
   foreground: ForegroundActivity
@@ -57,9 +77,21 @@ export interface PassInput {
   plan: (filters: PlanFilters) => RewritePlan
 }
 
-/** Sources whose work happens while the foreground is busy (M2). */
+/** Sources whose work happens while the foreground is busy (M2): every one but `periodic`. */
 export function isHot(source: PassSource): boolean {
-  return source === 'checkpoint_kick' || source === 'rewrite_stage_confirm'
+  return source !== 'periodic' && source !== 'manual'
+}
+
+export function isKick(source: PassSource): boolean {
+  return source === 'checkpoint_kick' || source === 'checkpoint_pending'
+}
+
+export function isConfirm(source: PassSource): boolean {
+  return source === 'rewrite_stage_confirm' || source === 'rewrite_stage_confirm_exit'
+}
+
+export function isAgeRetry(source: PassSource): boolean {
+  return source === 'rewrite_age_blocked' || source === 'rewrite_age_blocked_exit'
 }
 
 /** null = never. A time in the future counts as now: the clock was set back between two openings. */
@@ -71,4 +103,46 @@ export function since(atMs: number | null, nowMs: number): number | null {
 export function sinceText(noun: string, sinceMs: number | null, thresholdMs: number): string {
   if (sinceMs === null) return `No ${noun} yet.`
   return `The last ${noun} was ${durationText(sinceMs)} ago; ${durationText(thresholdMs)} must pass.`
+}
+
+/** Long enough since `atMs`, or never. */
+export function hasPassed(atMs: number | null, windowMs: number, nowMs: number): boolean {
+  const sinceMs = since(atMs, nowMs)
+  return sinceMs === null || sinceMs >= windowMs
+}
+
+export function isQuiet(input: Pick<PassInput, 'foreground' | 'options' | 'nowMs'>): boolean {
+  const { foreground, options, nowMs } = input
+  return (
+    hasPassed(foreground.lastWriteAtMs, options.quietWriteWindowMs, nowMs) &&
+    hasPassed(foreground.lastReadAtMs, options.quietReadWindowMs, nowMs) &&
+    foreground.openIterators === 0
+  )
+}
+
+/** What upstream prints beside a rewrite that starts or is skipped. */
+export function factsOf(input: PassInput): RewriteFacts {
+  const { options, times, nowMs, segments, debt } = input
+  let bytesTotal = 0
+  let bytesStale = 0
+  for (const segment of segments) {
+    if (segment.state === 'zombie') continue
+    bytesTotal += segment.bytesTotal
+    bytesStale += segment.bytesStale
+  }
+  const interval =
+    debt.queue.length > 0 ? options.resumeMinIntervalMs : options.rewriteMinIntervalMs
+  return {
+    quiet: isQuiet(input),
+    runGc: isHot(input.source) || input.gcTick,
+    bypassQuiet: input.source !== 'periodic',
+    planBackoff: !hasPassed(times.lastPlanCanceledAtMs, options.planCancelBackoffMs, nowMs),
+    cancelBackoff: !hasPassed(times.lastRewriteCanceledAtMs, options.rewriteCancelBackoffMs, nowMs),
+    ineffectiveBackoff: !hasPassed(times.lastIneffectiveAtMs, options.ineffectiveBackoffMs, nowMs),
+    minIntervalBlocked: !hasPassed(times.lastRewriteAtMs, interval, nowMs),
+    bytesTotal,
+    staleRatio: bytesTotal > 0 ? bytesStale / bytesTotal : 0,
+    churnBytesPerSecond: times.churnBytesPerSecond,
+    checkpoints: input.foreground.checkpoints,
+  }
 }

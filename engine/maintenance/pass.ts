@@ -20,11 +20,13 @@ import type {
   PassStep,
   PlanFilters,
   RewriteDebt,
+  RewriteFacts,
   RewritePlan,
   RewriteReason,
   RewriteReport,
   SegmentId,
   SegmentInfo,
+  StoreTotals,
 } from '../types.ts'
 import {
   decidePass,
@@ -45,7 +47,7 @@ import {
   stage,
 } from './ledger.ts'
 import type { DebtCause, MaintenanceMemory } from './memory.ts'
-import { isHot, type ManualRequest, type PassInput } from './pass-input.ts'
+import { factsOf, isHot, type ManualRequest, type PassInput } from './pass-input.ts'
 import { planRewrite } from './planner.ts'
 import { describePass, type RewrittenSegment } from './sentence.ts'
 
@@ -86,12 +88,36 @@ export function passInput(
     mode: memory.facts.mode,
     debt: memory.debt,
     queuedMinStaleRatio: memory.queuedMinStaleRatio,
+    penalties: memory.penalties,
+    budget: memory.facts.budget,
+    checkpointKickPending: memory.facts.checkpointKickPending,
+    deferredPending: memory.facts.deferredPending,
     segments,
     foreground: host.foreground(),
     times: memory.facts,
     options,
     plan,
   }
+}
+
+export function storeTotals({ host, memory }: PassEnvironment): StoreTotals {
+  const totals: StoreTotals = {
+    segments: 0,
+    zombies: 0,
+    bytesTotal: 0,
+    bytesLive: 0,
+    bytesStale: 0,
+    budgetTokensBytes: memory.facts.budget?.tokensBytes ?? null,
+    penalties: memory.penalties.length,
+  }
+  for (const segment of host.segments()) {
+    totals.segments += 1
+    if (segment.state === 'zombie') totals.zombies += 1
+    totals.bytesTotal += segment.bytesTotal
+    totals.bytesLive += segment.bytesLive
+    totals.bytesStale += segment.bytesStale
+  }
+  return totals
 }
 
 /** True when executing the decision would change nothing at all. */
@@ -110,6 +136,8 @@ export function planEvent(
     type: 'rewrite_plan',
     trigger,
     minRatio: plan.filters.minStaleRatio,
+    minStaleBytes: plan.filters.minStaleBytes,
+    maxSourceBytes: plan.filters.maxLiveBytes,
     selected: plan.selected.map((entry) => entry.segmentId),
     candidates: plan.candidates.length,
     selectedBytesTotal: plan.selectedBytesTotal,
@@ -133,6 +161,7 @@ export class Pass {
   readonly #startedAtMs: number
   readonly #begun: number
   readonly #before: RewriteDebt
+  readonly #storeBefore: StoreTotals
   readonly #planMs = new Map<RewritePlan, number>()
   readonly #steps: PassStep[] = []
   readonly #rewritten: RewrittenSegment[] = []
@@ -152,6 +181,7 @@ export class Pass {
     this.#startedAtMs = environment.host.clock.now()
     this.#begun = environment.host.clock.monotonic()
     this.#before = environment.memory.debt
+    this.#storeBefore = storeTotals(environment)
   }
 
   /** What a failed pass caught, for callers whose answer is not a report; null otherwise. */
@@ -163,7 +193,15 @@ export class Pass {
   async run(): Promise<PassReport> {
     const { memory } = this.#environment
     const { source, passId } = this
-    this.#emit({ type: 'maintenance_active_acquire', source, activePassId: passId })
+    this.#emit({
+      type: 'maintenance_active_acquire',
+      source,
+      activePassId: passId,
+      runGc: isHot(source) || this.#call.gcTick,
+      bypassQuiet: source !== 'periodic',
+      checkpointPending: memory.facts.checkpointKickPending,
+      deferredPending: memory.facts.deferredPending,
+    })
     memory.update({ activePass: { passId, source, startedAtMs: this.#startedAtMs } }, passId)
     memory.count({ passes: 1 }, passId)
     let outcome: PassOutcome
@@ -277,6 +315,7 @@ export class Pass {
     const queueLen = debt.queue.length
     await this.#replaceDebt(debt, 'staged', {
       type: 'rewrite_plan_staged',
+      reason: 'stale_ratio',
       selected: segmentIds,
       queueLen,
       dueAtMs,
@@ -341,7 +380,7 @@ export class Pass {
       // Also when GC failed: the rest must be behind its delay, or the next kick goes on at once (D3).
       if (action.restage) await this.#restage(action, target.segmentId)
     }
-    memory.rest(this.passId)
+    memory.rest(this.passId, this.#environment.options)
     return 'rewrote'
   }
 
@@ -367,14 +406,20 @@ export class Pass {
       await this.#consume(segmentId, true)
     }
     await this.#reclaim('after_rewrite')
-    memory.rest(this.passId)
+    memory.rest(this.passId, this.#environment.options)
     return this.#rewritten.length > 0 ? 'rewrote' : 'nothing_to_do'
   }
 
   /** Only here is a rewrite stamped: staging and empty passes must not delay a real one (D6). */
   #startRewriting(reason: RewriteReason, rewriteQueue: number): void {
     const { memory } = this.#environment
-    this.#emit({ type: 'rewrite_start', reason, rewriteQueue })
+    this.#emit({
+      type: 'rewrite_start',
+      reason,
+      rewriteQueue,
+      havePlan: this.#planMs.size > 0,
+      facts: this.#facts(),
+    })
     const lastRewriteAtMs = this.#startedAtMs
     memory.update({ state: 'running', lastReason: reason, lastRewriteAtMs }, this.passId)
   }
@@ -389,9 +434,14 @@ export class Pass {
       type: 'rewrite_exec',
       reason,
       sourceIds: [segmentId],
+      maxSegments: 1,
+      budgetTokensBytes: memory.facts.budget?.tokensBytes ?? null,
+      maxCopiedBytes: 0,
+      minStaleRatio: 0,
       queueLen: memory.debt.queue.length,
       ledgerLiveBytes: planned?.bytesLive ?? segment.bytesLive,
     })
+    const before = storeTotals(this.#environment)
     const begun = host.clock.monotonic()
     let report: RewriteReport
     try {
@@ -418,14 +468,27 @@ export class Pass {
       this.#emit({ type: 'rewrite_err', reason, ...describeError(error), durMs })
       throw error
     }
-    this.#emit({ type: 'rewrite_done', reason, report })
+    const after = storeTotals(this.#environment)
+    this.#emit({
+      type: 'rewrite_done',
+      reason,
+      segmentsBefore: before.segments,
+      segmentsAfter: after.segments,
+      bytesBefore: before.bytesTotal,
+      bytesAfter: after.bytesTotal,
+      report,
+    })
     this.#rewritten.push({ segmentId, staleRatio: ratioOf(segment) })
   }
 
   /** Only passes that were admitted say that they skip: a refused one has not looked (4.8). */
   #skipRewrite(reason: string, gate: GateName | null): void {
     const queueLen = this.#environment.memory.debt.queue.length
-    this.#emit({ type: 'rewrite_skip', reason, gate, queueLen })
+    this.#emit({ type: 'rewrite_skip', reason, gate, queueLen, facts: this.#facts() })
+  }
+
+  #facts(): RewriteFacts {
+    return factsOf(passInput(this.#environment, this.#call))
   }
 
   #tellPlan({ trigger, plan }: PlanMade): void {
@@ -452,7 +515,7 @@ export class Pass {
     )
     this.#emit({ type: 'gc_run', phase, report })
     this.#steps.push({ kind: 'gc', report })
-    memory.rest(this.passId)
+    memory.rest(this.passId, this.#environment.options)
     return report.deleted.length
   }
 
@@ -473,7 +536,7 @@ export class Pass {
     this.#failure = error
     const cancelled = isAbort(error)
     if (cancelled) {
-      memory.rest(this.passId)
+      memory.rest(this.passId, this.#environment.options)
     } else {
       this.#emit({ type: 'maintenance_failed', ...describeError(error) })
       // A broken assertion is a bug of ours: nothing runs by itself again until someone has looked.
@@ -505,7 +568,13 @@ export class Pass {
     const { memory, host } = this.#environment
     const { source, passId } = this
     const elapsedMs = host.clock.monotonic() - this.#begun
-    this.#emit({ type: 'maintenance_active_release', source, durMs: elapsedMs })
+    this.#emit({
+      type: 'maintenance_active_release',
+      source,
+      durMs: elapsedMs,
+      checkpointPending: memory.facts.checkpointKickPending,
+      deferredPending: memory.facts.deferredPending,
+    })
     memory.update({ activePass: null }, passId)
     const told = {
       passId,
@@ -517,6 +586,10 @@ export class Pass {
       steps: this.#steps,
       before: this.#before,
       after: memory.debt,
+      storeBefore: this.#storeBefore,
+      storeAfter: storeTotals(this.#environment),
+      yield: null,
+      byteFlow: null,
       outcome,
       blockedBy,
       error: outcome === 'failed' ? describeError(this.#failure) : null,

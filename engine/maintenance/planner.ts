@@ -31,6 +31,7 @@ const FILTER_ORDER: readonly CandidateFilter[] = [
   'zombie',
   'empty',
   'age',
+  'penalty',
   'no_live_bytes',
   'no_stale_bytes',
   'stale_ratio',
@@ -268,6 +269,7 @@ function missOf(
     case 'active':
     case 'zombie':
     case 'empty':
+    case 'penalty':
     case 'no_live_bytes':
     case 'no_stale_bytes':
       return { filter, distance: null, unit: null, flip: null }
@@ -427,6 +429,7 @@ function passes(candidate: Candidate, filters: PlanFilters): boolean {
     case 'active':
     case 'zombie':
     case 'empty':
+    case 'penalty':
       return false
     case 'age':
     case 'no_live_bytes':

@@ -7,7 +7,7 @@
  * that finds it taken is remembered once and runs when the slot is free. After every pass the stage
  * timer is set from the debt as it then is, so staged debt is always looked at when it comes due.
  */
-import type { MaintenanceControl } from '../api.ts'
+import type { MaintenanceControl, PassProgress } from '../api.ts'
 import { EngineError } from '../errors.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type {
@@ -16,10 +16,13 @@ import type {
   EngineEventBody,
   Gate,
   GcReport,
+  MaintenanceOptions,
   PassReport,
   PassSource,
+  PassStop,
   PlanFilters,
   RewriteDebt,
+  RewritePenalty,
   RewritePlan,
   SchedulerInfo,
   SchedulerMode,
@@ -80,7 +83,7 @@ export class MaintenanceScheduler implements MaintenanceControl {
     this.#host = host
     this.#memory = new MaintenanceMemory(host, {
       mode,
-      planHoldMs: maintenance.rewriteMinIntervalMs,
+      options: maintenance,
     })
     this.#environment = { host, memory: this.#memory, options: maintenance }
   }
@@ -94,13 +97,11 @@ export class MaintenanceScheduler implements MaintenanceControl {
   async load(): Promise<void> {
     const { confirmDelayMs } = this.#environment.options
     const text = await this.#host.loadState()
-    const { debt, extras, problem } = decodeState(text, confirmDelayMs)
+    const { debt, penalties, extras, problem } = decodeState(text, confirmDelayMs)
     if (problem !== null) this.#host.emit({ type: 'state_file_ignored', problem }, null)
-    if (debt.queue.length > 0) {
-      const found =
-        debt.stage === null ? null : clampStage(debt.stage, this.#host.clock.now(), confirmDelayMs)
-      this.#memory.adopt({ ...debt, stage: found }, extras)
-    }
+    const now = this.#host.clock.now()
+    const stage = debt.stage === null ? null : clampStage(debt.stage, now, confirmDelayMs)
+    this.#memory.adopt({ debt: { ...debt, stage }, penalties, extras })
     this.#started = true
     this.#arm()
   }
@@ -121,6 +122,11 @@ export class MaintenanceScheduler implements MaintenanceControl {
   /** The debt as saved. Never changed in place. */
   debt(): RewriteDebt {
     return this.#memory.debt
+  }
+
+  /** Ascending by segmentId. */
+  penalties(): RewritePenalty[] {
+    return [...this.#memory.penalties]
   }
 
   counters(): Counters {
@@ -194,6 +200,32 @@ export class MaintenanceScheduler implements MaintenanceControl {
     this.#setLoop({ mode })
   }
 
+  // ---------------------------------------------------------------- debugger
+
+  stepPhase(): Promise<PassProgress> {
+    return Promise.reject(new EngineError('ENGINE_UNSUPPORTED', 'stepping is not built yet'))
+  }
+
+  resumePass(): Promise<PassProgress> {
+    return Promise.reject(new EngineError('ENGINE_UNSUPPORTED', 'stepping is not built yet'))
+  }
+
+  cancelPass(): Promise<PassReport | null> {
+    return Promise.reject(new EngineError('ENGINE_UNSUPPORTED', 'stepping is not built yet'))
+  }
+
+  stoppedPass(): PassStop | null {
+    return null
+  }
+
+  setBreakpoints(): void {
+    throw new EngineError('ENGINE_UNSUPPORTED', 'breakpoints are not built yet')
+  }
+
+  setOptions(): MaintenanceOptions {
+    throw new EngineError('ENGINE_UNSUPPORTED', 'options cannot be changed yet')
+  }
+
   // ---------------------------------------------------------------- checkpoint kicks
 
   /**
@@ -259,6 +291,7 @@ export class MaintenanceScheduler implements MaintenanceControl {
         rewriteRunsAfter: after.rewriteRuns,
         gcRunsBefore: gcRuns,
         gcRunsAfter: after.gcRuns,
+        pending: this.#kickLatched,
       },
       null,
     )
@@ -266,7 +299,7 @@ export class MaintenanceScheduler implements MaintenanceControl {
   }
 
   #skipKick(reason: SkipReason, text: string): KickAnswer {
-    this.#host.emit({ type: 'checkpoint_kick_skip', reason, text }, null)
+    this.#host.emit({ type: 'checkpoint_kick_skip', reason, text, gate: null }, null)
     return { pass: null, skipped: text }
   }
 
@@ -345,7 +378,7 @@ export class MaintenanceScheduler implements MaintenanceControl {
     const facts = { ...this.#memory.facts, ...patch }
     // A running or failed action keeps its own state until the next action ends.
     const resting = facts.state === 'idle' || facts.state === 'disabled'
-    const state = resting ? restingState(facts.mode, facts.paused) : facts.state
+    const state = resting ? restingState(facts, this.#environment.options) : facts.state
     this.#memory.update({ mode: facts.mode, paused: facts.paused, state }, null)
     this.#idleWhy = null
     this.#disarm()

@@ -101,6 +101,16 @@ function stepText(step: PassStep, report: Told): string {
       if (tellsRewrite || deleted.length === 0) return ''
       return `deleted ${countText(deleted.length, 'dead segment')}, freed ${bytesText(bytesDeleted)}`
     }
+    case 'refresh': {
+      const { length } = step.segmentIds
+      return length === 0 ? '' : `dropped ${length} queued not worth a rewrite now`
+    }
+    case 'penalty':
+      return `${countText(step.segmentIds.length, 'segment')} cool down: the rewrite did not pay`
+    case 'vacuum':
+      return step.report.text
+    case 'plan_canceled':
+    case 'age_block':
     case 'plan':
     case 'rewrite':
     case 'consume':

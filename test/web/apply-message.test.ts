@@ -209,6 +209,10 @@ describe('what else a frame shows', () => {
       type: 'rewrite_exec',
       reason: 'rewrite_resume',
       sourceIds: queue,
+      maxSegments: 1,
+      budgetTokensBytes: null,
+      maxCopiedBytes: 0,
+      minStaleRatio: 0.2,
       queueLen: 3,
       ledgerLiveBytes: 1,
     })

@@ -11,9 +11,22 @@ import type {
   SegmentInfo,
   ServerMessage,
   StoreInfo,
+  StoreTotals,
 } from '../../server/protocol.ts'
+import { NEVER_RAN, NO_COUNTS } from '../../engine/maintenance/memory.ts'
+import { resolveOptions } from '../../engine/options.ts'
 
 export const NOW = 1_700_000_000_000
+
+const NO_TOTALS: StoreTotals = {
+  segments: 0,
+  zombies: 0,
+  bytesTotal: 0,
+  bytesLive: 0,
+  bytesStale: 0,
+  budgetTokensBytes: null,
+  penalties: 0,
+}
 
 export function segmentId(seq: number, lane = 0): number {
   return 0x80000000 + lane * 2 ** 23 + seq
@@ -45,6 +58,7 @@ export function makeState(overrides: Partial<EngineState> = {}): EngineState {
     segments: [],
     debt: { queue: [], ledger: [], stage: null },
     scheduler: {
+      ...NEVER_RAN,
       mode: 'auto',
       paused: false,
       state: 'idle',
@@ -55,20 +69,9 @@ export function makeState(overrides: Partial<EngineState> = {}): EngineState {
       lastGcAtMs: null,
       lastCheckpointKickAtMs: null,
     },
+    penalties: [],
     pins: [],
-    counters: {
-      checkpoints: 0,
-      checkpointKicks: 0,
-      passes: 0,
-      rewriteRuns: 0,
-      rewriteRecordsCopied: 0,
-      rewriteBytesRead: 0,
-      rewriteBytesWritten: 0,
-      gcRuns: 0,
-      gcDeletedSegments: 0,
-      gcDeletedBytes: 0,
-      queuePrunedIds: 0,
-    },
+    counters: { ...NO_COUNTS },
     checkpoint: { commitSeq: 0, atMs: null, elapsedMs: null },
     ...overrides,
   }
@@ -94,25 +97,8 @@ export function makeGauges(overrides: Partial<EngineGauges> = {}): EngineGauges 
 }
 
 export const options: MaintenanceOptions = {
-  restage: 'on',
-  confirmDelayMs: 30_000,
-  loopIntervalMs: 1000,
-  gcEvery: 5,
-  gcMinIntervalMs: 45_000,
-  gcMinBytes: 1 << 20,
-  rewriteMinIntervalMs: 30_000,
-  resumeMinIntervalMs: 1000,
-  checkpointKickMinIntervalMs: 5000,
-  quietWriteWindowMs: 15_000,
-  quietReadWindowMs: 2000,
+  ...resolveOptions({}).maintenance,
   triggerTotalBytes: 0,
-  triggerStaleRatio: 0.2,
-  resumeMinStaleRatio: 0.5,
-  genericMinStaleRatio: 0.85,
-  efficacyMinTotalBytes: 512 << 20,
-  minSegmentStaleBytes: 1,
-  minSegmentAgeMs: 30_000,
-  maxPlanSegments: 0,
 }
 
 export function makeStore(overrides: Partial<StoreInfo> = {}): StoreInfo {
@@ -167,6 +153,10 @@ export function makePass(passId: number, overrides: Partial<PassReport> = {}): P
     steps: [],
     before: debt,
     after: debt,
+    storeBefore: NO_TOTALS,
+    storeAfter: NO_TOTALS,
+    yield: null,
+    byteFlow: null,
     outcome: 'rewrote',
     blockedBy: null,
     sentence: 'Rewrote one segment.',

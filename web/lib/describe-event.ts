@@ -55,12 +55,33 @@ export function describeEvent(event: EngineEvent): string {
       return `Pass ${event.activePassId} started: ${sourceWords[event.source]}`
     case 'maintenance_active_release':
       return `Pass ended: ${sourceWords[event.source]}, ${formatDuration(event.durMs)}`
+    case 'maintenance_retry_start':
+    case 'maintenance_retry_attempt':
+    case 'maintenance_retry_done':
+    case 'maintenance_retry_deadline':
+      return describeRetry(event)
+    case 'pass_stopped':
+      return `Pass ${event.stop.passId} stands still: ${event.stop.text}`
+    case 'pass_resumed':
+      return `Pass goes on${event.before === null ? '' : ` with its ${event.before} phase`}`
+    case 'options_changed':
+      return `Options changed: ${event.changed.map((name) => `${name} = ${String(event.options[name])}`).join(', ')}`
     case 'maintenance_failed':
       return `Maintenance failed: ${event.message} (${event.code})`
     case 'pass_done':
       return `${capital(sourceWords[event.report.source])} ${outcomeWords[event.report.outcome]}: ${shortNames(event.report.sentence)}`
     case 'rewrite_plan':
       return `Plan (${event.trigger.replaceAll('_', ' ')}) selected ${event.selected.length} of ${formatCount(event.candidates)} candidates at stale ratio ≥ ${formatRatio(event.minRatio)}: ${segmentList(event.selected)}${event.ageBlockedSegments > 0 ? `; ${formatCount(event.ageBlockedSegments)} too young` : ''}`
+    case 'rewrite_plan_canceled':
+      return `Plan dropped after ${formatDuration(event.durMs)}: ${planCanceledWords[event.why]}`
+    case 'rewrite_plan_age_blocked':
+      return `Plan (${event.trigger.replaceAll('_', ' ')}) found ${plural(event.segments, 'segment')} too young, ${formatBytes(event.staleBytes)} stale; retry in ${formatDuration(event.retryAfterMs)}`
+    case 'rewrite_age_blocked_retry_due':
+      return `Age-blocked retry is due, ${formatDuration(event.retryAfterMs)} after the plan`
+    case 'rewrite_queue_prune':
+    case 'rewrite_queue_refresh':
+    case 'rewrite_queue_refresh_prune':
+    case 'rewrite_queue_followup_suppressed':
     case 'rewrite_plan_staged':
     case 'rewrite_stage_confirm_due':
     case 'rewrite_stage_confirm_use_persisted':
@@ -82,6 +103,19 @@ export function describeEvent(event: EngineEvent): string {
       return `Rewrote ${segmentList(event.report.sourceSegmentsRequested)}: ${formatBytes(event.report.bytesWritten)} copied in ${formatDuration(event.report.elapsedMs)}${event.report.cancelled ? ', cancelled' : ''}`
     case 'rewrite_err':
       return `Rewrite failed after ${formatDuration(event.durMs)}: ${event.message} (${event.code})`
+    case 'rewrite_effective_local':
+    case 'rewrite_ineffective':
+    case 'rewrite_ineffective_penalty':
+    case 'rewrite_retained_cleanup_done':
+    case 'rewrite_source_state':
+    case 'penalties_changed':
+      return describeEffect(event)
+    case 'vacuum_run':
+      return `Index vacuum: ${event.report.text}`
+    case 'vacuum_skip':
+      return `No index vacuum${atGate(event.gate)}: ${event.reason}`
+    case 'gc_err':
+      return `GC failed after ${formatDuration(event.durMs)}: ${event.message} (${event.code})`
     case 'gc_run':
       return event.report.dryRun
         ? `GC dry run: ${plural(event.report.eligible.length, 'segment')} could go, ${formatBytes(event.report.bytesEligible)}`
@@ -128,8 +162,72 @@ function describeCheckpoint(
   }
 }
 
+const planCanceledWords = {
+  foreground: 'the foreground became busy',
+  deadline: 'it took too long',
+  aborted: 'the pass was cancelled',
+} as const
+
+function describeRetry(
+  event: OfType<
+    | 'maintenance_retry_start'
+    | 'maintenance_retry_attempt'
+    | 'maintenance_retry_done'
+    | 'maintenance_retry_deadline'
+  >,
+): string {
+  const who = capital(sourceWords[event.source])
+  switch (event.type) {
+    case 'maintenance_retry_start':
+      return `${who} waits for the slot, ${formatDuration(event.retryWindowMs)} at most before that is said`
+    case 'maintenance_retry_attempt':
+      return `${who} tries the slot again (${formatCount(event.attempt)})`
+    case 'maintenance_retry_done':
+      return `${who} ${event.acquired ? 'got the slot' : 'is not needed any more'}`
+    case 'maintenance_retry_deadline':
+      return `${who} has waited ${formatDuration(event.waitedMs)} for the slot`
+  }
+}
+
+const penaltyCauses = {
+  loaded: 'loaded from the folder',
+  recorded: 'recorded',
+  readmitted: 'lifted: stale bytes grew',
+  expired: 'over',
+} as const
+
+function describeEffect(
+  event: OfType<
+    | 'rewrite_effective_local'
+    | 'rewrite_ineffective'
+    | 'rewrite_ineffective_penalty'
+    | 'rewrite_retained_cleanup_done'
+    | 'rewrite_source_state'
+    | 'penalties_changed'
+  >,
+): string {
+  switch (event.type) {
+    case 'rewrite_effective_local':
+      return `The log did not shrink, yet ${segmentList(event.processedIds)} gave ${formatBytes(event.plannedStale)} back`
+    case 'rewrite_ineffective':
+      return `Rewrite of ${segmentList(event.sourceIds)} did not pay: ${formatBytes(event.bytesBefore)} before, ${formatBytes(event.bytesAfter)} after`
+    case 'rewrite_ineffective_penalty':
+      return `${segmentList(event.processedIds)} cool down for ${formatDuration(event.cooldownMs)} (${event.penaltyReason.replaceAll('_', ' ')})`
+    case 'rewrite_retained_cleanup_done':
+      return `${formatCount(event.removed)} of ${plural(event.sourceIds.length, 'rewritten segment')} removed`
+    case 'rewrite_source_state':
+      return `${segmentLabel(event.segmentId)} after its rewrite: ${event.exists ? `${formatBytes(event.liveBytes)} live${event.inUse ? ', in use' : ''}${event.retained ? ', retained' : ''}` : 'gone'}`
+    case 'penalties_changed':
+      return `Penalties ${penaltyCauses[event.cause]}${event.segmentIds.length === 0 ? '' : `: ${segmentList(event.segmentIds)}`}; ${formatCount(event.penalties.length)} now`
+  }
+}
+
 function describeQueue(
   event: OfType<
+    | 'rewrite_queue_prune'
+    | 'rewrite_queue_refresh'
+    | 'rewrite_queue_refresh_prune'
+    | 'rewrite_queue_followup_suppressed'
     | 'rewrite_plan_staged'
     | 'rewrite_stage_confirm_due'
     | 'rewrite_stage_confirm_use_persisted'
@@ -141,6 +239,14 @@ function describeQueue(
   >,
 ): string {
   switch (event.type) {
+    case 'rewrite_queue_prune':
+      return `Pruned ${segmentList(event.dropped)}: no live bytes; ${formatCount(event.remaining)} remain`
+    case 'rewrite_queue_refresh':
+      return `Queue looked at again: ${formatCount(event.selected)} of ${formatCount(event.queued)} at stale ratio ≥ ${formatRatio(event.minRatio)}, ${formatBytes(event.selectedBytesStale)} stale`
+    case 'rewrite_queue_refresh_prune':
+      return `Pruned ${segmentList(event.dropped)} by the refresh: below stale ratio ${formatRatio(event.minRatio)}; ${formatCount(event.remaining)} remain`
+    case 'rewrite_queue_followup_suppressed':
+      return `Queue runner pauses for ${formatDuration(event.cooldownMs)}: nothing came free; ${formatCount(event.queueLen)} queued`
     case 'rewrite_plan_staged':
       return `Staged ${segmentList(event.selected)}; confirm due at ${formatTime(event.dueAtMs)}`
     case 'rewrite_stage_confirm_due':

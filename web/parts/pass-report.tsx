@@ -116,10 +116,28 @@ function StepText({ step }: { step: PassStep }): ReactNode {
       return step.report.noop
         ? 'nothing was waiting'
         : `commit ${formatCount(step.report.commitSeq)}: ${plural(step.report.entriesMerged, 'entry', 'entries')}, ${plural(step.report.pagesWritten, 'page')} in ${formatDuration(step.report.elapsedMs)}`
+    case 'refresh':
+      return step.segmentIds.length === 0
+        ? `the ledger follows the segments: ${formatBytes(step.bytesLive)} live, ${formatBytes(step.bytesStale)} stale`
+        : `${segmentList(step.segmentIds)} dropped by the refresh; ${formatCount(step.remaining)} remain`
+    case 'plan_canceled':
+      return `dropped after ${formatDuration(step.elapsedMs)}: ${planCanceledWords[step.why]}`
+    case 'penalty':
+      return `${segmentList(step.segmentIds)} did not pay (${formatBytes(step.growthBytes)} grown): left alone until ${formatTime(step.cooldownUntilMs)}`
+    case 'age_block':
+      return `${plural(step.segments, 'segment')} too young; retry at ${formatTime(step.untilMs)}`
+    case 'vacuum':
+      return step.report.text
     case 'restage':
       return `${plural(step.remaining, 'segment')} staged again; confirm due at ${formatTime(step.dueAtMs)}`
   }
 }
+
+const planCanceledWords = {
+  foreground: 'the foreground became busy',
+  deadline: 'it took too long',
+  aborted: 'the pass was cancelled',
+} as const
 
 const confirmWords = {
   executes: 'confirmed, executes now',

@@ -198,7 +198,7 @@ export async function world(
   } = {},
 ): Promise<World> {
   const host = new FakeHost(segments)
-  if (setup.debt !== undefined) host.stateFile = encodeState(setup.debt, NO_EXTRAS)
+  if (setup.debt !== undefined) host.stateFile = encodeState(setup.debt, [], NO_EXTRAS)
   setup.prepare?.(host)
   const options = resolveOptions({
     mode: setup.mode ?? 'step',

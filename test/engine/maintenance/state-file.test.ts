@@ -52,7 +52,7 @@ function decode(value: unknown): ReturnType<typeof decodeState> {
 
 describe('state file', () => {
   test('reads and writes a foreign file to the byte, penalties and nanoseconds included', () => {
-    const { debt, extras, problem } = decodeState(FOREIGN, DELAY)
+    const { debt, penalties, extras, problem } = decodeState(FOREIGN, DELAY)
     expect(problem).toBeNull()
     expect(debt.queue).toEqual([id(1), id(2)])
     expect(debt.ledger[0]).toEqual({
@@ -67,24 +67,31 @@ describe('state file', () => {
       dueAtMs: 1774040030123,
       minStaleRatio: null,
     })
-    expect(encodeState(debt, extras)).toBe(FOREIGN)
+    expect(encodeState(debt, penalties, extras)).toBe(FOREIGN)
   })
 
   test('keeps foreign keys while debt remains and forgets the exact time once it moved', () => {
-    const { debt, extras } = decodeState(FOREIGN, DELAY)
+    const { debt, penalties, extras } = decodeState(FOREIGN, DELAY)
     const restaged: RewriteDebt = { ...debt, stage: staged(T0, 0.2) }
-    const text = encodeState(restaged, extrasFor(restaged, extras)) ?? ''
+    const text = encodeState(restaged, penalties, extrasFor(restaged, extras)) ?? ''
     expect(text).toContain('"cooldown_until_unix_nano": 1774040600000000001')
     expect(text).toContain('"rewrite_stage_observed_unix_nano": 1774000000000000000')
     expect(text).toContain('"rewrite_stage_min_stale_ratio": 0.2')
     expect(extrasFor(restaged, extras).observedUnixNano).toBeNull()
-    expect(encodeState(NO_DEBT, extras)).toBeNull()
-    expect(extrasFor(NO_DEBT, extras)).toEqual(NO_EXTRAS)
+    expect(encodeState(NO_DEBT, [], extras)).toBeNull()
+    expect(encodeState(NO_DEBT, penalties, extrasFor(NO_DEBT, extras))).toContain(
+      'rewrite_penalties',
+    )
   })
 
   test('no file and an empty file are no debt and no problem', () => {
     for (const text of [null, '', ' \n']) {
-      expect(decodeState(text, DELAY)).toEqual({ debt: NO_DEBT, extras: NO_EXTRAS, problem: null })
+      expect(decodeState(text, DELAY)).toEqual({
+        debt: NO_DEBT,
+        penalties: [],
+        extras: NO_EXTRAS,
+        problem: null,
+      })
     }
   })
 
@@ -122,12 +129,12 @@ describe('state file', () => {
 
   test('M4: keeps the stage of queue-only debt', () => {
     const debt: RewriteDebt = { queue: [5, 6], ledger: [], stage: staged(T0, null) }
-    expect(decodeState(encodeState(debt, NO_EXTRAS), DELAY).debt).toEqual(debt)
+    expect(decodeState(encodeState(debt, [], NO_EXTRAS), DELAY).debt).toEqual(debt)
   })
 
   test('M3: keeps the ratio that staged the debt', () => {
     const debt = debtOf([entry(1, 0.3)], staged(T0, 0.2))
-    expect(decodeState(encodeState(debt, NO_EXTRAS), DELAY).debt.stage?.minStaleRatio).toBe(0.2)
+    expect(decodeState(encodeState(debt, [], NO_EXTRAS), DELAY).debt.stage?.minStaleRatio).toBe(0.2)
   })
 
   test('a stage without debt is no stage; one without a time is due', () => {
@@ -173,11 +180,11 @@ describe('state file', () => {
     )
     fc.assert(
       fc.property(anyDebt, anyForeign, fc.constantFrom(0, 2), (debt, foreign, indent) => {
-        const own = JSON.parse(encodeState(debt, NO_EXTRAS) ?? '{}') as object
+        const own = JSON.parse(encodeState(debt, [], NO_EXTRAS) ?? '{}') as object
         const text = JSON.stringify({ ...foreign, ...own }, null, indent)
         const first = decodeState(text, DELAY)
         expect(first.debt).toEqual(debt)
-        const again = encodeState(first.debt, first.extras) ?? ''
+        const again = encodeState(first.debt, [], first.extras) ?? ''
         expect(JSON.parse(again)).toEqual(JSON.parse(text))
         for (const [key, raw] of first.extras.foreign) {
           expect(JSON.parse(raw)).toEqual((JSON.parse(text) as Record<string, unknown>)[key])
