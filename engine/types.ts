@@ -965,10 +965,6 @@ export type EngineEventBody =
   | {
       type: 'rewrite_done'
       reason: RewriteReason
-      segmentsBefore: number
-      segmentsAfter: number
-      bytesBefore: number
-      bytesAfter: number
       report: RewriteReport
     }
   /** The log did not shrink, and still the segment's own stale bytes were freed. */

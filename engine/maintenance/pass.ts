@@ -441,7 +441,6 @@ export class Pass {
       queueLen: memory.debt.queue.length,
       ledgerLiveBytes: planned?.bytesLive ?? segment.bytesLive,
     })
-    const before = storeTotals(this.#environment)
     const begun = host.clock.monotonic()
     let report: RewriteReport
     try {
@@ -468,16 +467,7 @@ export class Pass {
       this.#emit({ type: 'rewrite_err', reason, ...describeError(error), durMs })
       throw error
     }
-    const after = storeTotals(this.#environment)
-    this.#emit({
-      type: 'rewrite_done',
-      reason,
-      segmentsBefore: before.segments,
-      segmentsAfter: after.segments,
-      bytesBefore: before.bytesTotal,
-      bytesAfter: after.bytesTotal,
-      report,
-    })
+    this.#emit({ type: 'rewrite_done', reason, report })
     this.#rewritten.push({ segmentId, staleRatio: ratioOf(segment) })
   }
 

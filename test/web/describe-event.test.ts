@@ -197,10 +197,6 @@ const lines: {
   rewrite_done: [
     {
       reason: 'rewrite_resume',
-      segmentsBefore: 3,
-      segmentsAfter: 4,
-      bytesBefore: 4096,
-      bytesAfter: 5120,
       report: rewriteReport,
     },
     ['L0-3', '1.00 KiB', '63.0 ms'],
