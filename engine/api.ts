@@ -143,7 +143,8 @@ export interface MaintenanceControl {
   stage(filters?: Partial<PlanFilters>): Promise<PassReport>
   /** A manual pass over exactly these segments. */
   rewrite(segmentIds: SegmentId[]): Promise<PassReport>
-  gc(options: { dryRun: boolean }): Promise<GcReport>
+  /** `observed`: segments to report on besides, such as sources of a rewrite. */
+  gc(options: { dryRun: boolean; observed?: SegmentId[] }): Promise<GcReport>
   pause(): void
   resume(): void
   setMode(mode: SchedulerMode): void

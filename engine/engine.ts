@@ -24,10 +24,10 @@ import { GroupCommit } from './group-commit.ts'
 import type { Located } from './index/leaf.ts'
 import type { KeyChange, ReadView } from './key-space.ts'
 import type { ForegroundActivity, MaintenanceHost } from './maintenance/host.ts'
-import { reclaim, sweep } from './maintenance/reclaim.ts'
+import { pruneRetained, reclaim } from './maintenance/reclaim.ts'
 import { rewriteSegments } from './maintenance/rewrite.ts'
 import { MaintenanceScheduler } from './maintenance/scheduler.ts'
-import { resolveOptions, type ResolvedOptions } from './options.ts'
+import { PROFILE_LOSES, resolveOptions, type ResolvedOptions } from './options.ts'
 import { openStore, type Store } from './store.ts'
 import type {
   CheckpointReport,
@@ -38,7 +38,6 @@ import type {
   EngineState,
   PassReport,
   Pin,
-  Profile,
   SegmentId,
 } from './types.ts'
 import { verifyLiveBytes } from './verify.ts'
@@ -52,13 +51,6 @@ import { verifyLiveBytes } from './verify.ts'
 /** A queue of 100,000 segments needs less. */
 const STATE_BYTES_MAX = 2 ** 25
 const JOURNAL_CHECKPOINT_BYTES = 64 * 1024 * 1024
-
-const PROFILE_LOSES: Record<Profile, string> = {
-  durable: 'A crash or power cut loses nothing that was acknowledged.',
-  wal_on_fast:
-    'A killed process loses nothing; a power cut may lose some of the newest writes, and keep later ones.',
-  fast: 'A crash loses what was written since the last checkpoint.',
-}
 
 export async function openEngine(
   dir: string,
@@ -269,13 +261,18 @@ class RestageEngine implements Engine {
     if (pin.kind === 'snapshot') this.flushEvents()
     // Deleting is writing: after a failure it is over.
     if (this.#status === 'failed') return []
-    return this.#track(this.#sweep(pin.label))
+    return this.#track(this.#pruneRetained(pin.label))
   }
 
-  async #sweep(heldBy: string): Promise<SegmentId[]> {
-    const swept = await sweep(this.#reclaimParts(), heldBy)
-    this.maintenance.countDeleted(swept.deleted.length, swept.bytesDeleted)
-    return swept.deleted
+  async #pruneRetained(heldBy: string): Promise<SegmentId[]> {
+    const report = await pruneRetained(this.#reclaimParts(), heldBy)
+    const { status, removed, bytesRemoved, errors } = report
+    this.maintenance.countDeleted(removed.length, bytesRemoved)
+    // Iterators come and go by the million; what nothing came of is not told.
+    if (removed.length > 0 || errors.length > 0 || status === 'close_abort') {
+      this.#emit({ type: 'retained_prune', report }, null)
+    }
+    return removed
   }
 
   // ------------------------------------------------------------ writing
@@ -528,6 +525,7 @@ class RestageEngine implements Engine {
       monotonic: () => this.#deps.clock.monotonic(),
       checkpoint: () => this.#runCheckpoint('maintenance'),
       saveMetadata: () => store.metadata.save(store.valueLog),
+      isClosing: () => this.#status !== 'open',
     }
   }
 

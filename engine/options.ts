@@ -26,6 +26,13 @@ export interface ResolvedOptions {
   readonly maintenance: Readonly<MaintenanceOptions>
 }
 
+export const PROFILE_LOSES: Record<Profile, string> = {
+  durable: 'A crash or power cut loses nothing that was acknowledged.',
+  wal_on_fast:
+    'A killed process loses nothing; a power cut may lose some of the newest writes, and keep later ones.',
+  fast: 'A crash loses what was written since the last checkpoint.',
+}
+
 const ENGINE_DEFAULTS: Omit<ResolvedOptions, 'maintenance'> = {
   // The safe promise first; whoever wants speed says so.
   profile: 'durable',

@@ -218,17 +218,24 @@ export interface Gate {
 export type CandidateFilter =
   | 'not_requested'
   | 'active'
+  /** Named by protectedIds. */
+  | 'protected'
+  /** One of the newest two of a lane that holds a protected segment. */
+  | 'recent'
   | 'zombie'
   | 'empty'
   | 'age'
   /** Cooling down after a rewrite of it that did not pay. */
   | 'penalty'
+  /** A stale floor or a live cap is on, and live bytes are not known. */
+  | 'live_bytes_unknown'
   | 'no_live_bytes'
   | 'no_stale_bytes'
   | 'stale_ratio'
   | 'stale_bytes'
   | 'max_segments'
   | 'max_live_bytes'
+  | 'max_copied_bytes'
 
 export interface CandidateVerdict {
   segmentId: SegmentId
@@ -252,19 +259,36 @@ export interface CandidateVerdict {
 export interface PlanFilters {
   minStaleRatio: number
   minStaleBytes: number
+  /** Lowers minStaleBytes for small segments: the floor is at most this share of the segment, at least 1. */
+  minStaleBytesCapRatio: number
   minAgeMs: number
   /** Only without explicit ids (B1, F3). */
   maxSegments: number
   /** Cap on the sum of live bytes to copy; the first pick is always allowed. Only without explicit ids. */
   maxLiveBytes: number
-  /** Explicit sources: bypass active/recent filters and caps, obey age and stale filters (B2). null = all segments. */
+  /** Copying ends here, within a segment if need be; later candidates wait. Also for explicit ids. */
+  maxCopiedBytes: number
+  /** Left alone, and with them the newest two segments of their lanes; explicit ids are taken anyway. */
+  protectedIds: SegmentId[]
+  /**
+   * Explicit sources: bypass active, protected and recent filters and caps, obey age and stale filters
+   * (B2). With no other filter on, each one that exists is taken. null = all segments.
+   */
   segmentIds: SegmentId[] | null
 }
 
 export interface RewritePlan {
   filters: PlanFilters
   /** In the order they would be rewritten. */
+  sourceSegmentIds: SegmentId[]
+  /** The same with their economics; empty in a queue-only plan, which is one without known live bytes (B15). */
   selected: LedgerEntry[]
+  /** false: not every reference could be read; each segment then counts as fully live. */
+  liveBytesKnown: boolean
+  /** Source record bytes to copy: all that lives in the selected ones, or maxCopiedBytes of it. */
+  copyBytes: number
+  /** The selected one that maxCopiedBytes ends in: it would be copied in part. null = none. */
+  partialSegmentId: SegmentId | null
   /** Explicit ids that no segment has. */
   missing: SegmentId[]
   segmentsTotal: number
@@ -366,8 +390,77 @@ export interface RewriteReport {
   cancelled: boolean
 }
 
+/**
+ * Where a segment stands for GC. Each is in exactly one class, the first of this order that fits:
+ * referenced (it has live bytes), active (written now), then by what keeps a dead one: in_use (a
+ * rewrite reads it, or the journal would replay it), retained (a snapshot or iterator), overlap (both),
+ * other (only a root of a meta page), and eligible (nothing; an unlink that failed is tried again).
+ */
+export type GcClass =
+  'referenced' | 'active' | 'in_use' | 'retained' | 'overlap' | 'other' | 'eligible'
+
+export interface SegmentTally {
+  segments: number
+  bytes: number
+}
+
+/** One keeper of dead segments and what its end would free. */
+export interface Holding {
+  keeper: SegmentKeeper
+  /** Dead segments it keeps, alone or with others. */
+  segmentIds: SegmentId[]
+  bytes: number
+  /** Of those: kept by nothing else. */
+  freesSegmentIds: SegmentId[]
+  freesBytes: number
+}
+
+/** A dead segment that is still on disk, and everything that keeps it there. */
+export interface GcVerdict {
+  segmentId: SegmentId
+  bytesTotal: number
+  class: GcClass
+  keptBy: SegmentKeeper[]
+}
+
+/**
+ * One look at zombies after a reader ended (upstream's retained prune). It knows who keeps what, so it
+ * needs no scan: a prune that the foreground or a budget aborts does not exist here.
+ */
+export interface RetainedPruneReport {
+  /** Label of the reader whose end called for it. */
+  heldBy: string
+  /** close_abort: the engine began to close in between; the next opening goes on. */
+  status: 'no_candidates' | 'completed' | 'close_abort'
+  /** Zombies there were, and how many of them something still keeps. */
+  candidates: number
+  inUseSkipped: number
+  removed: SegmentId[]
+  bytesRemoved: number
+  errors: { segmentId: SegmentId; code: string; message: string }[]
+}
+
 export interface GcReport {
   dryRun: boolean
+  /** Before anything was deleted; the classes add up to the total. */
+  total: SegmentTally
+  classes: Record<GcClass, SegmentTally>
+  /** The same for the segments the caller asked about; null when it asked about none. */
+  observed: {
+    /** Ids that no segment has. */
+    unknown: SegmentId[]
+    total: SegmentTally
+    classes: Record<GcClass, SegmentTally>
+    deleted: SegmentTally
+    pending: SegmentTally
+  } | null
+  /** Eligible and still there: all of them in a dry run, else those whose unlink failed. */
+  pending: SegmentId[]
+  bytesPending: number
+  /** Of each dead segment still there at the end, ascending by id. */
+  verdicts: GcVerdict[]
+  /** Who keeps them, most bytes first. */
+  holdings: Holding[]
   segmentsTotal: number
   segmentsReferenced: number
   segmentsActive: number
@@ -1041,6 +1134,8 @@ export type EngineEventBody =
   | { type: 'pass_resumed'; before: PassPhase | null }
   /** All options, after `changed` of them were set. */
   | { type: 'options_changed'; changed: (keyof MaintenanceOptions)[]; options: MaintenanceOptions }
+  /** Only of prunes that removed something, failed to, or were cut short. */
+  | { type: 'retained_prune'; report: RetainedPruneReport }
   | { type: 'maintenance_failed'; code: string; message: string }
   // Typed additions where upstream is silent; all of those below change EngineState.
   /** Inserted or changed, whole value. */

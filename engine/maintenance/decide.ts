@@ -368,9 +368,12 @@ export function filtersFor(minStaleRatio: number, options: MaintenanceOptions): 
   return {
     minStaleRatio,
     minStaleBytes: options.minSegmentStaleBytes,
+    minStaleBytesCapRatio: 0,
     minAgeMs: options.minSegmentAgeMs,
     maxSegments: options.maxPlanSegments,
     maxLiveBytes: 0,
+    maxCopiedBytes: 0,
+    protectedIds: [],
     segmentIds: null,
   }
 }

@@ -49,7 +49,7 @@ export interface MaintenanceHost {
     request?: RewriteRequest,
   ): Promise<RewriteReport>
   /** Classifies dead segments; unless dry, publishes a checkpoint when only an old root keeps one, marks zombies and deletes what nothing keeps. */
-  reclaim(options: { dryRun: boolean }): Promise<GcReport>
+  reclaim(options: { dryRun: boolean; observed?: readonly SegmentId[] }): Promise<GcReport>
   checkpoint(reason: CheckpointReport['reason']): Promise<CheckpointReport>
   emit(body: EngineEventBody, passId: number | null): void
   /** Atomically replaces `vlog_generation_state.json`; null removes it. Durable when the promise resolves. */

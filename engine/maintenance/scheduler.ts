@@ -162,10 +162,10 @@ export class MaintenanceScheduler implements MaintenanceControl {
   }
 
   /** A dry run needs no slot: it changes nothing. Otherwise rejects with what GC failed of. */
-  async gc(options: { dryRun: boolean }): Promise<GcReport> {
+  async gc(options: { dryRun: boolean; observed?: SegmentId[] }): Promise<GcReport> {
     if (options.dryRun) {
       this.#mustBeOpen()
-      const report = await this.#host.reclaim({ dryRun: true })
+      const report = await this.#host.reclaim(options)
       this.#host.emit({ type: 'gc_run', phase: 'standalone', report }, null)
       return report
     }

@@ -37,6 +37,7 @@ export class SegmentSet {
   /** Pins that were told of. */
   readonly #toldPins = new Map<number, Pin>()
   readonly #changedBytes = new Set<Segment>()
+  readonly #zombies = new Set<Segment>()
   readonly #deleting = new Set<SegmentId>()
   readonly #unlinkErrors = new Map<SegmentId, { code: string; message: string }>()
   #recoverable: Recoverable = { metaGenerations: [0, 0], journalGeneration: null }
@@ -240,6 +241,14 @@ export class SegmentSet {
       .sort((a, b) => a.id - b.id)
   }
 
+  /** Marked and not yet deleted. Ascending by id. */
+  zombies(): Segment[] {
+    if (this.#zombies.size === 0) return []
+    return [...this.#zombies]
+      .filter((segment) => !this.#deleting.has(segment.id))
+      .sort((a, b) => a.id - b.id)
+  }
+
   /** Nothing needs the file; an earlier failed unlink does not count as a need. */
   isFree(segment: Segment): boolean {
     // What is being deleted is not there to be deleted once more.
@@ -265,6 +274,7 @@ export class SegmentSet {
       `${segment.name} is not a dead sealed segment`,
     )
     segment.state = 'zombie'
+    this.#zombies.add(segment)
     this.#report('segment_zombie', segment)
   }
 
@@ -289,6 +299,7 @@ export class SegmentSet {
     const { bytesTotal } = segment
     segment.file.close()
     this.#segments.delete(segment.id)
+    this.#zombies.delete(segment)
     this.#unlinkErrors.delete(segment.id)
     const segmentId = segment.id
     this.#emit({ type: 'segment_deleted', segmentId, bytesTotal, heldByUntilNow: heldBy })

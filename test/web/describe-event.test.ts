@@ -4,22 +4,19 @@ import { describeEvent } from '../../web/lib/describe-event.ts'
 import { eventGroups, groupOfEvent } from '../../web/lib/words.ts'
 import { rewriteReportOf } from '../support/rewrite-report.ts'
 import { NOW, makeEvent, makePass, makeSegment, makeState, options, segmentId } from './fixtures.ts'
+import { makeGcReport } from '../support/gc-report.ts'
 
 const one = segmentId(3)
-const gcReport = {
-  dryRun: false,
+const gcReport = makeGcReport({
   segmentsTotal: 3,
   segmentsReferenced: 1,
   segmentsActive: 1,
-  segmentsKept: [],
-  bytesKept: 0,
   eligible: [one],
   bytesEligible: 2048,
   deleted: [one],
   bytesDeleted: 2048,
-  errors: [],
   elapsedMs: 1,
-}
+})
 const rewriteReport = rewriteReportOf({
   sourceSegmentsRequested: [one],
   outputSegments: [segmentId(9)],
@@ -297,6 +294,20 @@ const lines: {
   rewrite_queue_restaged: [{ reason: 'rewrite_resume', processedIds: [one] }, ['L0-3']],
   gc_run: [{ phase: 'after_rewrite', report: gcReport }, ['deleted 1 segment', '2.00 KiB']],
   gc_skip: [{ reason: 'nothing is dead', gate: 'gc_eligible' }, ['nothing is dead', 'to delete']],
+  retained_prune: [
+    {
+      report: {
+        heldBy: 'report 7',
+        status: 'completed',
+        candidates: 2,
+        inUseSkipped: 1,
+        removed: [one],
+        bytesRemoved: 2048,
+        errors: [],
+      },
+    },
+    ['report 7', '1 segment deleted', '2.00 KiB', '1 kept by others'],
+  ],
   maintenance_failed: [{ code: 'ENGINE_IO', message: 'disk full' }, ['disk full', 'ENGINE_IO']],
   segment_created: [{ segment: makeSegment(3, { origin: 'rewrite' }) }, ['L0-3', 'rewrite']],
   segment_sealed: [{ segment: makeSegment(3, { bytesLive: 500 }) }, ['L0-3', '500 B stale']],

@@ -1,6 +1,11 @@
 // One readable line for every event. Pure; the switch is exhaustive, so an event type without a
 // line does not compile.
-import type { EngineEvent, GateName, RewriteDebt } from '../../server/protocol.ts'
+import type {
+  EngineEvent,
+  GateName,
+  RetainedPruneReport,
+  RewriteDebt,
+} from '../../server/protocol.ts'
 import {
   formatBytes,
   formatCount,
@@ -122,6 +127,8 @@ export function describeEvent(event: EngineEvent): string {
         : `GC deleted ${plural(event.report.deleted.length, 'segment')}, ${formatBytes(event.report.bytesDeleted)}; ${formatCount(event.report.segmentsKept.length)} dead but kept`
     case 'gc_skip':
       return `No GC${atGate(event.gate)}: ${shortNames(event.reason)}`
+    case 'retained_prune':
+      return describePrune(event.report)
     case 'segment_created':
     case 'segment_sealed':
     case 'segment_zombie':
@@ -142,6 +149,17 @@ export function describeEvent(event: EngineEvent): string {
 }
 
 type OfType<T extends EngineEvent['type']> = Extract<EngineEvent, { type: T }>
+
+function describePrune({
+  heldBy,
+  removed,
+  bytesRemoved,
+  inUseSkipped,
+  errors,
+}: RetainedPruneReport): string {
+  const failed = errors.length > 0 ? `, ${formatCount(errors.length)} could not be deleted` : ''
+  return `${heldBy} ended: ${plural(removed.length, 'segment')} deleted, ${formatBytes(bytesRemoved)}; ${formatCount(inUseSkipped)} kept by others${failed}`
+}
 
 function describeCheckpoint(
   event: OfType<

@@ -59,16 +59,20 @@ export const gateWords: Record<GateName, string> = {
 export const filterWords: Record<CandidateFilter, string> = {
   not_requested: 'not among the chosen segments',
   active: 'still being written',
+  protected: 'protected by the caller',
+  recent: 'among the newest two of a protected lane',
   zombie: 'already dead, waiting for deletion',
   empty: 'holds no bytes',
   age: 'too young',
   penalty: 'cooling down after a rewrite that did not pay',
+  live_bytes_unknown: 'live bytes not known',
   no_live_bytes: 'no live bytes: GC frees it without a copy',
   no_stale_bytes: 'no stale bytes: nothing to gain',
   stale_ratio: 'stale ratio too low',
   stale_bytes: 'too few stale bytes',
   max_segments: 'beyond the segment cap of one plan',
   max_live_bytes: 'beyond the live-byte cap of one plan',
+  max_copied_bytes: 'beyond the bytes to copy in one pass',
 }
 
 export const outcomeWords: Record<PassOutcome, string> = {
@@ -287,6 +291,7 @@ export const groupOfEvent: Record<EngineEventType, EventGroup> = {
   gc_err: 'gc',
   vacuum_run: 'gc',
   vacuum_skip: 'gc',
+  retained_prune: 'gc',
   segment_created: 'segments',
   segment_sealed: 'segments',
   segment_zombie: 'segments',

@@ -24,6 +24,7 @@ import type {
   Stage,
 } from '../../../engine/types.ts'
 import { rewriteReportOf } from '../../support/rewrite-report.ts'
+import { makeGcReport } from '../../support/gc-report.ts'
 
 export const KIB = 1024
 export const MIB = 1024 * KIB
@@ -139,20 +140,16 @@ export class FakeHost implements MaintenanceHost {
     const bytes = free.reduce((n, s) => n + s.bytesTotal, 0)
     if (!options.dryRun) this.list = this.list.filter((s) => !free.includes(s))
     const ids = free.map((s) => s.segmentId)
-    return {
+    return makeGcReport({
       dryRun: options.dryRun,
       segmentsTotal: this.list.length,
       segmentsReferenced: this.list.length - dead.length,
-      segmentsActive: 0,
-      segmentsKept: [],
-      bytesKept: 0,
       eligible: ids,
       bytesEligible: bytes,
       deleted: options.dryRun ? [] : ids,
       bytesDeleted: options.dryRun ? 0 : bytes,
-      errors: [],
       elapsedMs: 1,
-    }
+    })
   }
 
   checkpoint(): Promise<never> {

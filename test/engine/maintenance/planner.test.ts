@@ -12,9 +12,12 @@ import { id, segment, T0 } from './fake-host.ts'
 const OFF: PlanFilters = {
   minStaleRatio: 0,
   minStaleBytes: 0,
+  minStaleBytesCapRatio: 0,
   minAgeMs: 0,
   maxSegments: 0,
   maxLiveBytes: 0,
+  maxCopiedBytes: 0,
+  protectedIds: [],
   segmentIds: null,
 }
 
@@ -260,16 +263,23 @@ const anySegments = fc
 const anyFilters = fc.record({
   minStaleRatio: fc.constantFrom(0, 0.1, 0.25, 0.5, 0.8),
   minStaleBytes: fc.constantFrom(0, 0, 3, 8, 20),
+  minStaleBytesCapRatio: fc.constantFrom(0, 0, 0.1, 0.4),
   minAgeMs: fc.constantFrom(0, 0, 2, 6, 11),
   maxSegments: fc.constantFrom(0, 0, 1, 2, 4),
   maxLiveBytes: fc.constantFrom(0, 0, 1, 10, 30, 60),
+  maxCopiedBytes: fc.constantFrom(0, 0, 0, 5, 25, 50),
+  protectedIds: fc.oneof(
+    { weight: 4, arbitrary: fc.constant<number[]>([]) },
+    { weight: 1, arbitrary: fc.array(fc.integer({ min: 1, max: 14 }).map(id), { maxLength: 3 }) },
+  ),
   segmentIds: fc.oneof(
     { weight: 5, arbitrary: fc.constant(null) },
     { weight: 1, arbitrary: fc.array(fc.integer({ min: 1, max: 14 }).map(id)) },
   ),
 })
 
-type NumericOption = 'minStaleRatio' | 'minStaleBytes' | 'minAgeMs' | 'maxSegments' | 'maxLiveBytes'
+type NumericOption =
+  'minStaleRatio' | 'minStaleBytes' | 'minAgeMs' | 'maxSegments' | 'maxLiveBytes' | 'maxCopiedBytes'
 
 /** The flip's value moved a little back towards the value in force. */
 function almost(filters: PlanFilters, option: NumericOption, value: number): number {
@@ -310,7 +320,7 @@ describe('plan properties', () => {
     }
     fc.assert(
       fc.property(anySegments, anyFilters, (segments, some) => {
-        const filters = { ...some, maxSegments: 0, maxLiveBytes: 0 }
+        const filters = { ...some, maxSegments: 0, maxLiveBytes: 0, maxCopiedBytes: 0 }
         for (const candidate of plan(segments, filters).candidates) {
           const option = optionOf[candidate.verdict]
           if (candidate.flip !== null || option === undefined) continue
