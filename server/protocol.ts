@@ -323,6 +323,7 @@ export const EVENT_TOPICS: Record<EngineEventType, Exclude<Topic, 'metrics'>> = 
   rewrite_queue_restaged: 'trace',
   gc_run: 'trace',
   gc_skip: 'trace',
+  retained_prune: 'trace',
   maintenance_failed: 'trace',
   segment_created: 'segments',
   segment_sealed: 'segments',
