@@ -18,6 +18,8 @@ export const ENGINE_ERRORS = {
   ENGINE_KEY_SIZE: 'A key is empty or longer than the format holds.',
   ENGINE_VALUE_SIZE: 'A value is longer than the format holds.',
   ENGINE_LIMIT: 'A counter of the format is used up.',
+  ENGINE_REWRITE_REFUSED:
+    'The folder is in no state that an offline rewrite starts from; the message says why.',
   ENGINE_BUSY: 'A maintenance pass is running; there is one slot.',
 } as const
 

@@ -6,6 +6,7 @@
 import * as path from 'node:path'
 import { EngineError } from './errors.ts'
 import { replaceFile, type FileSystem } from './file-system.ts'
+import { indexFileName } from './index-swap.ts'
 import { EntryRun } from './index/leaf.ts'
 import { encodeMeta, type Meta } from './index/meta.ts'
 import { INDEX_CHUNK_BYTES } from './index/page-store.ts'
@@ -34,13 +35,13 @@ export interface FolderPaths {
 
 const STATE_FILE = 'vlog_generation_state.json'
 
-/** Paths of an existing folder; undefined when it holds no index.db. */
+/** Paths of an existing folder; undefined when it holds no index.db and no half-done swap of one. */
 export function locateFolder(fileSystem: FileSystem, dir: string): FolderPaths | undefined {
   const root = path.resolve(dir)
   for (const main of [path.join(root, 'maindb'), root]) {
     // Links below the given folder are not followed: one could lead to somebody else's data.
     if (main !== root && fileSystem.stat(main)?.isDirectory !== true) continue
-    if (fileSystem.stat(path.join(main, 'index.db'))?.isFile !== true) continue
+    if (indexFileName(fileSystem, main) === undefined) continue
     const split = fileSystem.stat(path.join(main, 'value_vlog'))?.isDirectory === true
     return pathsOf(root, main, split ? 'split' : 'wal')
   }

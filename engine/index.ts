@@ -2,6 +2,8 @@
 export { openEngine } from './engine.ts'
 export { MAX_KEY_BYTES } from './write-limits.ts'
 export { inspectFolder } from './inspect.ts'
+export { rewriteFolder } from './offline-rewrite/rewrite.ts'
+export type * from './offline-rewrite/rewrite.ts'
 export { applyEvent } from './apply-event.ts'
 export { nodeFileSystem } from './file-system.ts'
 export { StepClock, manualClock } from './clock.ts'

@@ -130,7 +130,7 @@ async function readOnce(
   }
   const folder = mapFolder(root, scope)
   const files = filesOf(folder)
-  const handle = scope.fileSystem.open(path.join(folder.base, 'index.db'), 'read')
+  const handle = scope.fileSystem.open(folder.index, 'read')
   try {
     const index = new IndexFile(handle)
     const metas = Buffer.from(metaBytesOf(index))

@@ -15,6 +15,7 @@ import {
   refuseLinks,
   type FolderPaths,
 } from './folder.ts'
+import { recoverIndexSwap, removeOldIndex } from './index-swap.ts'
 import { MetaPages } from './index/meta-pages.ts'
 import type { Meta, MetaCandidate } from './index/meta.ts'
 import { PageStore } from './index/page-store.ts'
@@ -94,6 +95,7 @@ async function recover(
 ): Promise<Store> {
   const { deps } = context
   const { fileSystem } = deps
+  await recoverIndexSwap(fileSystem, paths.main)
   for (const file of [paths.metadata, paths.state, paths.index]) {
     await removeIfPresent(fileSystem, `${file}.tmp`)
   }
@@ -105,7 +107,9 @@ async function recover(
   const dictionaries = new DictionaryStore(fileSystem, paths.root)
   try {
     refuseNewer(fileSystem, paths)
-    return await rebuild({ paths, lock, index, set, dictionaries }, context)
+    const store = await rebuild({ paths, lock, index, set, dictionaries }, context)
+    await removeOldIndex(fileSystem, paths.main)
+    return store
   } catch (error) {
     dictionaries.close()
     set.closeAll()

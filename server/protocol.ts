@@ -75,6 +75,7 @@ export type ErrorCode =
   | 'ENGINE_KEY_SIZE'
   | 'ENGINE_VALUE_SIZE'
   | 'ENGINE_LIMIT'
+  | 'ENGINE_REWRITE_REFUSED'
   | 'ENGINE_BUSY'
 
 export interface ErrorBody {

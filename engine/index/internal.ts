@@ -21,7 +21,7 @@ import type { ChecksumKind } from '../checksum.ts'
 
 const CHILD_HEADER_BYTES = 10
 const DIRECTORY_SLOT_BYTES = 2
-const INTERNAL_CAPACITY = PAGE_BYTES - PAGE_HEADER_BYTES
+export const INTERNAL_CAPACITY = PAGE_BYTES - PAGE_HEADER_BYTES
 
 export interface ChildRef {
   /** First key of the child's range. */
@@ -97,20 +97,21 @@ export function searchInternal(page: Page, key: Uint8Array): number {
   return low
 }
 
-function refBytes(ref: ChildRef): number {
+/** Page bytes of a child, its directory slot included. */
+export function childRefBytes(ref: ChildRef): number {
   return CHILD_HEADER_BYTES + DIRECTORY_SLOT_BYTES + ref.key.length
 }
 
 /** Cuts children into runs that each fit one page, evenly filled. */
 export function cutChildren(refs: readonly ChildRef[]): ChildRef[][] {
-  const total = refs.reduce((sum, ref) => sum + refBytes(ref), 0)
+  const total = refs.reduce((sum, ref) => sum + childRefBytes(ref), 0)
   const pages = Math.max(1, Math.ceil(total / INTERNAL_CAPACITY))
   const target = Math.min(INTERNAL_CAPACITY, Math.ceil(total / pages) + 32)
   const runs: ChildRef[][] = []
   let run: ChildRef[] = []
   let used = 0
   for (const ref of refs) {
-    const need = refBytes(ref)
+    const need = childRefBytes(ref)
     if (run.length > 0 && (used + need > INTERNAL_CAPACITY || used >= target)) {
       runs.push(run)
       run = []

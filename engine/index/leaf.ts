@@ -36,6 +36,9 @@ export type Located =
   | { kind: 'pointer'; pointer: ValuePointer }
   | { kind: 'tombstone' }
 
+/** What a leaf that is written holds. */
+export type StoredValue = Exclude<Located, { kind: 'tombstone' }>
+
 export const TOMBSTONE: Located = { kind: 'tombstone' }
 
 export function entryStart(page: Page, index: number): number {
@@ -128,10 +131,7 @@ export function searchLeaf(page: Page, key: Uint8Array): number {
 }
 
 /** A leaf entry's bytes for a new value; tombstones have none: deleting removes the entry. */
-export function encodeEntry(
-  key: Uint8Array,
-  value: Exclude<Located, { kind: 'tombstone' }>,
-): Uint8Array {
+export function encodeEntry(key: Uint8Array, value: StoredValue): Uint8Array {
   const valueBytes = value.kind === 'inline' ? value.value.length : POINTER_BYTES
   if (key.length > MAX_FORMAT_KEY_BYTES) {
     const message = `a key has ${key.length} bytes, the format holds ${MAX_FORMAT_KEY_BYTES}`
@@ -145,7 +145,7 @@ export function encodeEntry(
 function writeEntry(
   target: { bytes: Uint8Array; view: DataView; at: number },
   key: Uint8Array,
-  value: Exclude<Located, { kind: 'tombstone' }>,
+  value: StoredValue,
 ): void {
   const { bytes, view, at } = target
   const inline = value.kind === 'inline'
@@ -159,6 +159,12 @@ function writeEntry(
   else encodePointer(view, valueAt, value.pointer)
 }
 
+/** Page bytes of a new entry, its directory slot included. */
+export function newEntryBytes(key: Uint8Array, value: StoredValue): number {
+  const valueBytes = value.kind === 'inline' ? value.value.length : POINTER_BYTES
+  return DIRECTORY_SLOT_BYTES + ENTRY_HEADER_BYTES + key.length + valueBytes
+}
+
 const ENCODER_CHUNK_BYTES = 64 * 1024
 
 /** Encodes new entries one behind the other in chunks, instead of each in memory of its own. */
@@ -167,7 +173,7 @@ export class EntryEncoder {
   #view = new DataView(this.#bytes.buffer)
   #used = 0
 
-  push(run: EntryRun, key: Uint8Array, value: Exclude<Located, { kind: 'tombstone' }>): void {
+  push(run: EntryRun, key: Uint8Array, value: StoredValue): void {
     const length =
       ENTRY_HEADER_BYTES +
       key.length +

@@ -106,7 +106,7 @@ export class DictionaryStore implements DictionarySource {
       throw new EngineError('ENGINE_CORRUPT', 'there is no such folder')
     }
     const folder = mapFolder(this.#folder, scope)
-    const handle = this.#fileSystem.open(path.join(folder.base, 'index.db'), 'read')
+    const handle = this.#fileSystem.open(folder.index, 'read')
     try {
       const index = new IndexFile(handle)
       const choice = chooseMeta(index, findings, () => {

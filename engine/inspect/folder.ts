@@ -5,6 +5,7 @@
  */
 import * as path from 'node:path'
 import { EngineError } from '../errors.ts'
+import { INDEX_FILE, indexFileName } from '../index-swap.ts'
 import type { FileStat, FileSystem, OpenFile } from '../file-system.ts'
 import { laneOf, parseJournalFileName, parseSegmentFileName, segmentFileName } from '../ids.ts'
 import { METADATA_FILE, decodeMetadata, type SegmentFacts } from '../metadata.ts'
@@ -39,6 +40,8 @@ export interface FolderMap {
   root: string
   /** Folder of index.db: `<root>/maindb`, or the root itself. */
   base: string
+  /** The file of the index. */
+  index: string
   /** 'maindb/' or '': from root-relative to base-relative names. */
   prefix: string
   layout: 'split' | 'wal'
@@ -56,7 +59,7 @@ export interface FolderScope {
 
 /** ENGINE_NOT_A_FOLDER when neither place has an index.db. */
 export function mapFolder(root: string, scope: FolderScope): FolderMap {
-  const { base, prefix } = findBase(root, scope)
+  const { base, prefix, index } = findBase(root, scope)
   const isSplit = statOf(path.join(base, 'value_vlog'), scope)?.isDirectory === true
   if (statOf(path.join(base, 'column_assets'), scope)?.isDirectory === true) {
     scope.unread.add('column assets (column_assets)', 'folder')
@@ -68,13 +71,33 @@ export function mapFolder(root: string, scope: FolderScope): FolderMap {
     root,
     base,
     prefix,
+    index: path.join(base, index),
     layout: isSplit ? 'split' : 'wal',
     segments: listSegments(base, scope),
     journals: listJournals(base, scope),
   }
 }
 
-function findBase(root: string, scope: FolderScope): { base: string; prefix: string } {
+/** The index, also in the middle of a swap; which file it is then is a problem worth a sentence. */
+function indexIn(base: string, scope: FolderScope): string | undefined {
+  try {
+    const name = indexFileName(scope.fileSystem, base)
+    if (name !== undefined && name !== INDEX_FILE) {
+      scope.problems.add(
+        `an offline rewrite was cut short: ${name} was read, which the next opening for writing makes ${INDEX_FILE}`,
+      )
+    }
+    return name
+  } catch (error) {
+    scope.problems.add(`${INDEX_FILE} cannot be looked at: ${errorText(error)}`)
+    return undefined
+  }
+}
+
+function findBase(
+  root: string,
+  scope: FolderScope,
+): { base: string; prefix: string; index: string } {
   const links: string[] = []
   for (const name of ['maindb', '']) {
     const prefix = name === '' ? '' : `${name}/`
@@ -83,9 +106,10 @@ function findBase(root: string, scope: FolderScope): { base: string; prefix: str
     const stat = statOf(base, scope)
     if (name !== '' && stat?.isSymbolicLink === true) links.push(name)
     if (name !== '' && stat?.isDirectory !== true) continue
-    const index = statOf(path.join(base, 'index.db'), scope)
-    if (index?.isFile === true) return { base, prefix }
-    if (index?.isSymbolicLink === true) links.push(`${prefix}index.db`)
+    const index = indexIn(base, scope)
+    if (index !== undefined) return { base, prefix, index }
+    const stranger = statOf(path.join(base, INDEX_FILE), scope)
+    if (stranger?.isSymbolicLink === true) links.push(`${prefix}${INDEX_FILE}`)
   }
   const hint = links.length > 0 ? `; ${links.join(' and ')} is a symbolic link, not followed` : ''
   throw new EngineError(

@@ -110,6 +110,11 @@ export class SegmentSet {
     segment.keys = null
   }
 
+  /** The list of a segment that was deleted by other hands. */
+  forgetKeys(id: SegmentId): Promise<void> {
+    return this.#keyFiles.remove(id)
+  }
+
   removeOrphanKeys(): Promise<void> {
     return this.#keyFiles.removeOrphans((id) => this.#segments.has(id))
   }

@@ -37,6 +37,7 @@ export const HTTP_STATUS: Record<ErrorCode, number> = {
   ENGINE_KEY_SIZE: 400,
   ENGINE_VALUE_SIZE: 400,
   ENGINE_LIMIT: 507,
+  ENGINE_REWRITE_REFUSED: 409,
   ENGINE_BUSY: 409,
 }
 

@@ -168,6 +168,7 @@ export const errorSentences: Record<ErrorCode, string> = {
   ENGINE_KEY_SIZE: 'A key is empty or too long.',
   ENGINE_VALUE_SIZE: 'A value is too long.',
   ENGINE_LIMIT: 'A limit of the engine is reached.',
+  ENGINE_REWRITE_REFUSED: 'The folder is in no state that an offline rewrite starts from.',
   ENGINE_BUSY: 'Another pass holds the slot. Try again when it is done.',
 }
 
