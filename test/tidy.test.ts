@@ -117,6 +117,15 @@ describe('import directions', () => {
     expect(show(strangers)).toEqual([])
   })
 
+  test('the offline rewrite works on a closed folder and knows no open store', () => {
+    const forbidden =
+      /^engine\/(engine|store|key-space|checkpoint|group-commit)\.ts$|^engine\/maintenance\//
+    const strangers = IMPORTS.filter(under('engine/offline-rewrite')).filter(({ target }) =>
+      forbidden.test(target),
+    )
+    expect(show(strangers)).toEqual([])
+  })
+
   test('the vocabulary, its reducer and the wire contract import types only', () => {
     const contracts = [
       'engine/types.ts',

@@ -99,7 +99,9 @@ async function expectHolds(dir: string, expected: Model, where = dir): Promise<v
   const dead = engine.state().segments.filter((s) => s.bytesLive === 0 && s.state === 'sealed')
   expect(dead, where).toEqual([])
   await engine.close()
-  const left = fs.readdirSync(path.join(dir, 'maindb')).filter((name) => /^index\.db\./.test(name))
+  const left = fs
+    .readdirSync(path.join(dir, 'maindb'))
+    .filter((name) => name.startsWith('index.db.'))
   expect(left, where).toEqual([])
 }
 
