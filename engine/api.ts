@@ -41,7 +41,18 @@ export interface EngineOptions {
   pageCacheBytes?: number
   /** 'auto' runs timers and kicks by itself; 'step' runs nothing that was not asked for. Default auto. */
   mode?: SchedulerMode
+  /** Events kept in `trace/` of the folder, to be read back later. Default on, with 64 MiB. */
+  recording?: 'off' | Partial<RecordingOptions>
   maintenance?: Partial<MaintenanceOptions>
+}
+
+export interface RecordingOptions {
+  /** Most that `trace/` may take; the oldest history goes first. At least 256 KiB. Default 64 MiB. */
+  maxBytes: number
+  /** A file holds about this much, and begins with a whole state. Default 1 MiB. */
+  chunkBytes: number
+  /** An event waits in memory at most this long, by the engine's clock. Default 1 s. */
+  flushMs: number
 }
 
 export interface EngineDeps {

@@ -28,6 +28,7 @@ import { pruneRetained, reclaim } from './maintenance/reclaim.ts'
 import { rewriteSegments } from './maintenance/rewrite.ts'
 import { MaintenanceScheduler } from './maintenance/scheduler.ts'
 import { PROFILE_LOSES, resolveOptions, type ResolvedOptions } from './options.ts'
+import { Recorder } from './recording/recorder.ts'
 import { openStore, type Store } from './store.ts'
 import type {
   CheckpointReport,
@@ -42,14 +43,10 @@ import type {
 } from './types.ts'
 import { verifyLiveBytes } from './verify.ts'
 
-/**
- * Longer keys are refused: an index page must hold at least two, or the tree would not branch. The
- * format's own limit is 65,535.
- */
-
-/** What a replay reads at most, about: larger makes opening after a crash slow, smaller checkpoints more. */
 /** A queue of 100,000 segments needs less. */
 const STATE_BYTES_MAX = 2 ** 25
+
+/** What a replay reads at most, about: larger makes opening after a crash slow, smaller checkpoints more. */
 const JOURNAL_CHECKPOINT_BYTES = 64 * 1024 * 1024
 
 export async function openEngine(
@@ -73,6 +70,7 @@ class RestageEngine implements Engine {
   #failure: unknown = undefined
   #parts: Store | null = null
   #scheduler: MaintenanceScheduler | null = null
+  #recorder: Recorder | null = null
   #closing: Promise<void> | null = null
   #cancelInterval: (() => void) | null = null
   #nextPinId = 1
@@ -118,6 +116,7 @@ class RestageEngine implements Engine {
     this.#scheduler = new MaintenanceScheduler(this.#maintenanceHost(store), this.#options)
     store.set.drain()
     this.#status = 'open'
+    this.#startRecording(store)
     this.#emit({
       type: 'store_opened',
       journalRecordsReplayed: store.journalRecordsReplayed,
@@ -128,10 +127,28 @@ class RestageEngine implements Engine {
       await this.#scheduler.load()
     } catch (error) {
       this.#status = 'closed'
+      await this.#recorder?.close()
       release(store)
       throw error
     }
     this.#armInterval()
+  }
+
+  #startRecording(store: Store): void {
+    if (this.#options.recording === null) return
+    const { clock, fileSystem } = this.#deps
+    const host = {
+      folder: store.paths.trace,
+      clock,
+      fileSystem,
+      slices: store.slices,
+      state: () => this.state(),
+      seq: () => this.eventSeq,
+      emit: (body: EngineEventBody) => this.#emit(body),
+    }
+    this.#recorder = new Recorder(host, this.#options.recording)
+    this.#recorder.start()
+    this.#hub.subscribe(this.#recorder.record)
   }
 
   get info(): EngineInfo {
@@ -433,6 +450,7 @@ class RestageEngine implements Engine {
       indexFileBytes: pages.fileBytes,
       lastWriteAtMs: this.#lastWriteAtMs,
       lastReadAtMs: this.#lastReadAtMs,
+      ...(this.#recorder === null ? {} : { recording: this.#recorder.gauge() }),
     }
   }
 
@@ -608,6 +626,7 @@ class RestageEngine implements Engine {
       // Nothing of this engine may touch the folder once another has its lock.
       await this.#groupCommit.idle()
       while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay)
+      await this.#recorder?.close()
       this.#status = 'closed'
       release(store)
     }

@@ -12,6 +12,7 @@ import { encodeMeta, type Meta } from './index/meta.ts'
 import { INDEX_CHUNK_BYTES } from './index/page-store.ts'
 import { PAGE_BYTES } from './index/page.ts'
 import { METADATA_FILE } from './metadata.ts'
+import { RECORDING_FOLDER } from './recording/codec.ts'
 
 export interface FolderPaths {
   /** The opened folder. */
@@ -31,6 +32,8 @@ export interface FolderPaths {
   /** Key lists of sealed segments. */
   keys: string
   state: string
+  /** Recorded events. */
+  trace: string
 }
 
 const STATE_FILE = 'vlog_generation_state.json'
@@ -68,6 +71,7 @@ function pathsOf(root: string, main: string, layout: 'split' | 'wal'): FolderPat
     metadata: path.join(main, METADATA_FILE),
     keys: path.join(main, 'restage_keys'),
     state: path.join(layout === 'split' ? root : main, STATE_FILE),
+    trace: path.join(root, RECORDING_FOLDER),
   }
 }
 

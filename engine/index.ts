@@ -1,6 +1,14 @@
 /** Front door of the engine: everything another folder may use. No logic. */
 export { openEngine } from './engine.ts'
 export { MAX_KEY_BYTES } from './write-limits.ts'
+export { openRecording } from './recording/reader.ts'
+export type {
+  RecordedEvents,
+  RecordedPass,
+  RecordedState,
+  Recording,
+  RecordingDeps,
+} from './recording/reader.ts'
 export { inspectFolder } from './inspect.ts'
 export { rewriteFolder } from './offline-rewrite/rewrite.ts'
 export type * from './offline-rewrite/rewrite.ts'

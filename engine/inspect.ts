@@ -29,8 +29,15 @@ import {
 import { readJournals, type PendingJournal } from './inspect/journal.ts'
 import { IndexFile, chooseMeta, type MetaChoice } from './inspect/meta-choice.ts'
 import { RecordReader } from './inspect/record-reader.ts'
+import { readRecording } from './inspect/recording.ts'
 import { References } from './inspect/references.ts'
-import type { FolderReading, InspectKey, InspectReport, InspectSegment } from './inspect/report.ts'
+import type {
+  FolderReading,
+  InspectKey,
+  InspectRecording,
+  InspectReport,
+  InspectSegment,
+} from './inspect/report.ts'
 import { readSegments } from './inspect/segments.ts'
 import { buildState } from './inspect/state.ts'
 import { LeafRefSet, PageSet, WalkCounts, loggedLeaf, type Walk } from './inspect/tree-walk.ts'
@@ -139,6 +146,7 @@ async function readOnce(
     const { request, mayRetry } = how
     try {
       return await readFolder(folder, index, scope, {
+        recording: await readRecording(root, deps),
         request,
         nowMs: deps.nowMs,
         hasChanged,
@@ -197,6 +205,7 @@ async function readFolder(
   index: IndexFile,
   scope: Scope,
   asked: {
+    recording: InspectRecording | undefined
     request: InspectRequest
     nowMs: number
     hasChanged: () => boolean
@@ -221,7 +230,11 @@ async function readFolder(
     if (lowerBound.code === 'ENGINE_UNSUPPORTED') unsupported.push(lowerBound.message)
     else scope.problems.add(lowerBound.message)
   }
-  const report = makeReport(gathered, scope.problems.list(), unsupported)
+  const { recording } = asked
+  const report = {
+    ...makeReport(gathered, scope.problems.list(), unsupported),
+    ...(recording === undefined ? {} : { recording }),
+  }
   const other = choice?.other ?? null
   const state = buildState({
     files: folder.segments,

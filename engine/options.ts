@@ -4,7 +4,7 @@
  * PR #843), so that a run here can be held against a run there. Problems are collected: one error
  * lists every field that is out of range, with its value.
  */
-import type { EngineOptions } from './api.ts'
+import type { EngineOptions, RecordingOptions } from './api.ts'
 import { EngineError } from './errors.ts'
 import type { MaintenanceOptions, Profile, SchedulerMode } from './types.ts'
 import { MAX_SEGMENT_BYTES } from './value-log/record.ts'
@@ -23,17 +23,12 @@ export interface ResolvedOptions {
   readonly sliceMs: number
   readonly pageCacheBytes: number
   readonly mode: SchedulerMode
+  /** null = off. */
+  readonly recording: Readonly<RecordingOptions> | null
   readonly maintenance: Readonly<MaintenanceOptions>
 }
 
-export const PROFILE_LOSES: Record<Profile, string> = {
-  durable: 'A crash or power cut loses nothing that was acknowledged.',
-  wal_on_fast:
-    'A killed process loses nothing; a power cut may lose some of the newest writes, and keep later ones.',
-  fast: 'A crash loses what was written since the last checkpoint.',
-}
-
-const ENGINE_DEFAULTS: Omit<ResolvedOptions, 'maintenance'> = {
+const ENGINE_DEFAULTS: Omit<ResolvedOptions, 'maintenance' | 'recording'> = {
   // The safe promise first; whoever wants speed says so.
   profile: 'durable',
   // Upstream's page.DefaultInlineThreshold. Smaller sends short values to the log, where a record
@@ -51,6 +46,15 @@ const ENGINE_DEFAULTS: Omit<ResolvedOptions, 'maintenance'> = {
   // 16,384 index pages: all internal pages of some ten million keys.
   pageCacheBytes: 64 * MIB,
   mode: 'auto',
+}
+
+const RECORDING_DEFAULTS: RecordingOptions = {
+  // Some million events: days of a busy store, months of a quiet one.
+  maxBytes: 64 * MIB,
+  // Reading a moment folds at most one file: a few ten thousand events.
+  chunkBytes: MIB,
+  // What a killed process loses of its history. Shorter makes blocks that hardly compress.
+  flushMs: 1_000,
 }
 
 const MAINTENANCE_DEFAULTS: MaintenanceOptions = {
@@ -122,6 +126,14 @@ const MAINTENANCE_DEFAULTS: MaintenanceOptions = {
   disableAutoDeferred: false,
 }
 
+/** What a crash can lose, in one sentence. */
+export const PROFILE_LOSES: Record<Profile, string> = {
+  durable: 'A crash or power cut loses nothing that was acknowledged.',
+  wal_on_fast:
+    'A killed process loses nothing; a power cut may lose some of the newest writes, and keep later ones.',
+  fast: 'A crash loses what was written since the last checkpoint.',
+}
+
 /** What a value must be. `words` completes "must be ..."; `ok` never sees undefined. */
 interface Rule {
   words: string
@@ -166,6 +178,12 @@ const ENGINE_RULES: Record<keyof typeof ENGINE_DEFAULTS, Rule> = {
   sliceMs: real(0.1, 1_000),
   pageCacheBytes: integer(64 * KIB),
   mode: oneOf('auto', 'step'),
+}
+
+const RECORDING_RULES: Record<keyof RecordingOptions, Rule> = {
+  maxBytes: integer(256 * KIB),
+  chunkBytes: integer(4 * KIB, 16 * MIB),
+  flushMs: MILLISECONDS,
 }
 
 const MAINTENANCE_RULES: Record<keyof MaintenanceOptions, Rule> = {
@@ -236,14 +254,28 @@ export function changeMaintenance(
  */
 export function resolveOptions(options: EngineOptions): ResolvedOptions {
   const problems: string[] = []
-  const { maintenance, ...rest } = options
+  const { maintenance, recording = {}, ...rest } = options
   const engine = merge(ENGINE_DEFAULTS, ENGINE_RULES, rest, { prefix: '', problems })
   const policy = merge(MAINTENANCE_DEFAULTS, MAINTENANCE_RULES, maintenance ?? {}, {
     prefix: 'maintenance.',
     problems,
   })
+  const kept = resolveRecording(recording, problems)
   if (problems.length > 0) throw new EngineError('ENGINE_OPTIONS', problems.join('; '))
-  return Object.freeze({ ...engine, maintenance: Object.freeze(policy) })
+  return Object.freeze({ ...engine, recording: kept, maintenance: Object.freeze(policy) })
+}
+
+function resolveRecording(
+  given: NonNullable<EngineOptions['recording']>,
+  problems: string[],
+): Readonly<RecordingOptions> | null {
+  if (given === 'off') return null
+  if (typeof given !== 'object') {
+    problems.push(`recording must be 'off' or an object, got ${show(given)}`)
+    return null
+  }
+  const prefix = 'recording.'
+  return Object.freeze(merge(RECORDING_DEFAULTS, RECORDING_RULES, given, { prefix, problems }))
 }
 
 function merge<T extends object>(

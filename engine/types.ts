@@ -6,6 +6,10 @@
  * duration. `null` means "not known" or "does not apply" and is never a stand-in for zero.
  */
 
+import type { RecordingGauge, RecordingStopReason } from './recording/types.ts'
+
+export type * from './recording/types.ts'
+
 // ---------------------------------------------------------------- segments
 
 /** u32: 0x80000000 | lane << 23 | seq. A decimal string in `vlog_generation_state.json`. */
@@ -778,6 +782,8 @@ export interface EngineGauges {
   indexFileBytes: number
   lastWriteAtMs: number | null
   lastReadAtMs: number | null
+  /** Absent: nothing is recorded (switched off, or a folder that is only read). */
+  recording?: RecordingGauge
 }
 
 export interface EngineInfo {
@@ -1137,6 +1143,15 @@ export type EngineEventBody =
   /** Only of prunes that removed something, failed to, or were cut short. */
   | { type: 'retained_prune'; report: RetainedPruneReport }
   | { type: 'maintenance_failed'; code: string; message: string }
+  /** Told once; while it stays stopped, `gauges().recording` has the newest reason. The store goes on. */
+  | {
+      type: 'recording_stopped'
+      reason: RecordingStopReason
+      message: string
+      retryAtMs: number
+    }
+  /** The events between are not in the recording. */
+  | { type: 'recording_resumed'; lostFromSeq: number; lostToSeq: number }
   // Typed additions where upstream is silent; all of those below change EngineState.
   /** Inserted or changed, whole value. */
   | { type: 'segment_created'; segment: SegmentInfo }

@@ -117,6 +117,7 @@ function describe(command: InspectCommand, reading: FolderReading): string {
     `  keys       ${grouped(report.key_count)}${report.replayed ? ', the journal laid over them' : ''}`,
     `  journal    ${journalText(reading)}`,
     `  debt       ${debtText(reading)}`,
+    `  recording  ${recordingText(reading)}`,
     '',
     ...segmentTable(reading),
     '',
@@ -134,6 +135,20 @@ function describe(command: InspectCommand, reading: FolderReading): string {
   )
   if (command.keys) lines.push('', ...keyLines(reading))
   return `${lines.join('\n')}\n`
+}
+
+function recordingText({ report }: FolderReading): string {
+  const { recording } = report
+  if (recording === undefined) return 'none'
+  const events = recording.openings.reduce((sum, opening) => sum + opening.events, 0)
+  const gaps = recording.openings.flatMap((opening) => opening.gaps)
+  const openings = `${grouped(recording.openings.length)} openings`
+  const damage = [...recording.problems, ...gaps.map((gap) => gap.text)]
+  const last = damage.at(-1)
+  return [
+    `${grouped(events)} events of ${openings} in ${bytesText(recording.bytes)}`,
+    ...(last === undefined ? [] : [`${grouped(damage.length)} gaps, the last: ${last}`]),
+  ].join('; ')
 }
 
 function treeText({ report }: FolderReading): string {

@@ -326,6 +326,8 @@ export const EVENT_TOPICS: Record<EngineEventType, Exclude<Topic, 'metrics'>> = 
   gc_skip: 'trace',
   retained_prune: 'trace',
   maintenance_failed: 'trace',
+  recording_stopped: 'trace',
+  recording_resumed: 'trace',
   segment_created: 'segments',
   segment_sealed: 'segments',
   segment_zombie: 'segments',

@@ -132,6 +132,7 @@ describe('import directions', () => {
       'engine/apply-event.ts',
       'server/protocol.ts',
       'server/protocol-control.ts',
+      'engine/recording/types.ts',
     ]
     const strangers = IMPORTS.filter(({ file }) => contracts.includes(file)).filter(
       ({ typeOnly }) => !typeOnly,

@@ -3,7 +3,7 @@
  * its key names are those of the format's sample readings (test/data), bytes are bytes, and what
  * was not asked for or does not apply is absent. JSON-safe, no run-time code.
  */
-import type { EngineInfo, EngineState, SegmentId } from '../types.ts'
+import type { EngineInfo, EngineState, RecordingGap, SegmentId } from '../types.ts'
 import type { ChecksumKind } from '../checksum.ts'
 
 export interface InspectMeta {
@@ -80,6 +80,30 @@ export interface InspectJournal {
   state: 'clean' | 'torn' | 'corrupt' | 'unsupported' | 'unreadable'
 }
 
+/** The recording in `trace/`; numbers of events and passes count within an opening. */
+export interface InspectRecording {
+  bytes: number
+  chunks: number
+  /** Oldest first. null in one: it has no readable event, or none that belongs to a pass. */
+  openings: {
+    opening_id: number
+    opened_at_ms: number
+    first_seq: number | null
+    last_seq: number | null
+    first_at_ms: number | null
+    last_at_ms: number | null
+    events: number
+    first_pass_id: number | null
+    last_pass_id: number | null
+    bytes: number
+    /** Closed in order, the recording with it. */
+    closed: boolean
+    /** What was there and cannot be read, or may have been. */
+    gaps: { from_seq: number; to_seq: number | null; why: RecordingGap['why']; text: string }[]
+  }[]
+  problems: string[]
+}
+
 export interface InspectReport {
   /** null: no valid meta page and no record told. */
   checksum: ChecksumKind | null
@@ -104,6 +128,8 @@ export interface InspectReport {
   /** format.json as found; null when absent or torn. */
   format_config: unknown
   problems: string[]
+  /** Absent = the folder has none. */
+  recording?: InspectRecording
   /**
    * true: every byte of the value log was read and its CRC checked. Absent: records were walked by
    * their headers, and only values that were asked for were checked.

@@ -308,6 +308,11 @@ const lines: {
     },
     ['report 7', '1 segment deleted', '2.00 KiB', '1 kept by others'],
   ],
+  recording_stopped: [
+    { reason: 'io', message: 'no space left', retryAtMs: NOW + 30_000 },
+    ['Recording stopped', 'no space left', 'again'],
+  ],
+  recording_resumed: [{ lostFromSeq: 7, lostToSeq: 12 }, ['events 7 to 12']],
   maintenance_failed: [{ code: 'ENGINE_IO', message: 'disk full' }, ['disk full', 'ENGINE_IO']],
   segment_created: [{ segment: makeSegment(3, { origin: 'rewrite' }) }, ['L0-3', 'rewrite']],
   segment_sealed: [{ segment: makeSegment(3, { bytesLive: 500 }) }, ['L0-3', '500 B stale']],

@@ -73,6 +73,10 @@ export function describeEvent(event: EngineEvent): string {
       return `Options changed: ${event.changed.map((name) => `${name} = ${String(event.options[name])}`).join(', ')}`
     case 'maintenance_failed':
       return `Maintenance failed: ${event.message} (${event.code})`
+    case 'recording_stopped':
+      return `Recording stopped: ${event.message}; tried again at ${formatTime(event.retryAtMs)}`
+    case 'recording_resumed':
+      return `Recording goes on; events ${formatCount(event.lostFromSeq)} to ${formatCount(event.lostToSeq)} are not in it`
     case 'pass_done':
       return `${capital(sourceWords[event.report.source])} ${outcomeWords[event.report.outcome]}: ${shortNames(event.report.sentence)}`
     case 'rewrite_plan':

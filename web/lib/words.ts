@@ -258,6 +258,8 @@ export const groupOfEvent: Record<EngineEventType, EventGroup> = {
   maintenance_active_acquire: 'passes',
   maintenance_active_release: 'passes',
   maintenance_failed: 'passes',
+  recording_stopped: 'store',
+  recording_resumed: 'store',
   pass_done: 'passes',
   rewrite_plan: 'plan',
   rewrite_plan_canceled: 'plan',

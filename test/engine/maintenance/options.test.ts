@@ -15,6 +15,7 @@ describe('options', () => {
       sliceMs: 4,
       pageCacheBytes: 64 * 1024 ** 2,
       mode: 'auto',
+      recording: { maxBytes: 64 * 1024 * 1024, chunkBytes: 1024 * 1024, flushMs: 1_000 },
       maintenance: {
         policy: 'a_plus_c',
       restage: 'on',
