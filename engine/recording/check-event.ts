@@ -59,6 +59,9 @@ const isStage = (value: unknown): boolean =>
 const isDebt = (value: unknown): boolean =>
   has(value, { queue: listOf(isCount), ledger: listOf(isLedgerEntry), stage: orNull(isStage) })
 
+const isPenalty = (value: unknown): boolean =>
+  has(value, { segmentId: isCount, attempts: isCount, cooldownUntilMs: isNumber })
+
 const isPin = (value: unknown): boolean =>
   has(value, { pinId: isCount, kind: isText, label: isText, sinceMs: isNumber })
 
@@ -83,6 +86,7 @@ const CHECKS: Record<string, Record<string, (value: unknown) => boolean>> = {
   segment_deleted: { segmentId: isCount, bytesTotal: isCount },
   segment_bytes: { changes: listOf(isBytesChange) },
   debt_changed: { cause: isText, debt: isDebt },
+  penalties_changed: { penalties: listOf(isPenalty) },
   scheduler_changed: { scheduler: isScheduler },
   counters_changed: { counters: isCounters },
   pin_opened: { pin: isPin },
@@ -115,6 +119,7 @@ export function isState(value: unknown): value is EngineState {
     segments: listOf(isSegment),
     debt: isDebt,
     scheduler: isScheduler,
+    penalties: listOf(isPenalty),
     pins: listOf(isPin),
     counters: isCounters,
     checkpoint: isCheckpoint,
