@@ -18,6 +18,7 @@ import type {
   PassStop,
   PlanFilters,
   Profile,
+  RewriteDebt,
   RewritePlan,
   SchedulerMode,
   SegmentId,
@@ -156,6 +157,11 @@ export interface MaintenanceControl {
   rewrite(segmentIds: SegmentId[]): Promise<PassReport>
   /** `observed`: segments to report on besides, such as sources of a rewrite. */
   gc(options: { dryRun: boolean; observed?: SegmentId[] }): Promise<GcReport>
+  /**
+   * Replaces the queued debt by what a person brings; an empty queue clears it. `minStaleRatio` is the
+   * floor it is executed at when it is not staged, null = unknown. ENGINE_BUSY while a pass runs.
+   */
+  setDebt(debt: RewriteDebt, minStaleRatio?: number | null): Promise<void>
   pause(): void
   resume(): void
   setMode(mode: SchedulerMode): void

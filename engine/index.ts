@@ -12,6 +12,8 @@ export type {
 export { inspectFolder } from './inspect.ts'
 export { rewriteFolder } from './offline-rewrite/rewrite.ts'
 export type * from './offline-rewrite/rewrite.ts'
+export { gcFolder, planFolder } from './folder-outlook.ts'
+export { holdingsOf } from './maintenance/gc-survey.ts'
 export { applyEvent } from './apply-event.ts'
 export { nodeFileSystem } from './file-system.ts'
 export { StepClock, manualClock } from './clock.ts'

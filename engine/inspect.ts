@@ -260,7 +260,7 @@ async function readFolder(
     unsupported,
     problems: [...report.problems, ...scope.notes.list()],
   }
-  return { report, state, info, attachment }
+  return { report, liveBytesKnown: lowerBound === null, state, info, attachment }
 }
 
 async function gather(

@@ -6,9 +6,12 @@ import { randomBytes } from 'node:crypto'
 import * as path from 'node:path'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import type { AppConfig } from './app.ts'
+import type { CommandRun } from './command-support.ts'
 import { DEFAULT_WORKLOAD, DEMO_DIR, DEMO_ENGINE } from './demo.ts'
 import { type FileSystem, nodeFileSystem } from './engine-door.ts'
+import { addGcCommand } from './gc-command.ts'
 import { addInspectCommand, type InspectCommand } from './inspect-command.ts'
+import { addPlanCommand } from './plan-command.ts'
 import type { Profile, SchedulerMode } from './protocol.ts'
 
 export const DEFAULT_PORT = 4810
@@ -28,6 +31,8 @@ export interface ServeConfig {
 export type Intent =
   | { kind: 'serve'; config: ServeConfig }
   | { kind: 'inspect'; command: InspectCommand }
+  /** Any other command: it knows by itself what to do. */
+  | { kind: 'run'; run: CommandRun }
   /** Help was asked for, or the arguments make no sense; `text` was made for people. */
   | { kind: 'stop'; exitCode: number; text: string }
 
@@ -75,6 +80,8 @@ export function readIntent(from: Surroundings): Intent {
     intents.push(serveIntent(from, dir, options))
   })
   addInspectCommand(program, (command) => intents.push({ kind: 'inspect', command }))
+  const onRun = (run: CommandRun): void => void intents.push({ kind: 'run', run })
+  for (const add of [addPlanCommand, addGcCommand]) add(program, onRun)
   const collect = (part: string): void => {
     text += part
   }

@@ -6,9 +6,11 @@ import type { inspectFolder } from '../engine/index.ts'
 
 export {
   EngineError,
+  gcFolder,
   inspectFolder,
   nodeFileSystem,
   openEngine,
+  planFolder,
   StepClock,
 } from '../engine/index.ts'
 export type { BatchOperation, Engine, EngineOptions, FileSystem } from '../engine/index.ts'

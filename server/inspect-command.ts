@@ -1,11 +1,20 @@
 /**
  * `restage inspect DIR`: reads a folder and says what is in it, as text for people or as the report's
- * JSON. It opens nothing for writing. What it prints and how far it is go through `InspectOutput`, so
+ * JSON. It opens nothing for writing. What it prints and how far it is go through `CommandOutput`, so
  * it ends no process and knows no terminal.
  */
-import { setImmediate as yieldNow } from 'node:timers/promises'
 import type { Command } from 'commander'
-import { EngineError, inspectFolder, nodeFileSystem } from './engine-door.ts'
+import {
+  bytesText,
+  EXIT_FAILED,
+  EXIT_OK,
+  grouped,
+  readFolder,
+  runGuarded,
+  table,
+  type CommandContext,
+  type CommandOutput,
+} from './command-support.ts'
 import type { FolderReading } from './engine-door.ts'
 
 export interface InspectCommand {
@@ -16,22 +25,6 @@ export interface InspectCommand {
   verify: boolean
   json: boolean
 }
-
-export interface InspectOutput {
-  /** Standard output. */
-  write: (text: string) => void
-  /** Standard error: why nothing could be read. */
-  complain: (text: string) => void
-  /** One line that the next one replaces; '' clears it. undefined = nobody watches. */
-  progress: ((line: string) => void) | undefined
-}
-
-/** Everything was read, though problems may have been found. */
-export const EXIT_OK = 0
-/** No folder, no permission, or no tree that could be read. */
-export const EXIT_UNREADABLE = 1
-/** Ctrl-C, as shells count it. */
-export const EXIT_INTERRUPTED = 130
 
 export function addInspectCommand(
   program: Command,
@@ -58,51 +51,16 @@ export function addInspectCommand(
 /** Resolves with the exit code. `nowMs` is the wall clock; `signal` stops the reading. */
 export async function runInspect(
   command: InspectCommand,
-  output: InspectOutput,
-  options: { nowMs: number; signal: AbortSignal },
+  output: CommandOutput,
+  context: CommandContext,
 ): Promise<number> {
-  const { keys, replay, verify } = command
-  const onProgress = output.progress === undefined ? undefined : progressLine(output.progress)
-  try {
-    const reading = await inspectFolder(
-      command.dir,
-      {
-        fileSystem: nodeFileSystem,
-        yieldNow,
-        nowMs: options.nowMs,
-        monotonic: () => performance.now(),
-        signal: options.signal,
-        ...(onProgress === undefined ? {} : { onProgress }),
-      },
-      { keys, replay, verify },
-    )
-    output.progress?.('')
+  const { dir, keys, replay, verify } = command
+  return runGuarded('inspect', { output, signal: context.signal }, async () => {
+    const reading = await readFolder(dir, output, { ...context, request: { keys, replay, verify } })
     const { report } = reading
     output.write(command.json ? `${JSON.stringify(report, null, 2)}\n` : describe(command, reading))
-    return report.meta_page === null ? EXIT_UNREADABLE : EXIT_OK
-  } catch (error) {
-    output.progress?.('')
-    if (!(error instanceof EngineError)) throw error
-    if (error.code === 'ENGINE_ABORTED') return EXIT_INTERRUPTED
-    output.complain(`restage inspect: ${error.code}: ${error.message}`)
-    return EXIT_UNREADABLE
-  }
-}
-
-/** A line is worth drawing ten times a second, not at every slice. */
-const PROGRESS_EVERY_MS = 100
-
-function progressLine(
-  show: (line: string) => void,
-): (progress: { phase: 'index' | 'value_log'; done: number; total: number }) => void {
-  let shownAtMs = 0
-  return ({ phase, done, total }) => {
-    const nowMs = performance.now()
-    if (nowMs - shownAtMs < PROGRESS_EVERY_MS) return
-    shownAtMs = nowMs
-    if (phase === 'index') show(`index: ${grouped(done)} of at most ${grouped(total)} pages`)
-    else show(`value log: ${bytesText(done)} of ${bytesText(total)}`)
-  }
+    return report.meta_page === null ? EXIT_FAILED : EXIT_OK
+  })
 }
 
 // ---------------------------------------------------------------- text for people
@@ -207,30 +165,14 @@ function segmentTable({ report }: FolderReading): string[] {
     grouped(sum((s) => s.frames)),
     '',
   ]
-  return aligned([SEGMENT_COLUMNS, ...rows, total])
+  const last = SEGMENT_COLUMNS.length - 1
+  return table([SEGMENT_COLUMNS, ...rows, total], (column) => column === 0 || column === last)
 }
 
 function byteCells(total: number, live: number): string[] {
   const stale = total - live
   const percent = total === 0 ? '-' : ((stale / total) * 100).toFixed(1)
   return [bytesText(total), bytesText(live), bytesText(stale), percent]
-}
-
-/** First and last column to the left, numbers to the right. */
-function aligned(rows: readonly (readonly string[])[]): string[] {
-  const widths = SEGMENT_COLUMNS.map((_, column) =>
-    rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), 0),
-  )
-  return rows.map((row) =>
-    row
-      .map((cell, column) => {
-        const width = widths[column] ?? 0
-        const isText = column === 0 || column === row.length - 1
-        return isText ? cell.padEnd(width) : cell.padStart(width)
-      })
-      .join('  ')
-      .trimEnd(),
-  )
 }
 
 function section(title: string, sentences: readonly string[]): string[] {
@@ -251,17 +193,4 @@ function keyLines({ report }: FolderReading): string[] {
 function printable(hex: string): string {
   const text = Buffer.from(hex, 'hex').toString('latin1')
   return /^[\x21-\x7e]+$/.test(text) ? text : `0x${hex}`
-}
-
-function grouped(value: number): string {
-  return value.toLocaleString('en-US')
-}
-
-const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
-
-function bytesText(bytes: number): string {
-  let value = bytes
-  let unit = 0
-  for (; value >= 1024 && unit < UNITS.length - 1; unit++) value /= 1024
-  return unit === 0 ? `${value} B` : `${value.toFixed(1)} ${UNITS[unit] ?? ''}`
 }

@@ -6,8 +6,9 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { type App, buildApp, listeningPort } from './app.ts'
+import { EXIT_INTERRUPTED, type CommandRun } from './command-support.ts'
 import { processSurroundings, readIntent, type ServeConfig } from './config.ts'
-import { EXIT_INTERRUPTED, runInspect, type InspectCommand } from './inspect-command.ts'
+import { runInspect } from './inspect-command.ts'
 import { API_BASE, type StoreInfo, type StoresBody } from './protocol.ts'
 
 /** Ports tried after the usual one before any free port is taken. */
@@ -123,13 +124,15 @@ function openInBrowser(url: string): void {
   child.unref()
 }
 
-/** Ctrl-C stops the reading at its next slice; a second one ends the process at once. */
-async function inspect(command: InspectCommand): Promise<number> {
+/** Ctrl-C ends the work where it leaves the folder whole; a second one ends the process at once. */
+async function runCommand(run: CommandRun): Promise<number> {
   const cancel = new AbortController()
-  process.on('SIGINT', () => {
+  const end = (): void => {
     if (cancel.signal.aborted) process.exit(EXIT_INTERRUPTED)
     cancel.abort()
-  })
+  }
+  process.on('SIGINT', end)
+  process.on('SIGTERM', end)
   // A reader like `head` that has seen enough is no failure.
   process.stdout.on('error', () => process.exit(0))
   const { stderr } = process
@@ -137,7 +140,7 @@ async function inspect(command: InspectCommand): Promise<number> {
     ? (line: string): void => void stderr.write(`\r\u001b[K${line}`)
     : undefined
   const output = { write: (text: string) => void process.stdout.write(text), complain, progress }
-  return runInspect(command, output, { nowMs: Date.now(), signal: cancel.signal })
+  return run(output, { nowMs: Date.now(), signal: cancel.signal })
 }
 
 const intent = readIntent(processSurroundings())
@@ -147,8 +150,11 @@ if (intent.kind === 'stop') {
   process.exit(intent.exitCode)
 }
 try {
-  if (intent.kind === 'inspect') process.exitCode = await inspect(intent.command)
-  else await serve(intent.config)
+  if (intent.kind === 'run') process.exitCode = await runCommand(intent.run)
+  else if (intent.kind === 'inspect') {
+    const { command } = intent
+    process.exitCode = await runCommand((output, context) => runInspect(command, output, context))
+  } else await serve(intent.config)
 } catch (error) {
   complain(`restage: ${error instanceof Error ? error.message : String(error)}`)
   process.exit(1)

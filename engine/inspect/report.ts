@@ -155,6 +155,8 @@ export interface AttachmentFacts {
 
 export interface FolderReading {
   report: InspectReport
+  /** false: not every reference could be read, so live bytes are at least what they say. */
+  liveBytesKnown: boolean
   state: EngineState
   info: EngineInfo
   attachment: AttachmentFacts

@@ -67,22 +67,27 @@ function segmentInfo(file: SegmentFile, reading: InspectSegment, input: StateInp
     lane: reading.lane,
     seq: reading.seq,
     file: input.prefix + file.file,
-    state: file.isHead ? 'active' : 'sealed',
+    state: isOpenEnded(file, input) ? 'active' : 'sealed',
     origin: facts?.origin ?? 'unknown',
     bytesTotal,
     bytesLive,
     bytesStale: bytesTotal - bytesLive,
     createdAtMs: isKnown ? facts.createdAtMs : null,
-    sealedAtMs: file.isHead ? null : sealedAtMs,
+    sealedAtMs: isOpenEnded(file, input) ? null : sealedAtMs,
     ageSource: isKnown ? 'metadata' : 'mtime',
     keptBy: bytesLive === 0 ? keepersOf(file, input) : [],
   }
 }
 
+/** The newest of its lane may still be written, unless the folder says that it was sealed whole. */
+function isOpenEnded(file: SegmentFile, input: StateInput): boolean {
+  return file.isHead && input.facts.get(file.segmentId)?.isWhole !== true
+}
+
 /** Every reason that the bytes tell; a writer's snapshots and iterators leave no trace on disk. */
 function keepersOf(file: SegmentFile, input: StateInput): SegmentKeeper[] {
   const keepers: SegmentKeeper[] = []
-  if (file.isHead) keepers.push({ kind: 'active_writer' })
+  if (isOpenEnded(file, input)) keepers.push({ kind: 'active_writer' })
   if (input.journalSegments.has(file.segmentId)) keepers.push({ kind: 'journal' })
   if (input.otherRoot?.segments.has(file.segmentId) === true) {
     keepers.push({ kind: 'root', metaPage: input.otherRoot.metaPage })

@@ -67,6 +67,8 @@ export class MaintenanceScheduler implements MaintenanceControl {
   #lastPassId = 0
   #ticks = 0
   #started = false
+  /** Debt is being saved from outside of passes: the slot is taken meanwhile. */
+  #settingDebt = false
   #closed = false
   /** The kick now running, for callers that ask what became of it. */
   #kick: Promise<KickAnswer> | null = null
@@ -185,6 +187,21 @@ export class MaintenanceScheduler implements MaintenanceControl {
     const plan = planRewrite({ segments, filters: this.#filters(filters), nowMs: clock.now() })
     this.#host.emit(planEvent('dry_run', plan, clock.monotonic() - begun), null)
     return plan
+  }
+
+  async setDebt(debt: RewriteDebt, minStaleRatio: number | null = null): Promise<void> {
+    this.#mustBeOpen()
+    if (this.#slot !== null || this.#settingDebt) {
+      throw new EngineError('ENGINE_BUSY', 'debt cannot be set while a pass runs')
+    }
+    this.#settingDebt = true
+    const cause = debt.queue.length === 0 ? 'cleared' : debt.stage === null ? 'planned' : 'staged'
+    try {
+      await this.#memory.replaceDebt(debt, { cause, passId: null, minStaleRatio })
+    } finally {
+      this.#settingDebt = false
+    }
+    this.#armStage()
   }
 
   /** Timers and kicks stop; a running pass ends as it would have. */
@@ -327,6 +344,7 @@ export class MaintenanceScheduler implements MaintenanceControl {
       this.#host.emit({ type: 'maintenance_retry_collision', source, active }, null)
       throw new EngineError('ENGINE_BUSY', `a ${active} pass is running`)
     }
+    if (this.#settingDebt) throw new EngineError('ENGINE_BUSY', 'the debt is being set')
     this.#lastPassId += 1
     const abort = new AbortController()
     const slotOf = { passId: this.#lastPassId, signal: abort.signal }

@@ -1,0 +1,135 @@
+/** `restage gc DIR`: deletes what nothing needs, or says what would go and who keeps the rest. */
+import type { Command } from 'commander'
+import {
+  bytesText,
+  durationText,
+  EXIT_FAILED,
+  EXIT_OK,
+  grouped,
+  parseSegmentIds,
+  readFolder,
+  runGuarded,
+  segmentName,
+  withEngine,
+  type CommandContext,
+  type CommandOutput,
+  type CommandRun,
+} from './command-support.ts'
+import { gcFolder } from './engine-door.ts'
+import type { GcReport, Holding, SegmentKeeper } from './protocol.ts'
+import { upstreamGc } from './upstream-shapes.ts'
+
+interface GcOptions {
+  dryRun: boolean
+  observed?: number[]
+  json: boolean
+}
+
+export function addGcCommand(program: Command, onRun: (run: CommandRun) => void): void {
+  program
+    .command('gc')
+    .description('delete segments that nothing needs; --dry-run only says which, touching nothing')
+    .argument('<dir>', 'data folder')
+    .option('--dry-run', 'read the folder, write nothing', false)
+    .option('--observed <list>', 'report on these segments besides', parseSegmentIds)
+    .option('--json', 'the report as JSON, with stable key names', false)
+    .addHelpText(
+      'after',
+      '\nWithout --dry-run the folder is opened for writing: a pending journal is replayed and a\n' +
+        'checkpoint made. A folder that another process has open is refused.\n' +
+        '\nExit codes: 0 done, 1 the folder could not be opened or a file not deleted, 130 interrupted.\n',
+    )
+    .action((dir: string, options: GcOptions) => {
+      onRun((output, context) => runGc(dir, options, output, context))
+    })
+}
+
+function runGc(
+  dir: string,
+  options: GcOptions,
+  output: CommandOutput,
+  context: CommandContext,
+): Promise<number> {
+  return runGuarded('gc', { output, signal: context.signal }, async () => {
+    const report = options.dryRun
+      ? gcFolder(await readFolder(dir, output, context), options.observed)
+      : await collect(dir, options, { output, signal: context.signal })
+    if (options.json) {
+      const json = { dir, dry_run: options.dryRun, gc: upstreamGc(report), report }
+      output.write(`${JSON.stringify(json, null, 2)}\n`)
+    } else output.write(`${gcLines(report, context.nowMs).join('\n')}\n`)
+    return report.errors.length > 0 ? EXIT_FAILED : EXIT_OK
+  })
+}
+
+function collect(
+  dir: string,
+  { observed }: GcOptions,
+  how: { output: CommandOutput; signal: AbortSignal },
+): Promise<GcReport> {
+  const options = { mode: 'step' as const, checkpointIntervalMs: 0 }
+  return withEngine(dir, { ...how, options }, (engine) =>
+    engine.maintenance.gc({ dryRun: false, ...(observed === undefined ? {} : { observed }) }),
+  )
+}
+
+// ---------------------------------------------------------------- text for people
+
+function gcLines(report: GcReport, nowMs: number): string[] {
+  const { classes, total } = report
+  const counts = (unit: 'segments' | 'bytes', prefix: string, deleted: number): string =>
+    [
+      ['total', total[unit]],
+      ['referenced', classes.referenced[unit]],
+      ['active', classes.active[unit]],
+      ['eligible', classes.eligible[unit]],
+      ['deleted', deleted],
+    ]
+      .map(([name, value]) => `${prefix}${name}=${value}`)
+      .join(' ')
+  const lines = [
+    `vlog-gc (${report.dryRun ? 'dry-run' : 'applied'}): segments ` +
+      `${counts('segments', '', report.deleted.length)} ${counts('bytes', 'bytes_', report.bytesDeleted)}`,
+  ]
+  const names = report.dryRun ? report.eligible : report.deleted
+  const bytes = bytesText(report.dryRun ? report.bytesEligible : report.bytesDeleted)
+  const verb = report.dryRun ? 'would be deleted' : 'deleted'
+  lines.push(`${grouped(names.length)} segments ${verb}, ${bytes}`)
+  for (const id of names) lines.push(`  ${segmentName(id)}`)
+  for (const error of report.errors) {
+    lines.push(`${segmentName(error.segmentId)} was not deleted: ${error.code}: ${error.message}`)
+  }
+  const holdings = report.holdings.filter(({ keeper }) => keeper.kind !== 'awaiting_gc')
+  if (holdings.length > 0) lines.push('kept:')
+  for (const holding of holdings) lines.push(`  ${holdingText(holding, nowMs)}`)
+  return lines
+}
+
+function holdingText(holding: Holding, nowMs: number): string {
+  const { keeper, segmentIds, bytes, freesSegmentIds, freesBytes } = holding
+  const frees =
+    freesSegmentIds.length === 0
+      ? 'its end alone frees nothing'
+      : `its end frees ${grouped(freesSegmentIds.length)}, ${bytesText(freesBytes)}`
+  return `${keeperText(keeper, nowMs)}: ${grouped(segmentIds.length)} segments, ${bytesText(bytes)}; ${frees}`
+}
+
+function keeperText(keeper: SegmentKeeper, nowMs: number): string {
+  switch (keeper.kind) {
+    case 'snapshot':
+    case 'iterator':
+      return `${keeper.kind} '${keeper.label}', open for ${durationText(nowMs - keeper.sinceMs)}`
+    case 'root':
+      return `the tree of meta page ${keeper.metaPage}, which a crash could select (ends with a checkpoint)`
+    case 'journal':
+      return 'the journal, which an opening replays (ends with a checkpoint)'
+    case 'active_writer':
+      return 'it is still written'
+    case 'rewriting':
+      return 'a rewrite reads it'
+    case 'awaiting_gc':
+      return 'nothing'
+    case 'error':
+      return `${keeper.code}: ${keeper.message}`
+  }
+}

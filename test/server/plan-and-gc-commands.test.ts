@@ -1,0 +1,162 @@
+/** `restage plan` and `restage gc` as processes, on folders that a real engine made. */
+import { execFile } from 'node:child_process'
+import * as fs from 'node:fs'
+import * as path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import type { GcReport, RewritePlan } from '../../engine/types.ts'
+import {
+  copyFolder,
+  key,
+  openFixture,
+  segmentFiles,
+  temporaryFolder,
+  value,
+} from '../support/engine-fixture.ts'
+
+const MAIN = fileURLToPath(new URL('../../dist/server/main.js', import.meta.url))
+const MARCH = path.join(import.meta.dirname, '../data/treedb-march-plain')
+
+export interface Ran {
+  code: number
+  out: string
+  complaints: string
+}
+
+function restage(...args: string[]): Promise<Ran> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [MAIN, ...args], (error, out, complaints) => {
+      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1
+      resolve({ code, out, complaints })
+    })
+  })
+}
+
+/** Four segments of eight values: half of the first is stale, the second dead, the others live. */
+async function madeFolder(options: { close: boolean }): Promise<string> {
+  const { engine, dir } = await openFixture({ inlineThreshold: 64, segmentBytes: 8192 })
+  for (let i = 0; i < 32; i++) await engine.put(key(i), value(i, 1000))
+  for (let i = 0; i < 4; i++) await engine.delete(key(i))
+  await engine.checkpoint()
+  for (let i = 8; i < 16; i++) await engine.delete(key(i))
+  if (options.close) {
+    await engine.close()
+    return dir
+  }
+  // As a killed process leaves it: old roots and the journal still name the dead one.
+  const copy = copyFolder(dir)
+  fs.rmSync(path.join(copy, 'maindb', 'LOCK'), { force: true })
+  await engine.close()
+  return copy
+}
+
+/** Names, sizes and times of everything below: a reading must change none of it. */
+function listing(dir: string): string[] {
+  return fs
+    .readdirSync(dir, { recursive: true, encoding: 'utf8' })
+    .sort()
+    .map((name) => {
+      const { size, mtimeMs, ctimeMs } = fs.statSync(path.join(dir, name))
+      return `${name} ${size} ${mtimeMs} ${ctimeMs}`
+    })
+}
+
+describe('restage plan', () => {
+  test('selects the stale segment, says what would select the others, and touches nothing', async () => {
+    const dir = await madeFolder({ close: true })
+    const before = listing(dir)
+    const { code, out } = await restage('plan', dir, '--rewrite-min-age=0', '--json')
+    expect(code).toBe(0)
+    expect(listing(dir)).toEqual(before)
+    const json = JSON.parse(out) as { plan: RewritePlan; rewrite_plan: Record<string, unknown> }
+    const first = 0x80000001
+    expect(json.plan.sourceSegmentIds).toEqual([first])
+    expect(json.rewrite_plan).toMatchObject({
+      SourceFileIDs: [first],
+      SegmentsTotal: 4,
+      SegmentsSelected: 1,
+      SelectedBytesLive: json.plan.selected[0]?.bytesLive,
+      AgeBlockedSegments: 0,
+    })
+    expect(json.plan.candidates.map((c) => c.verdict)).toEqual([
+      'selected',
+      'no_live_bytes',
+      'no_stale_bytes',
+      'no_stale_bytes',
+    ])
+  })
+
+  test('has upstream filters, in text with the change that would select a segment', async () => {
+    const dir = await madeFolder({ close: true })
+    const { out, code } = await restage(
+      ...['plan', dir, '--rewrite-min-age', '0s', '--rewrite-min-stale-ratio', '0.9'],
+    )
+    expect(code).toBe(0)
+    expect(out).toMatch(/^selected 0 of 4 segments: 0 B to copy/)
+    expect(out).toMatch(/value-l0-000001 .* 50\.\d % .*selected if min stale ratio <= 0\.\d+/)
+  })
+
+  test('B8, F17: it makes no checkpoint of a pending journal', async () => {
+    const dir = await madeFolder({ close: false })
+    const before = listing(dir)
+    expect((await restage('plan', dir)).code).toBe(0)
+    expect(listing(dir)).toEqual(before)
+  })
+
+  test('reads foreign folders, refuses what is none, and explains wrong options', async () => {
+    expect((await restage('plan', MARCH, '--json')).code).toBe(0)
+    const none = await restage('plan', temporaryFolder())
+    expect(none).toMatchObject({ code: 1, out: '' })
+    expect(none.complaints).toContain('ENGINE_NOT_A_FOLDER')
+    const wrong = await restage('plan', MARCH, '--rewrite-min-age', 'soon')
+    expect(wrong.code).toBe(1)
+    expect(wrong.complaints).toContain('such as 31s, 2m or 1500ms')
+    expect((await restage('plan', '--help')).out).toContain('--rewrite-max-copied-bytes')
+  })
+})
+
+describe('restage gc', () => {
+  test('a dry run says what would go and who keeps the rest, and touches nothing', async () => {
+    const dir = await madeFolder({ close: false })
+    const before = listing(dir)
+    const { code, out } = await restage(
+      'gc',
+      dir,
+      '--dry-run',
+      '--observed',
+      'value-l0-000002',
+      '--json',
+    )
+    expect(code).toBe(0)
+    expect(listing(dir)).toEqual(before)
+    const { report, gc } = JSON.parse(out) as { report: GcReport; gc: Record<string, unknown> }
+    expect(gc).toMatchObject({ SegmentsTotal: 4, SegmentsReferenced: 4, ObservedSourceSegments: 1 })
+    expect(report.total.bytes).toBe(gc['BytesTotal'])
+  })
+
+  test('deletes what nothing needs, once', async () => {
+    const dir = await madeFolder({ close: true })
+    const dry = await restage('gc', dir, '--dry-run')
+    expect(dry.out).toContain('vlog-gc (dry-run): segments total=4')
+    expect(dry.out).toContain('eligible=1 deleted=0')
+    const before = segmentFiles(dir).size
+    const { code, out } = await restage('gc', dir)
+    expect(code).toBe(0)
+    expect(out).toContain(
+      'vlog-gc (applied): segments total=4 referenced=3 active=0 eligible=1 deleted=1',
+    )
+    expect(segmentFiles(dir).size).toBe(before - 1)
+    expect((await restage('gc', dir)).out).toContain('eligible=0 deleted=0')
+  })
+
+  test('a folder that another process has open is refused, and nothing new is made where none is', async () => {
+    const { engine, dir } = await openFixture()
+    const { code, complaints } = await restage('gc', dir)
+    expect(code).toBe(1)
+    expect(complaints).toContain('ENGINE_LOCKED')
+    await engine.close()
+    const empty = temporaryFolder()
+    expect((await restage('gc', empty)).code).toBe(1)
+    expect(fs.readdirSync(empty)).toEqual([])
+  })
+})
