@@ -2,7 +2,8 @@
  * Rebuilds the engine's state from its events: (state, event) -> state. Pure, with imports of types
  * only, because three need the same rule: the browser that follows a store, the reader of a recording,
  * and the tests that hold the fold against the live state. Unchanged parts keep their identity, so that
- * a row whose segment did not change is not drawn again.
+ * a row whose segment did not change is not drawn again; a batch copies the list of segments once,
+ * however many of its events touch it.
  */
 import type { EngineEvent, EngineState, SegmentId, SegmentInfo } from './types.ts'
 
@@ -22,42 +23,88 @@ export function findSegment(
   return { index: low, found: segments[low]?.segmentId === id }
 }
 
-function upsert(segments: SegmentInfo[], segment: SegmentInfo): SegmentInfo[] {
-  const { index, found } = findSegment(segments, segment.segmentId)
-  const next = segments.slice()
-  next.splice(index, found ? 1 : 0, segment)
-  return next
-}
+/** Takes events one by one and gives the state after the last; the state it began with stays as it was. */
+export class EngineStateDraft {
+  private state: EngineState
+  /** This draft's own copy; null while no event has touched a segment. */
+  private segments: SegmentInfo[] | null = null
 
-function applyBytes(
-  segments: SegmentInfo[],
-  changes: readonly [SegmentId, number, number][],
-): SegmentInfo[] {
-  const next = segments.slice()
-  for (const [segmentId, bytesTotal, bytesLive] of changes) {
-    const { index, found } = findSegment(next, segmentId)
-    const segment = next[index]
-    if (!found || segment === undefined) continue
-    next[index] = { ...segment, bytesTotal, bytesLive, bytesStale: bytesTotal - bytesLive }
+  constructor(state: EngineState) {
+    this.state = state
   }
-  return next
+
+  get debt(): EngineState['debt'] {
+    return this.state.debt
+  }
+
+  segment(id: SegmentId): SegmentInfo | undefined {
+    const segments = this.segments ?? this.state.segments
+    const { index, found } = findSegment(segments, id)
+    return found ? segments[index] : undefined
+  }
+
+  /** Types that only tell a story leave the state as it is. */
+  apply(event: EngineEvent): void {
+    switch (event.type) {
+      case 'segment_created':
+      case 'segment_sealed':
+      case 'segment_zombie':
+      case 'segment_kept':
+        this.upsert(event.segment)
+        break
+      case 'segment_deleted':
+        this.remove(event.segmentId)
+        break
+      case 'segment_bytes':
+        for (const [id, bytesTotal, bytesLive] of event.changes) {
+          this.setBytes(id, bytesTotal, bytesLive)
+        }
+        break
+      default:
+        this.state = applyToRest(this.state, event)
+    }
+  }
+
+  done(): EngineState {
+    return this.segments === null ? this.state : { ...this.state, segments: this.segments }
+  }
+
+  private own(): SegmentInfo[] {
+    this.segments ??= this.state.segments.slice()
+    return this.segments
+  }
+
+  private upsert(segment: SegmentInfo): void {
+    const segments = this.own()
+    const { index, found } = findSegment(segments, segment.segmentId)
+    if (found) segments[index] = segment
+    else segments.splice(index, 0, segment)
+  }
+
+  private remove(id: SegmentId): void {
+    const segments = this.own()
+    const { index, found } = findSegment(segments, id)
+    if (found) segments.splice(index, 1)
+  }
+
+  private setBytes(id: SegmentId, bytesTotal: number, bytesLive: number): void {
+    const segments = this.own()
+    const { index, found } = findSegment(segments, id)
+    const segment = segments[index]
+    if (!found || segment === undefined) return
+    segments[index] = { ...segment, bytesTotal, bytesLive, bytesStale: bytesTotal - bytesLive }
+  }
 }
 
-/** The state after `event`. Types that only tell a story leave the state as it is. */
+/** The state after `event`. */
 export function applyEvent(state: EngineState, event: EngineEvent): EngineState {
+  const draft = new EngineStateDraft(state)
+  draft.apply(event)
+  return draft.done()
+}
+
+function applyToRest(state: EngineState, event: EngineEvent): EngineState {
   switch (event.type) {
-    case 'segment_created':
-    case 'segment_sealed':
-    case 'segment_zombie':
-    case 'segment_kept':
-      return { ...state, segments: upsert(state.segments, event.segment) }
-    case 'segment_deleted':
-      return {
-        ...state,
-        segments: state.segments.filter((segment) => segment.segmentId !== event.segmentId),
-      }
-    case 'segment_bytes':
-      return { ...state, segments: applyBytes(state.segments, event.changes) }
     case 'debt_changed':
       return { ...state, debt: event.debt }
     case 'penalties_changed':

@@ -1,125 +1,115 @@
-// The page: which of the whole-page states applies, the frame of panels, and the keys.
-import { useEffect, type ReactNode } from 'react'
+// The page: which of the whole-page states applies, and the frame of rail, strip, view and drawer.
+import { lazy, Suspense, useEffect, type ComponentType, type ReactNode } from 'react'
+import type { ViewName } from './lib/route.ts'
+import { viewFacts } from './lib/views.ts'
+import { useKeys } from './parts/keys.ts'
 import { useApp } from './state/store.ts'
-import { uiStore } from './state/ui-store.ts'
+import { useRoute } from './state/ui-store.ts'
 import { ResultPanel } from './views/action-result.tsx'
-import { AttachmentPanel } from './views/attachment-panel.tsx'
-import { ControlsPanel } from './views/controls-panel.tsx'
-import { DebtPanel } from './views/debt-panel.tsx'
+import { Drawer } from './views/drawer.tsx'
 import { HelpDialog } from './views/help-dialog.tsx'
-import { HistoryPanel } from './views/history-panel.tsx'
-import { PassesPanel } from './views/passes-panel.tsx'
-import { PinsPanel } from './views/pins-panel.tsx'
-import { QueuePanel } from './views/queue-panel.tsx'
+import { OverviewView } from './views/overview-view.tsx'
+import { PinsView } from './views/pins-view.tsx'
+import { QueueView } from './views/queue-view.tsx'
+import { Rail } from './views/rail.tsx'
 import { Connecting, FailedStore, FailureBanner, NoAccess } from './views/screens.tsx'
-import { SegmentsPanel } from './views/segments-panel.tsx'
+import { SegmentsView } from './views/segments-view.tsx'
+import { StoresView } from './views/stores-view.tsx'
 import { Strip } from './views/strip.tsx'
-import { TracePanel } from './views/trace-panel.tsx'
-import { WorkloadPanel } from './views/workload-panel.tsx'
+import { TraceView } from './views/trace-view.tsx'
+
+/** Views with charts come with recharts, the largest part of the page, when they are first shown. */
+const PassesView = lazy(async () => ({
+  default: (await import('./views/passes-view.tsx')).PassesView,
+}))
+const StepView = lazy(async () => ({ default: (await import('./views/step-view.tsx')).StepView }))
+const WorkloadView = lazy(async () => ({
+  default: (await import('./views/workload-view.tsx')).WorkloadView,
+}))
+
+const views: Record<ViewName, ComponentType> = {
+  overview: OverviewView,
+  segments: SegmentsView,
+  queue: QueueView,
+  passes: PassesView,
+  step: StepView,
+  trace: TraceView,
+  pins: PinsView,
+  workload: WorkloadView,
+  stores: StoresView,
+}
 
 export function App(): ReactNode {
   const access = useApp((state) => state.access)
   const ready = useApp((state) => state.engine !== null)
   const failed = useApp((state) => state.store?.status === 'failed')
+  const view = useRoute((route) => route.view)
   useKeys()
+  useTitle(view)
   if (access === 'no_token') return <NoAccess known={false} />
   if (access === 'bad_token') return <NoAccess known />
-  if (!ready && !failed) return <Connecting />
+  if (!ready && !failed && view !== 'stores') return <Connecting />
   return (
-    <>
-      <a className="skip" href="#main">
-        Skip to the page
+    <div className="frame">
+      <a className="skip" href="#main" onClick={skipToMain}>
+        Skip to the view
       </a>
+      <Rail />
       <Strip />
-      {ready ? <Page /> : <FailedStore />}
+      <Main view={view} failed={failed && !ready} />
+      <Drawer />
       <HelpDialog />
-    </>
+    </div>
   )
 }
 
-function Page(): ReactNode {
+function Main({ view, failed }: { view: ViewName; failed: boolean }): ReactNode {
+  const old = useApp((state) => state.engine !== null && state.link.phase !== 'live')
   const attached = useApp((state) => state.store?.mode === 'attached')
-  const old = useApp((state) => state.link.phase !== 'live')
-  const sections = attached ? attachedSections : hostedSections
+  const View = views[view]
   return (
-    <>
-      <nav className="sections" aria-label="Sections of this page">
-        {sections.map(([id, name]) => (
-          <a key={id} href={`#${id}`} onClick={(event) => goTo(event, id)}>
-            {name}
-          </a>
-        ))}
-      </nav>
-      <main id="main" className={old ? 'page page-old' : 'page'} tabIndex={-1}>
-        <FailureBanner />
-        <DebtPanel />
-        <ControlsPanel />
-        <div className="columns">
-          <div className="column">
-            <SegmentsPanel />
-            <QueuePanel />
-            {!attached && <HistoryPanel />}
-            <TracePanel />
-          </div>
-          <div className="column">
-            <AttachmentPanel />
-            <ResultPanel />
-            <PassesPanel />
-            <PinsPanel />
-            <WorkloadPanel />
-          </div>
-        </div>
-      </main>
-    </>
+    <main
+      id="main"
+      className={old ? 'page page-old' : 'page'}
+      tabIndex={-1}
+      aria-label={viewFacts[view].name}
+      data-view={view}
+    >
+      {failed && view !== 'stores' ? (
+        <FailedStore />
+      ) : attached && !viewFacts[view].attached ? (
+        <NotAttached view={view} />
+      ) : (
+        <>
+          <FailureBanner />
+          <ResultPanel />
+          <Suspense fallback={<p className="muted">Loading the view.</p>}>
+            <View />
+          </Suspense>
+        </>
+      )}
+    </main>
   )
 }
 
-const hostedSections: [string, string][] = [
-  ['debt', 'Debt'],
-  ['step', 'Step'],
-  ['segments', 'Segments'],
-  ['queue', 'Queue'],
-  ['history', 'Over time'],
-  ['trace', 'Trace'],
-  ['passes', 'Passes'],
-  ['pins', 'Pins'],
-  ['workload', 'Workload'],
-]
-
-const attachedSections: [string, string][] = [
-  ['debt', 'Debt'],
-  ['segments', 'Segments'],
-  ['queue', 'Queue'],
-  ['trace', 'Trace'],
-  ['folder', 'Folder'],
-]
-
-/** Scrolls without writing the fragment: it belongs to the store's name. */
-function goTo(event: { preventDefault: () => void }, id: string): void {
-  event.preventDefault()
-  const section = document.getElementById(id)
-  section?.scrollIntoView()
-  section?.setAttribute('tabindex', '-1')
-  section?.focus({ preventScroll: true })
+function NotAttached({ view }: { view: ViewName }): ReactNode {
+  return (
+    <p className="note" data-testid="not-attached">
+      There is no {viewFacts[view].name} here: the folder is attached read-only, so nothing runs in
+      it and nothing in it may change.
+    </p>
+  )
 }
 
-function useKeys(): void {
+/** Moves the focus without writing the fragment: it belongs to the route. */
+function skipToMain(event: { preventDefault: () => void }): void {
+  event.preventDefault()
+  document.getElementById('main')?.focus()
+}
+
+function useTitle(view: ViewName): void {
+  const store = useApp((state) => state.store?.name ?? null)
   useEffect(() => {
-    const onKey = (event: KeyboardEvent) => {
-      const target = event.target as HTMLElement | null
-      const typing = target?.closest('input, textarea, select') != null
-      if (event.ctrlKey || event.metaKey || event.altKey || typing) return
-      if (event.key === '?') {
-        uiStore.setState({ helpOpen: true })
-        event.preventDefault()
-      } else if (event.key === '/') {
-        document.getElementById('trace-filter')?.focus()
-        event.preventDefault()
-      } else if (event.key === 'Escape') {
-        uiStore.setState({ selected: [] })
-      }
-    }
-    document.addEventListener('keydown', onKey)
-    return () => document.removeEventListener('keydown', onKey)
-  }, [])
+    document.title = `${viewFacts[view].name}${store === null ? '' : ` · ${store}`} · Restage`
+  }, [view, store])
 }

@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import type { EngineState } from '../../server/protocol.ts'
-import { segmentRows, waitLive } from './page.ts'
+import { segmentRows, show, waitLive } from './page.ts'
 import { ROOT, cleanUp, fingerprint, openPage, startServer, temporaryFolder } from './support.ts'
 
 afterAll(cleanUp)
@@ -35,6 +35,9 @@ test('an attached folder is shown without controls and nothing in it changes', a
   const refused = await server.post('/actions/gc', { dryRun: false })
   expect(refused.status).toBe(403)
   expect(((await refused.json()) as { error: { code: string } }).error.code).toBe('READ_ONLY')
+  await show(page, 'step')
+  await page.getByTestId('not-attached').waitFor()
+  await show(page, 'overview')
   await page.getByTestId('action-reread').click()
   await waitLive(page)
   expect(await server.stop()).toBe(0)

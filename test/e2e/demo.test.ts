@@ -2,7 +2,7 @@
 import * as path from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import type { EngineState, EventsBody, PassReport } from '../../server/protocol.ts'
-import { segmentRows, traceRows, waitLive } from './page.ts'
+import { segmentRows, show, traceRows, waitLive } from './page.ts'
 import { cleanUp, openPage, segmentFiles, startServer, temporaryFolder, until } from './support.ts'
 
 afterAll(cleanUp)
@@ -45,11 +45,14 @@ test('within two minutes a checkpoint kick rewrites one segment, GC deletes it, 
     const types = events.filter((e) => e.passId === pass.passId).map((e) => e.type)
     return types.includes('pass_done') ? types : undefined
   })
+  await show(page, 'trace')
   for (const type of ['rewrite_done', 'segment_deleted', 'rewrite_queue_restaged']) {
     expect(ofPass).toContain(type)
     await traceRows(page, type).first().waitFor({ timeout: 10_000 })
   }
+  await show(page, 'passes')
   await expect.poll(() => page.getByTestId('pass-row').count()).toBeGreaterThan(0)
+  await segmentRows(page)
   expect(
     await page
       .locator(`[data-segment-id="${String(rewritten[0])}"][data-testid="segment-row"]`)
@@ -72,6 +75,7 @@ test('within two minutes a checkpoint kick rewrites one segment, GC deletes it, 
   expect(rows.map((r) => [r.segmentId, r.bytesLive])).toEqual(
     state.segments.map((s) => [s.segmentId, s.bytesLive]),
   )
+  await show(page, 'overview')
   const total = await page.getByTestId('debt-total').first().getAttribute('data-bytes')
   expect(Number(total)).toBe([...onDisk.values()].reduce((a, b) => a + b, 0))
   const verified = await server.act('verify', {})

@@ -12,8 +12,23 @@ export interface SegmentRow {
   keptBy: string
 }
 
-/** All rows of the segment table, scrolled through where it is virtual. */
+export type ViewName =
+  'overview' | 'segments' | 'queue' | 'passes' | 'step' | 'trace' | 'pins' | 'workload' | 'stores'
+
+/** Goes to a view by the address, as a link does; what is chosen and filtered stays. */
+export async function show(page: Page, view: ViewName): Promise<void> {
+  if ((await page.locator(`main[data-view="${view}"]`).count()) === 0) {
+    await page.evaluate((name) => {
+      const [, query = ''] = location.hash.split('?')
+      location.hash = `#/${name}${query === '' ? '' : `?${query}`}`
+    }, view)
+  }
+  await page.locator(`main[data-view="${view}"]`).waitFor()
+}
+
+/** All rows of the segment table; up to some hundred segments they are all in the document. */
 export async function segmentRows(page: Page): Promise<SegmentRow[]> {
+  await show(page, 'segments')
   return page.getByTestId('segment-row').evaluateAll((rows) =>
     rows.map((row) => ({
       segmentId: Number(row.getAttribute('data-segment-id')),
@@ -40,8 +55,9 @@ export async function countOf(page: Page, testId: string): Promise<number> {
   return Number(text)
 }
 
-/** Presses an action and waits for the PassReport of the pass it ran, not the one shown before. */
+/** Presses an action of the Step view and waits for the PassReport of the pass it ran, not the one shown before. */
 export async function runPass(page: Page, action: string): Promise<Locator> {
+  await show(page, 'step')
   const report = page.getByTestId('action-result').getByTestId('pass-report')
   const shown = async (): Promise<string | null> =>
     (await report.count()) === 0 ? null : report.first().getAttribute('data-pass-id')

@@ -3,7 +3,7 @@ import * as net from 'node:net'
 import { afterAll, afterEach, expect, test } from 'vitest'
 import type { Page } from 'playwright-core'
 import type { EngineState } from '../../server/protocol.ts'
-import { isLive, segmentRows, traceSeqs, waitLive } from './page.ts'
+import { isLive, segmentRows, show, traceSeqs, waitLive } from './page.ts'
 import {
   TOKEN,
   cleanUp,
@@ -80,6 +80,7 @@ function address(proxy: Proxy): string {
 
 /** Shows every event type, so that the trace must be without gaps. */
 async function showAllEvents(page: Page): Promise<void> {
+  await show(page, 'trace')
   const hidden = page.locator('[data-testid^="trace-group-"][aria-pressed="false"]')
   while ((await hidden.count()) > 0) await hidden.first().click()
 }

@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import type { EngineState } from '../../server/protocol.ts'
-import { countOf, gates, runPass, segmentRows, waitLive } from './page.ts'
+import { countOf, gates, runPass, segmentRows, show, waitLive } from './page.ts'
 import { cleanUp, openPage, startServer, temporaryFolder, until } from './support.ts'
 
 afterAll(cleanUp)
@@ -30,6 +30,7 @@ test('a person plans, stages, advances the clock, confirms, and sees one of the 
     .first()
     .waitFor()
 
+  await show(page, 'step')
   // Too young at first: the clock stands still since the start.
   await page.getByTestId('action-advance-clock-30000').click()
 
@@ -45,6 +46,7 @@ test('a person plans, stages, advances the clock, confirms, and sees one of the 
 
   // Stage it.
   await runPass(page, 'stage')
+  await show(page, 'overview')
   await until('the queue is staged', async () => (await countOf(page, 'queue-length')) >= 4)
   const staged = (await state()).debt
   expect(staged.stage).not.toBeNull()
@@ -70,6 +72,7 @@ test('a person plans, stages, advances the clock, confirms, and sees one of the 
   expect(after.debt.queue).toHaveLength(staged.queue.length - 1)
   expect(after.debt.stage?.observedAtMs).toBeGreaterThan(staged.stage?.observedAtMs ?? Infinity)
   expect(after.debt.queue.every((id) => staged.queue.includes(id))).toBe(true)
+  await show(page, 'overview')
   await until('the screen shows the shorter queue', async () => {
     return (await countOf(page, 'queue-length')) === staged.queue.length - 1
   })
@@ -77,10 +80,12 @@ test('a person plans, stages, advances the clock, confirms, and sees one of the 
   expect(after.segments.map((s) => s.segmentId)).not.toContain(gone[0])
 
   // A held snapshot keeps the next one as a pinned zombie.
+  await show(page, 'pins')
   await page.getByTestId('snapshot-label').fill('before the next pass')
   await page.getByTestId('action-hold-snapshot').click()
   await page.locator('[data-testid="pin-row"][data-label="before the next pass"]').waitFor()
   const before = await state()
+  await show(page, 'step')
   await page.getByTestId('action-advance-clock-30000').click()
   await until('the confirm is due', async () => {
     const { gauges } = await server.get<{ gauges: { nowMs: number } }>('/state')
@@ -96,6 +101,7 @@ test('a person plans, stages, advances the clock, confirms, and sees one of the 
   expect(zombie.bytesLive).toBe(0)
 
   // Releasing it deletes the file.
+  await show(page, 'pins')
   await page.getByTestId('action-release-snapshot').click()
   await until('the zombie is gone from the screen', async () => {
     const rows = await segmentRows(page)

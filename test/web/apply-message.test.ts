@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ServerMessage } from '../../server/protocol.ts'
-import { initialState, type AppState } from '../../web/state/app-state.ts'
+import { lastOfLog, logAt, logItems } from '../../web/lib/chunked-log.ts'
+import { initialState, traceKey, type AppState, type PassRun } from '../../web/state/app-state.ts'
 import {
   GONE_FADE_MS,
   PASSES_MAX,
@@ -14,6 +15,7 @@ import {
   makeEvent,
   makeFrame,
   makePass,
+  makePlan,
   makeSample,
   makeSegment,
   makeSnapshot,
@@ -30,7 +32,7 @@ const run = (messages: ServerMessage[], from: AppState = initialState) =>
   messages.reduce((state, message, index) => applyMessage(state, message, index), from)
 
 const seqs = (state: AppState) =>
-  state.trace.map((entry) => (entry.kind === 'event' ? entry.event.seq : entry.what))
+  logItems(state.trace).map((entry) => (entry.kind === 'event' ? entry.event.seq : entry.what))
 
 const range = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, index) => skipEvent(from + index))
@@ -40,7 +42,7 @@ describe('the first snapshot', () => {
     const state = run([makeSnapshot({ seq: 12, events: range(11, 12) })])
     expect(state.seq).toBe(12)
     expect(seqs(state)).toEqual(['missed', 11, 12])
-    expect(state.trace[0]).toMatchObject({ text: containing('Events 1 to 10') })
+    expect(logAt(state.trace, 0)).toMatchObject({ text: containing('Events 1 to 10') })
   })
 
   test('with the whole history there is nothing missing', () => {
@@ -50,7 +52,7 @@ describe('the first snapshot', () => {
   test('without any held event the whole past is said to be missing', () => {
     const state = run([makeSnapshot({ seq: 5 })])
     expect(seqs(state)).toEqual(['missed'])
-    expect(state.trace[0]).toMatchObject({ text: containing('Events 1 to 5') })
+    expect(logAt(state.trace, 0)).toMatchObject({ text: containing('Events 1 to 5') })
   })
 })
 
@@ -93,7 +95,7 @@ describe('frames', () => {
     expect(state.seq).toBe(1)
     expect(state.engine?.segments).toEqual([])
     expect(seqs(state)).toEqual([1, 'missed'])
-    expect(state.trace[1]).toMatchObject({ text: containing('Events 2 to 3') })
+    expect(logAt(state.trace, 1)).toMatchObject({ text: containing('Events 2 to 3') })
   })
 
   test('a frame of another stream changes nothing', () => {
@@ -137,7 +139,7 @@ describe('coming back', () => {
       makeSnapshot({ seq: 9, reason: 'resync', events: range(8, 9) }),
     ])
     expect(seqs(state)).toEqual([1, 2, 'missed', 8, 9])
-    expect(state.trace[2]).toMatchObject({ text: containing('Events 3 to 7') })
+    expect(logAt(state.trace, 2)).toMatchObject({ text: containing('Events 3 to 7') })
   })
 
   test('a new stream is divided from the old one and its numbers start over', () => {
@@ -147,7 +149,7 @@ describe('coming back', () => {
       makeFrame([skipEvent(3)], { streamId: 'stream-2' }),
     ])
     expect(seqs(state)).toEqual([1, 2, 'stream', 1, 2, 3])
-    expect(new Set(state.trace.map((entry) => entry.key)).size).toBe(state.trace.length)
+    expect(new Set(logItems(state.trace).map(traceKey)).size).toBe(state.trace.length)
   })
 })
 
@@ -230,10 +232,31 @@ describe('what else a frame shows', () => {
 })
 
 describe('bounds', () => {
-  test('the trace keeps its newest events', () => {
-    const many = run([makeSnapshot(), makeFrame(range(1, TRACE_MAX * 2))])
-    expect(many.trace.length).toBe(TRACE_MAX)
-    expect(seqs(many).at(-1)).toBe(TRACE_MAX * 2)
+  test('the trace keeps its newest events and says how many it let go', () => {
+    let state = run([makeSnapshot()])
+    const perFrame = 50_000
+    for (let from = 1; from <= 250_000; from += perFrame) {
+      state = applyMessage(state, makeFrame(range(from, from + perFrame - 1)), 0)
+    }
+    expect(state.trace.length).toBeLessThanOrEqual(TRACE_MAX)
+    expect(state.trace.length).toBeGreaterThan(TRACE_MAX * 0.9)
+    expect(state.trace.length + state.trace.dropped).toBe(250_000)
+    expect(lastOfLog(state.trace)).toMatchObject({ event: { seq: 250_000 } })
+  })
+
+  test('old passes keep their line and lose their verdicts when a page would hold too many', () => {
+    const plan = (passId: number) =>
+      makePass(passId, {
+        outcome: 'planned',
+        steps: [{ kind: 'plan', plan: makePlan(40_000), elapsedMs: 1 }],
+      })
+    const passes = [plan(1), plan(2), plan(3)].reduce<PassRun[]>(addPass, [])
+    const verdicts = passes.map(({ report }) =>
+      report.steps.flatMap((step) => (step.kind === 'plan' ? step.plan.candidates : [])),
+    )
+    expect(verdicts.map((list) => list.length)).toEqual([0, 40_000, 40_000])
+    expect(passes[0]?.candidatesDropped).toBe(true)
+    expect(passes[2]?.candidatesDropped).toBeUndefined()
   })
 
   test('a sample that comes twice is kept once', () => {

@@ -1,13 +1,17 @@
 // Made-up states and messages for the web tests: small builders with overrides.
 import type {
+  CandidateVerdict,
   EngineEvent,
   EngineEventBody,
   EngineGauges,
   EngineInfo,
   EngineState,
+  GcReport,
   MaintenanceOptions,
   MetricSample,
   PassReport,
+  RewritePlan,
+  RewriteReport,
   SegmentInfo,
   ServerMessage,
   StoreInfo,
@@ -213,5 +217,96 @@ export function makeFrame(
     workload: null,
     samples: [],
     ...overrides,
+  }
+}
+
+/** A plan that looked at so many segments and dropped them all but the first. */
+export function makePlan(candidates: number): RewritePlan {
+  const verdicts: CandidateVerdict[] = Array.from({ length: candidates }, (_, index) => ({
+    segmentId: segmentId(index + 1),
+    bytesTotal: 1000,
+    bytesLive: 600,
+    bytesStale: 400,
+    staleRatio: 0.4,
+    ageMs: 1000,
+    verdict: index === 0 ? 'selected' : 'stale_ratio',
+    rank: index === 0 ? 0 : null,
+    distance: index === 0 ? null : -0.1,
+    unit: index === 0 ? null : 'ratio',
+    flip:
+      index === 0
+        ? null
+        : { option: 'minStaleRatio', value: 0.4, text: 'selected if min stale ratio <= 0.4' },
+  }))
+  const ledger = verdicts.slice(0, 1).map((one) => ({
+    segmentId: one.segmentId,
+    bytesTotal: 1000,
+    bytesLive: 600,
+    bytesStale: 400,
+    staleRatio: 0.4,
+  }))
+  return {
+    filters: {
+      minStaleRatio: 0.5,
+      minStaleBytes: 0,
+      minAgeMs: 0,
+      maxSegments: 0,
+      maxLiveBytes: 0,
+      segmentIds: null,
+    },
+    selected: ledger,
+    missing: [],
+    segmentsTotal: candidates,
+    bytesTotal: candidates * 1000,
+    bytesLive: candidates * 600,
+    bytesStale: candidates * 400,
+    selectedBytesTotal: 1000,
+    selectedBytesLive: 600,
+    selectedBytesStale: 400,
+    ageBlockedSegments: 0,
+    ageBlockedBytesTotal: 0,
+    ageBlockedBytesLive: 0,
+    ageBlockedBytesStale: 0,
+    ageBlockedMinRemainingMs: null,
+    candidates: verdicts,
+  }
+}
+
+/** A rewrite of `source` into `output` that copied `bytesWritten` and left nothing referenced. */
+export function makeRewrite(source: number, output: number, bytesWritten: number): RewriteReport {
+  return {
+    sourceSegmentsRequested: [source],
+    outputSegments: [output],
+    keysVisited: 10,
+    recordsCopied: 5,
+    swapsLost: 0,
+    valuesUnreadable: 0,
+    firstUnreadable: null,
+    bytesRead: bytesWritten,
+    bytesWritten,
+    sourcesUnreferenced: [source],
+    sourceBytesUnreferenced: 1000,
+    sourcesStillReferenced: [],
+    sourceBytesStillReferenced: 0,
+    longestSliceMs: 1,
+    elapsedMs: 7,
+    cancelled: false,
+  }
+}
+
+export function makeGc(deleted: number[], bytesDeleted: number): GcReport {
+  return {
+    dryRun: false,
+    segmentsTotal: 3,
+    segmentsReferenced: 2,
+    segmentsActive: 1,
+    segmentsKept: [],
+    bytesKept: 0,
+    eligible: deleted,
+    bytesEligible: bytesDeleted,
+    deleted,
+    bytesDeleted,
+    errors: [],
+    elapsedMs: 2,
   }
 }

@@ -15,7 +15,8 @@ import {
 } from 'recharts'
 import type { MetricSample } from '../../server/protocol.ts'
 import { formatByteRate, formatBytes, formatCount, formatTime } from '../lib/format.ts'
-import { byteTicks, timeTicks, type PassMark } from './debt-over-time-series.ts'
+import { byteTicks, timeTicks } from './axis.ts'
+import type { PassMark } from './debt-over-time-series.ts'
 
 interface DebtOverTimeProps {
   samples: readonly MetricSample[]

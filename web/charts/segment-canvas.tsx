@@ -1,130 +1,328 @@
-// The segment map for thousands of segments: one canvas, the same layout as the tiles. A canvas
-// cannot be read out, so the table beside it lists the same segments, and the arrow keys work here too.
+// The segment map for thousands of segments: one canvas over the part in sight, cells of equal size.
+// After a change only the cells that changed are drawn again. A canvas cannot be read out, so the
+// table beside it lists the same segments, and the arrow keys work here too.
 import {
   useEffect,
+  useLayoutEffect,
   useRef,
   useState,
   type KeyboardEvent,
   type MouseEvent,
   type ReactNode,
 } from 'react'
-import { plural } from '../lib/format.ts'
-import { segmentText } from './segment-look.ts'
-import { moveInMap, tileAt } from './segment-map-layout.ts'
-import type { SegmentMapProps } from './segment-tiles.tsx'
+import type { SegmentId, SegmentInfo } from '../../server/protocol.ts'
+import { plural, segmentLabel } from '../lib/format.ts'
+import { ZOOM_MAX } from '../lib/route.ts'
+import { paintWords, type Painter } from './segment-colour.ts'
+import { segmentText, type SegmentMarks } from './segment-look.ts'
+import { cellAt, cellBox, layoutGrid, moveInGrid, type GridLayout } from './segment-map-layout.ts'
 
-interface Palette {
-  live: string
-  stale: string
-  queued: string
-  rewriting: string
-  kept: string
-  text: string
-  accent: string
+export interface SegmentMapProps {
+  segments: readonly SegmentInfo[]
+  marks: (segment: SegmentInfo) => SegmentMarks
+  painter: Painter
+  chosen: readonly SegmentId[]
+  /** The one open in the drawer. */
+  current: SegmentId | null
+  onChoose: (id: SegmentId, add: boolean) => void
 }
 
-function readPalette(element: HTMLElement): Palette {
-  const style = getComputedStyle(element)
-  const token = (name: string) => style.getPropertyValue(name).trim()
-  return {
-    live: token('--live'),
-    stale: token('--stale'),
-    queued: token('--queued'),
-    rewriting: token('--rewriting'),
-    kept: token('--kept'),
-    text: token('--text'),
-    accent: token('--accent'),
-  }
+interface SegmentCanvasProps extends SegmentMapProps {
+  width: number
+  /** Colours come from the stylesheet; a change of it draws everything again. */
+  theme: string
+  zoom: number
+  onZoom: (zoom: number) => void
 }
 
-export function SegmentCanvas(
-  props: SegmentMapProps & { width: number; theme: string },
-): ReactNode {
-  const { segments, layout, marks, selected, onChoose, width, theme } = props
+const VIEW_HEIGHT_MAX = 380
+
+export function SegmentCanvas(props: SegmentCanvasProps): ReactNode {
+  const { segments, marks, painter, chosen, current, onChoose, width, zoom, onZoom } = props
+  const scroller = useRef<HTMLDivElement>(null)
   const canvas = useRef<HTMLCanvasElement>(null)
-  const [hover, setHover] = useState<string | null>(null)
+  const drawing = useRef<Drawing | null>(null)
+  const [hover, setHover] = useState<{ text: string; x: number; y: number } | null>(null)
+  const layout = layoutGrid(segments.length, width, zoom)
+  const viewHeight = Math.min(layout.height, VIEW_HEIGHT_MAX)
 
-  useEffect(() => {
+  const draw = () => {
     const element = canvas.current
     if (element === null) return
-    // One drawing a frame, whatever number of changes came in.
-    const frame = requestAnimationFrame(() => draw(element, props))
-    return () => cancelAnimationFrame(frame)
-  }, [props, theme])
+    drawing.current ??= new Drawing(element)
+    drawing.current.draw({
+      ...props,
+      layout,
+      viewHeight,
+      scrollTop: scroller.current?.scrollTop ?? 0,
+    })
+  }
+  useLayoutEffect(draw)
+  useDarkChanges(() => {
+    drawing.current?.forget()
+    draw()
+  })
 
-  const at = (event: MouseEvent) => {
+  useEffect(() => {
+    if (current === null || scroller.current === null) return
+    const index = segments.findIndex((segment) => segment.segmentId === current)
+    if (index === -1) return
+    const { y, height } = cellBox(layout, index)
+    const { scrollTop } = scroller.current
+    if (y < scrollTop) scroller.current.scrollTop = y
+    else if (y + height > scrollTop + viewHeight)
+      scroller.current.scrollTop = y + height - viewHeight
+    // Only a new choice scrolls; a change of bytes must not pull the map away from under the reader.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [current, zoom])
+
+  const indexAt = (event: MouseEvent<HTMLElement>): number | null => {
     const box = event.currentTarget.getBoundingClientRect()
-    const tile = tileAt(layout, event.clientX - box.left, event.clientY - box.top)
-    return tile === null ? undefined : segments[tile.index]
+    return cellAt(
+      layout,
+      event.clientX - box.left,
+      event.clientY - box.top + event.currentTarget.scrollTop,
+    )
   }
   const onKeyDown = (event: KeyboardEvent) => {
-    const current = segments.findIndex((segment) => segment.segmentId === selected.at(-1))
-    const to = moveInMap(layout, Math.max(0, current), event.key)
-    const next = to === null ? undefined : segments[to]
+    if (event.key === '+' || event.key === '=' || event.key === '-') {
+      onZoom(Math.max(0, Math.min(ZOOM_MAX, zoom + (event.key === '-' ? -1 : 1))))
+      event.preventDefault()
+      return
+    }
+    const from = segments.findIndex((segment) => segment.segmentId === current)
+    const at = segments[from]
+    if (event.key === ' ' && at !== undefined) {
+      onChoose(at.segmentId, true)
+      event.preventDefault()
+      return
+    }
+    const to = moveInGrid(layout, Math.max(0, from), event.key)
+    const next = to === null ? undefined : segments[from === -1 ? 0 : to]
     if (next === undefined) return
     event.preventDefault()
-    onChoose(next.segmentId, event.shiftKey)
+    onChoose(next.segmentId, false)
   }
   return (
-    <canvas
-      ref={canvas}
-      role="img"
-      tabIndex={0}
-      className="map-canvas"
-      aria-label={`Map of ${plural(segments.length, 'segment')}; the table below lists them. Arrow keys choose one.`}
-      title={hover ?? undefined}
-      style={{ width, height: layout.height }}
-      onMouseMove={(event) => {
-        const segment = at(event)
-        setHover(segment === undefined ? null : segmentText(segment, marks(segment)))
-      }}
-      onMouseLeave={() => setHover(null)}
-      onClick={(event) => {
-        const segment = at(event)
-        if (segment === undefined) return
-        onChoose(segment.segmentId, event.ctrlKey || event.metaKey || event.shiftKey)
-      }}
-      onKeyDown={onKeyDown}
-    />
+    <div className="map-holder">
+      <div
+        ref={scroller}
+        role="application"
+        tabIndex={0}
+        className="map-scroll"
+        data-testid="segment-canvas"
+        aria-label={`Map of ${plural(segments.length, 'segment')}; the table below lists them. Arrow keys choose one, plus and minus magnify.`}
+        style={{ height: viewHeight }}
+        onScroll={draw}
+        onMouseMove={(event) => {
+          const index = indexAt(event)
+          const segment = index === null ? undefined : segments[index]
+          if (segment === undefined || index === null) {
+            setHover(null)
+            return
+          }
+          const { x, y } = cellBox(layout, index)
+          const colour = painter.paint === null ? '' : `\n${paintWords(segment, painter)}`
+          setHover({
+            text: `${segmentText(segment, marks(segment))}${colour}`,
+            x: Math.min(x, width - 280),
+            y: y - event.currentTarget.scrollTop + layout.cellHeight + 4,
+          })
+        }}
+        onMouseLeave={() => setHover(null)}
+        onClick={(event) => {
+          const index = indexAt(event)
+          const segment = index === null ? undefined : segments[index]
+          if (segment === undefined) return
+          onChoose(segment.segmentId, event.ctrlKey || event.metaKey || event.shiftKey)
+        }}
+        onKeyDown={onKeyDown}
+      >
+        <div style={{ height: layout.height }}>
+          <canvas ref={canvas} className="map-canvas" style={{ width, height: viewHeight }} />
+        </div>
+      </div>
+      {hover !== null && (
+        <div className="tip map-tip" style={{ left: Math.max(0, hover.x), top: hover.y }}>
+          {hover.text}
+        </div>
+      )}
+      <span className="sr-only" aria-live="polite">
+        {chosen.length > 1 ? `${plural(chosen.length, 'segment')} chosen` : ''}
+      </span>
+    </div>
   )
 }
 
-function draw(
-  canvas: HTMLCanvasElement,
-  { segments, layout, marks, selected, width }: SegmentMapProps & { width: number },
-): void {
-  const scale = devicePixelRatio
-  canvas.width = Math.max(1, Math.floor(width * scale))
-  canvas.height = Math.max(1, Math.floor(layout.height * scale))
-  const context = canvas.getContext('2d')
-  if (context === null) return
-  const palette = readPalette(canvas)
-  const chosen = new Set(selected)
-  context.scale(scale, scale)
-  segments.forEach((segment, index) => {
-    const tile = layout.tiles[index]
-    if (tile === undefined) return
-    const { x, y, width: w } = tile
-    const h = layout.tileHeight
-    const look = marks(segment)
-    const live = segment.bytesTotal === 0 ? 0 : (segment.bytesLive / segment.bytesTotal) * h
-    context.fillStyle = look.zombie ? palette.kept : palette.stale
-    context.fillRect(x, y, w, h - live)
-    context.fillStyle = palette.live
-    context.fillRect(x, y + h - live, w, live)
-    // At this size a number does not fit: a bar on top is queued, a bar through is being rewritten.
+function useDarkChanges(changed: () => void): void {
+  const latest = useRef(changed)
+  useEffect(() => {
+    latest.current = changed
+  })
+  useEffect(() => {
+    const dark = matchMedia('(prefers-color-scheme: dark)')
+    const onChange = () => latest.current()
+    dark.addEventListener('change', onChange)
+    return () => dark.removeEventListener('change', onChange)
+  }, [])
+}
+
+// ---------------------------------------------------------------- drawing
+
+interface Picture extends SegmentCanvasProps {
+  layout: GridLayout
+  viewHeight: number
+  scrollTop: number
+}
+
+/** What a cell looked like when it was drawn; equal means: nothing to do. */
+interface Drawn {
+  segment: SegmentInfo
+  look: string
+}
+
+class Drawing {
+  private readonly canvas: HTMLCanvasElement
+  private before: Picture | null = null
+  private readonly drawn = new Map<number, Drawn>()
+  private readonly palette = new Map<string, string>()
+
+  constructor(canvas: HTMLCanvasElement) {
+    this.canvas = canvas
+  }
+
+  /** Everything is drawn again next time: the colours have changed. */
+  forget(): void {
+    this.before = null
+    this.palette.clear()
+  }
+
+  draw(picture: Picture): void {
+    const context = this.prepare(picture)
+    if (context === null) return
+    const { segments, layout, marks, painter, scrollTop, viewHeight } = picture
+    const chosen = new Set(picture.chosen)
+    const first = Math.floor(scrollTop / layout.cellHeight) * layout.columns
+    const last = Math.min(
+      layout.count,
+      Math.ceil((scrollTop + viewHeight) / layout.cellHeight) * layout.columns,
+    )
+    for (let index = first; index < last; index += 1) {
+      const segment = segments[index]
+      if (segment === undefined) continue
+      const look = marks(segment)
+      const isCurrent = segment.segmentId === picture.current
+      const isChosen = chosen.has(segment.segmentId)
+      const paint = painter.paint?.(segment) ?? null
+      const key = `${String(look.queued)}${String(look.staged)}${String(look.rewriting)}${String(isCurrent)}${String(isChosen)}${paint?.words ?? ''}`
+      const was = this.drawn.get(index)
+      if (was !== undefined && was.segment === segment && was.look === key) continue
+      this.drawn.set(index, { segment, look: key })
+      const box = cellBox(layout, index)
+      this.drawCell(
+        context,
+        { segment, look, paint, isCurrent, isChosen },
+        {
+          ...box,
+          y: box.y - scrollTop,
+        },
+      )
+    }
+  }
+
+  /** Sizes the canvas; forgets what was drawn when more than some cells are another picture now. */
+  private prepare(picture: Picture): CanvasRenderingContext2D | null {
+    const { before } = this
+    const scale = devicePixelRatio
+    const width = Math.max(1, Math.floor(picture.width * scale))
+    const height = Math.max(1, Math.floor(picture.viewHeight * scale))
+    const context = this.canvas.getContext('2d', { alpha: true })
+    const same =
+      before?.theme === picture.theme &&
+      this.canvas.width === width &&
+      this.canvas.height === height &&
+      before.scrollTop === picture.scrollTop &&
+      before.layout.count === picture.layout.count &&
+      before.layout.columns === picture.layout.columns &&
+      before.layout.cellHeight === picture.layout.cellHeight
+    if (!same) {
+      if (before?.theme !== picture.theme) this.palette.clear()
+      this.canvas.width = width
+      this.canvas.height = height
+      context?.setTransform(scale, 0, 0, scale, 0, 0)
+      this.drawn.clear()
+    }
+    this.before = picture
+    return context
+  }
+
+  private colour(token: string): string {
+    let value = this.palette.get(token)
+    if (value === undefined) {
+      value = getComputedStyle(this.canvas).getPropertyValue(token).trim()
+      this.palette.set(token, value)
+    }
+    return value
+  }
+
+  private drawCell(
+    context: CanvasRenderingContext2D,
+    cell: {
+      segment: SegmentInfo
+      look: SegmentMarks
+      paint: { token: string; letter: string } | null
+      isCurrent: boolean
+      isChosen: boolean
+    },
+    box: { x: number; y: number; width: number; height: number },
+  ): void {
+    const { segment, look, paint } = cell
+    const { x, y, width, height } = box
+    context.clearRect(x - 1, y - 1, width + 2, height + 2)
+    if (paint === null) {
+      const live = segment.bytesTotal === 0 ? 0 : (segment.bytesLive / segment.bytesTotal) * height
+      context.fillStyle = this.colour(look.zombie ? '--kept' : '--stale')
+      context.fillRect(x, y, width, height)
+      context.fillStyle = this.colour('--live')
+      context.fillRect(x, y + height - live, width, live)
+    } else {
+      context.fillStyle = this.colour(paint.token)
+      context.fillRect(x, y, width, height)
+    }
+    // Where a number does not fit, a bar on top is queued; a bar through is being rewritten.
     if (look.queued !== null) {
-      context.fillStyle = palette.queued
-      context.fillRect(x, y, w, Math.max(2, h / 5))
+      context.fillStyle = this.colour(look.staged ? '--staged' : '--queued')
+      context.fillRect(x, y, width, Math.max(2, height / 6))
     }
     if (look.rewriting) {
-      context.fillStyle = palette.rewriting
-      context.fillRect(x, y + h / 2 - 1, w, Math.max(2, h / 4))
+      context.fillStyle = this.colour('--rewriting')
+      context.fillRect(x, y + height / 2 - 1, width, Math.max(2, height / 4))
     }
-    if (chosen.has(segment.segmentId)) {
-      context.strokeStyle = palette.text
+    this.drawWords(context, cell, box)
+    if (cell.isCurrent || cell.isChosen) {
+      context.strokeStyle = this.colour(cell.isCurrent ? '--text' : '--accent')
       context.lineWidth = 2
-      context.strokeRect(x, y, Math.max(w, 3), h)
+      context.strokeRect(x + 0.5, y + 0.5, Math.max(width - 1, 2), Math.max(height - 1, 2))
     }
-  })
+  }
+
+  private drawWords(
+    context: CanvasRenderingContext2D,
+    { segment, paint }: { segment: SegmentInfo; paint: { letter: string } | null },
+    { x, y, width, height }: { x: number; y: number; width: number; height: number },
+  ): void {
+    if (width < 12 || height < 12) return
+    const words = width >= 44 ? segmentLabel(segment.segmentId) : (paint?.letter ?? '')
+    if (words === '') return
+    context.font = '11px system-ui, sans-serif'
+    context.textAlign = 'center'
+    context.textBaseline = 'middle'
+    context.lineWidth = 3
+    context.lineJoin = 'round'
+    // An outline of the page's ground keeps the letters readable on every colour.
+    context.strokeStyle = this.colour('--surface')
+    context.strokeText(words, x + width / 2, y + height / 2)
+    context.fillStyle = this.colour('--text')
+    context.fillText(words, x + width / 2, y + height / 2)
+  }
 }

@@ -28,16 +28,11 @@ interface Sizing {
   rowGap: number
 }
 
-/** Few segments get big tiles; many shrink until the whole store fits about 360 px of height. */
-function sizing(count: number, width: number): Sizing {
+/** Few segments get big tiles; many are drawn as a grid of equal cells by `layoutGrid`. */
+function sizing(count: number): Sizing {
   if (count <= 24) return { meanWidth: 64, minWidth: 28, tileHeight: 56, gap: 4, rowGap: 20 }
   if (count <= 80) return { meanWidth: 44, minWidth: 24, tileHeight: 48, gap: 4, rowGap: 20 }
-  if (count <= DOM_TILES_MAX)
-    return { meanWidth: 26, minWidth: 16, tileHeight: 28, gap: 3, rowGap: 5 }
-  const cell = Math.sqrt((Math.max(width, 1) * 360) / count)
-  const tileHeight = Math.max(6, Math.min(18, Math.floor(cell * 1.3)))
-  const meanWidth = Math.max(3, Math.min(14, Math.floor(cell / 1.35)))
-  return { meanWidth, minWidth: 2, tileHeight, gap: 1, rowGap: 1 }
+  return { meanWidth: 26, minWidth: 16, tileHeight: 28, gap: 3, rowGap: 5 }
 }
 
 /** Tries this much wider, then narrower in steps, until the rows are no more than without stretching. */
@@ -46,9 +41,8 @@ const STRETCH_STEP = 0.03
 
 /** Rows of tiles; up to a few hundred they are widened a little, where that fills the rows. */
 export function layoutTiles(bytesTotal: readonly number[], width: number): MapLayout {
-  const size = sizing(bytesTotal.length, width)
+  const size = sizing(bytesTotal.length)
   const plain = place(bytesTotal, width, size)
-  if (bytesTotal.length > DOM_TILES_MAX) return plain
   for (let factor = STRETCH_MAX; factor > 1; factor -= STRETCH_STEP) {
     const wider = place(bytesTotal, width, { ...size, meanWidth: size.meanWidth * factor })
     if (wider.rowStarts.length <= plain.rowStarts.length) return wider
@@ -127,4 +121,79 @@ export function moveInMap(layout: MapLayout, index: number, key: string): number
     default:
       return null
   }
+}
+
+// ---------------------------------------------------------------- grid
+
+/** Thousands of equal cells in reading order: where each is follows from its index alone. */
+export interface GridLayout {
+  count: number
+  columns: number
+  /** Pitch of a cell in pixels, its gap included. */
+  cellWidth: number
+  cellHeight: number
+  gap: number
+  height: number
+}
+
+/** Unmagnified, a store of any size fits about this height. */
+const GRID_HEIGHT = 340
+const ZOOM_FACTOR = 1.6
+
+/** Each step of `zoom` makes a cell 1.6 times as wide and high; the map then scrolls. */
+export function layoutGrid(count: number, width: number, zoom: number): GridLayout {
+  const room = Math.max(1, width)
+  const fit = Math.sqrt((room * GRID_HEIGHT) / Math.max(1, count))
+  const pitch = Math.max(3, Math.min(24, fit * 0.98)) * ZOOM_FACTOR ** zoom
+  const columns = Math.max(1, Math.floor(room / pitch))
+  // What is left over at the right is shared out, on whole pixels where cells are small.
+  const cellWidth = room / columns
+  const cellHeight = Math.max(3, Math.round(pitch))
+  const gap = pitch < 8 ? 1 : 2
+  return {
+    count,
+    columns,
+    cellWidth,
+    cellHeight,
+    gap,
+    height: Math.ceil(count / columns) * cellHeight,
+  }
+}
+
+export function cellAt(layout: GridLayout, x: number, y: number): number | null {
+  const column = Math.floor(x / layout.cellWidth)
+  const row = Math.floor(y / layout.cellHeight)
+  if (column < 0 || column >= layout.columns || row < 0) return null
+  const index = row * layout.columns + column
+  return index < layout.count ? index : null
+}
+
+export function cellBox(
+  layout: GridLayout,
+  index: number,
+): { x: number; y: number; width: number; height: number } {
+  const column = index % layout.columns
+  const x = Math.round(column * layout.cellWidth)
+  return {
+    x,
+    y: Math.floor(index / layout.columns) * layout.cellHeight,
+    width: Math.max(1, Math.round((column + 1) * layout.cellWidth) - x - layout.gap),
+    height: Math.max(1, layout.cellHeight - layout.gap),
+  }
+}
+
+/** Index reached from `index` by an arrow key; null for any other key. */
+export function moveInGrid(layout: GridLayout, index: number, key: string): number | null {
+  const steps: Record<string, number> = {
+    ArrowLeft: -1,
+    ArrowRight: 1,
+    ArrowUp: -layout.columns,
+    ArrowDown: layout.columns,
+  }
+  if (key === 'Home') return 0
+  if (key === 'End') return layout.count - 1
+  const step = steps[key]
+  if (step === undefined) return null
+  const to = index + step
+  return to < 0 || to >= layout.count ? index : to
 }

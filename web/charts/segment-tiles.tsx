@@ -4,23 +4,15 @@ import { memo, useEffect, useMemo, useRef, type KeyboardEvent, type ReactNode } 
 import type { SegmentId, SegmentInfo } from '../../server/protocol.ts'
 import { segmentLabel } from '../lib/format.ts'
 import { PinGlyph } from '../parts/glyphs.tsx'
+import type { SegmentMapProps } from './segment-canvas.tsx'
 import { segmentText, segmentTitle, type SegmentMarks } from './segment-look.ts'
 import { moveInMap, type MapLayout } from './segment-map-layout.ts'
 
-export interface SegmentMapProps {
-  segments: readonly SegmentInfo[]
-  layout: MapLayout
-  marks: (segment: SegmentInfo) => SegmentMarks
-  selected: readonly SegmentId[]
-  onChoose: (id: SegmentId, add: boolean) => void
-}
-
-export function SegmentTiles(props: SegmentMapProps): ReactNode {
-  const { segments, layout, marks, selected, onChoose } = props
-  const chosen = useMemo(() => new Set(selected), [selected])
+export function SegmentTiles(props: SegmentMapProps & { layout: MapLayout }): ReactNode {
+  const { segments, layout, marks, painter, current, onChoose } = props
+  const chosen = useMemo(() => new Set(props.chosen), [props.chosen])
   const list = useRef<HTMLDivElement>(null)
   const focusNext = useRef<SegmentId | null>(null)
-  const current = selected.at(-1)
   const currentIndex = segments.findIndex((segment) => segment.segmentId === current)
   const tabStop = currentIndex === -1 ? 0 : currentIndex
 
@@ -63,6 +55,7 @@ export function SegmentTiles(props: SegmentMapProps): ReactNode {
         const tile = layout.tiles[index]
         if (tile === undefined) return null
         const look = marks(segment)
+        const paint = painter.paint?.(segment) ?? null
         return (
           <Tile
             key={segment.segmentId}
@@ -75,8 +68,10 @@ export function SegmentTiles(props: SegmentMapProps): ReactNode {
             labelled={layout.rowHeight - layout.tileHeight > 12}
             look={lookKey(look)}
             text={segmentText(segment, look)}
-            title={segmentTitle(segment, look)}
-            chosen={chosen.has(segment.segmentId)}
+            title={`${segmentTitle(segment, look)}${paint === null ? '' : `\n${paint.words}`}`}
+            token={paint?.token ?? null}
+            letter={paint?.letter ?? null}
+            chosen={chosen.has(segment.segmentId) || segment.segmentId === current}
             tabStop={index === tabStop}
             onChoose={onChoose}
           />
@@ -109,13 +104,16 @@ interface TileProps {
   look: string
   text: string
   title: string
+  /** Colour of the whole tile; null: split into live and stale. */
+  token: string | null
+  letter: string | null
   chosen: boolean
   tabStop: boolean
   onChoose: (id: SegmentId, add: boolean) => void
 }
 
 const Tile = memo(function Tile(props: TileProps): ReactNode {
-  const { segment, look, width } = props
+  const { segment, look, width, token, letter } = props
   const [classes = '', place = ''] = look.split('|')
   const liveShare = segment.bytesTotal === 0 ? 0 : segment.bytesLive / segment.bytesTotal
   return (
@@ -134,8 +132,19 @@ const Tile = memo(function Tile(props: TileProps): ReactNode {
         props.onChoose(segment.segmentId, event.ctrlKey || event.metaKey || event.shiftKey)
       }
     >
-      <div className="tile-box" style={{ height: props.height }}>
-        <div className="tile-live" style={{ height: `${String(liveShare * 100)}%` }} />
+      <div
+        className={token === null ? 'tile-box' : 'tile-box tile-painted'}
+        style={
+          token === null
+            ? { height: props.height }
+            : { height: props.height, background: `var(${token})` }
+        }
+      >
+        {token === null ? (
+          <div className="tile-live" style={{ height: `${String(liveShare * 100)}%` }} />
+        ) : (
+          <span className="tile-letter">{letter}</span>
+        )}
         {place !== '' && <span className="tile-place">{place}</span>}
         {classes.includes('tile-pinned') && (
           <span className="tile-pin">

@@ -9,11 +9,17 @@ interface PanelProps {
   title: ReactNode
   aside?: ReactNode
   children?: ReactNode
+  /** The answer of the whole view. */
+  large?: boolean
 }
 
-export function Panel({ id, name, title, aside, children }: PanelProps): ReactNode {
+export function Panel({ id, name, title, aside, children, large = false }: PanelProps): ReactNode {
   return (
-    <section className="panel" id={id} aria-labelledby={`${id}-title`}>
+    <section
+      className={large ? 'panel panel-large' : 'panel'}
+      id={id}
+      aria-labelledby={`${id}-title`}
+    >
       <header className="panel-head">
         <div className="panel-titles">
           <p className="panel-name" aria-hidden="true">

@@ -13,12 +13,19 @@ import {
   shortNames,
 } from '../lib/format.ts'
 import { outcomeGlyphs, outcomeWords, reasonWords, sourceWords } from '../lib/words.ts'
+import { ByteFlow } from './byte-flow.tsx'
 import { CandidateTable } from './candidate-table.tsx'
 import { GateList } from './gate-list.tsx'
 import { SegmentChip } from './segment-chip.tsx'
 import { Bytes, Duration, Time } from './value.tsx'
 
-export function PassReportView({ report }: { report: PassReport }): ReactNode {
+interface PassReportProps {
+  report: PassReport
+  /** This page once held the verdicts of its plans and let them go. */
+  candidatesDropped?: boolean
+}
+
+export function PassReportView({ report, candidatesDropped = false }: PassReportProps): ReactNode {
   const plans = report.steps.filter((step) => step.kind === 'plan')
   return (
     <article
@@ -64,6 +71,14 @@ export function PassReportView({ report }: { report: PassReport }): ReactNode {
           <CandidateTable plan={step.plan} />
         </details>
       ))}
+      {candidatesDropped && (
+        <p className="muted">
+          The verdicts of its plan are not held by this page any more; the newest passes keep
+          theirs.
+        </p>
+      )}
+      <h3>Where the bytes went</h3>
+      <ByteFlow report={report} />
       <h3>Queue before and after</h3>
       <QueueDiff before={report.before} after={report.after} />
     </article>

@@ -12,12 +12,20 @@ import type {
   WorkloadState,
 } from '../../server/protocol.ts'
 import type { LiveStatus } from '../api/live.ts'
+import { emptyLog, type ChunkedLog } from '../lib/chunked-log.ts'
 
 /** One line of the trace: an event, or a remark about the stream itself. */
 export type TraceEntry =
-  | { kind: 'event'; key: string; event: EngineEvent }
+  | { kind: 'event'; stream: number; event: EngineEvent }
   /** `stream`: another stream begins above this line. `missed`: a range this page never saw. */
   | { kind: 'remark'; key: string; what: 'stream' | 'missed'; text: string }
+
+export type TraceLog = ChunkedLog<TraceEntry>
+
+/** Unique on this page, also over streams: numbering starts over with each. */
+export function traceKey(entry: TraceEntry): string {
+  return entry.kind === 'remark' ? entry.key : `${String(entry.stream)}:${String(entry.event.seq)}`
+}
 
 /**
  * A pass, or a run of passes that ended alike without doing anything: a store in auto mode makes one
@@ -28,6 +36,8 @@ export interface PassRun {
   /** How many passes this line stands for; `report` is the newest of them. */
   repeats: number
   firstStartedAtMs: number
+  /** Its plans were here once; this page let their verdicts go to stay small. */
+  candidatesDropped?: boolean
 }
 
 /** What one change of the rewrite debt moved. */
@@ -68,8 +78,8 @@ export interface AppState {
   workload: WorkloadState | null
   /** Page clock (performance.now) of the last message; ages and countdowns start here. */
   receivedAtMs: number
-  /** Oldest first. */
-  trace: TraceEntry[]
+  /** Oldest first; `dropped` counts what this page let go. */
+  trace: TraceLog
   /** Oldest first. */
   passes: PassRun[]
   /** Oldest first. */
@@ -95,7 +105,7 @@ export const initialState: AppState = {
   gauges: null,
   workload: null,
   receivedAtMs: 0,
-  trace: [],
+  trace: emptyLog,
   passes: [],
   samples: [],
   moves: [],

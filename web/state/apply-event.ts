@@ -1,2 +1,2 @@
 // The one reducer of engine state lives beside the engine, whose recordings are read with it too.
-export { applyEvent, findSegment } from '../../engine/apply-event.ts'
+export { applyEvent, EngineStateDraft, findSegment } from '../../engine/apply-event.ts'

@@ -8,23 +8,31 @@ import type {
   SegmentId,
   ServerMessage,
 } from '../../server/protocol.ts'
+import { appendToLog, lastOfLog } from '../lib/chunked-log.ts'
 import { formatCount } from '../lib/format.ts'
 import { takeFresh } from '../lib/sequence.ts'
-import type { AppState, DebtMove, GoneSegment, PassRun, TraceEntry } from './app-state.ts'
-import { applyEvent, findSegment } from './apply-event.ts'
+import type { AppState, DebtMove, GoneSegment, PassRun, TraceEntry, TraceLog } from './app-state.ts'
+import { EngineStateDraft } from './apply-event.ts'
 
-/** About an hour of a busy store; more would make text filtering noticeable. */
-export const TRACE_MAX = 20_000
+/**
+ * What the page keeps of the trace. A plain event weighs about 400 bytes as an object, and a tab has
+ * to live beside others: 200,000 lines or about 96 MiB, whichever comes first.
+ */
+const TRACE_LIMITS = { weigh: entryWeight, weightMax: 96 * 1024 * 1024, lengthMax: 200_000 }
+export const TRACE_MAX = TRACE_LIMITS.lengthMax
 export const PASSES_MAX = 200
+/** Verdicts held over all passes; a plan over 10,000 segments has 10,000 of them, at about 250 bytes. */
+export const CANDIDATES_MAX = 100_000
 /** One a second, so an hour. */
 export const SAMPLES_MAX = 3600
-const MOVES_MAX = 20
+const MOVES_MAX = 200
 /** How long a deleted segment stays on the screen to fade. */
 export const GONE_FADE_MS = 1200
 const GONE_MAX = 60
 
 type Snapshot = Extract<ServerMessage, { type: 'snapshot' }>
 type Frame = Extract<ServerMessage, { type: 'frame' }>
+type Remark = Extract<TraceEntry, { kind: 'remark' }>
 
 /** `receivedAtMs` is the page clock (performance.now) at which the message came in. */
 export function applyMessage(
@@ -69,24 +77,28 @@ function applyFrame(state: AppState, frame: Frame, receivedAtMs: number): AppSta
   // A frame of another stream belongs to a snapshot that has not come yet; the snapshot will hold it.
   if (state.engine === null || frame.streamId !== state.streamId) return state
   const { fresh, gap } = takeFresh(state.seq, frame.events)
-  let { engine, passes, moves, gone, rewriting } = state
+  const draft = new EngineStateDraft(state.engine)
+  let { passes, moves, gone, rewriting } = state
   for (const event of fresh) {
     if (event.type === 'debt_changed') {
-      moves = bounded([...moves, debtMove(engine.debt, event)], MOVES_MAX)
+      moves = bounded([...moves, debtMove(draft.debt, event)], MOVES_MAX)
     } else if (event.type === 'segment_deleted') {
-      const { index, found } = findSegment(engine.segments, event.segmentId)
-      const segment = engine.segments[index]
-      if (found && segment !== undefined) gone = [...gone, { segment, goneAtMs: receivedAtMs }]
+      const segment = draft.segment(event.segmentId)
+      if (segment !== undefined) gone = [...gone, { segment, goneAtMs: receivedAtMs }]
     } else if (event.type === 'pass_done') {
       passes = addPass(passes, event.report)
     }
     rewriting = rewritingAfter(rewriting, event)
-    engine = applyEvent(engine, event)
+    draft.apply(event)
   }
-  const trace = appendTrace(state, fresh)
+  const trace = appendToLog(
+    state.trace,
+    fresh.map((event) => entry(state.streamCount, event)),
+    TRACE_LIMITS,
+  )
   return {
     ...state,
-    engine,
+    engine: draft.done(),
     passes,
     moves,
     rewriting,
@@ -114,18 +126,37 @@ function newerThan(
   return samples.filter((sample) => sample.atMs > newestAtMs)
 }
 
-function appendTrace(state: AppState, events: readonly EngineEvent[]): TraceEntry[] {
-  if (events.length === 0) return state.trace
-  return boundedTrace([...state.trace, ...events.map((event) => entry(state.streamCount, event))])
+function withRemark(trace: TraceLog, remark: Remark): TraceLog {
+  const last = lastOfLog(trace)
+  if (last?.kind === 'remark' && last.key === remark.key) return trace
+  return appendToLog(trace, [remark], TRACE_LIMITS)
 }
 
-function withRemark(trace: TraceEntry[], remark: TraceEntry): TraceEntry[] {
-  return trace.at(-1)?.key === remark.key ? trace : [...trace, remark]
+/** Rough bytes of an entry in memory: a base, and its lists. */
+function entryWeight(one: TraceEntry): number {
+  if (one.kind === 'remark') return 400
+  const { event } = one
+  switch (event.type) {
+    case 'segment_bytes':
+      return 400 + event.changes.length * 64
+    case 'pass_done':
+      return 4000 + candidateCount(event.report) * 250
+    case 'rewrite_plan':
+      return 600 + event.selected.length * 8
+    case 'debt_changed':
+      return 400 + event.debt.queue.length * 8 + event.debt.ledger.length * 120
+    case 'gc_run':
+      return 600 + (event.report.deleted.length + event.report.segmentsKept.length) * 8
+    default:
+      return 400
+  }
 }
 
-/** Cuts a quarter beyond the limit at once, so that not every frame copies for one line. */
-function boundedTrace(trace: TraceEntry[]): TraceEntry[] {
-  return trace.length > TRACE_MAX * 1.25 ? trace.slice(-TRACE_MAX) : trace
+function candidateCount(report: PassReport): number {
+  return report.steps.reduce(
+    (sum, step) => sum + (step.kind === 'plan' ? step.plan.candidates.length : 0),
+    0,
+  )
 }
 
 function stillFading(gone: GoneSegment[], nowMs: number): GoneSegment[] {
@@ -182,10 +213,32 @@ export function addPass(passes: readonly PassRun[], report: PassReport): PassRun
     if (report.passId <= last.report.passId) return [...passes]
     return [...passes.slice(0, -1), { ...last, report, repeats: last.repeats + 1 }]
   }
-  return bounded(
-    [...passes, { report, repeats: 1, firstStartedAtMs: report.startedAtMs }],
-    PASSES_MAX,
+  return withinCandidates(
+    bounded([...passes, { report, repeats: 1, firstStartedAtMs: report.startedAtMs }], PASSES_MAX),
   )
+}
+
+/** Lets the oldest plans go, newest kept, once all passes together hold too many verdicts. */
+function withinCandidates(passes: PassRun[]): PassRun[] {
+  let held = 0
+  for (let index = passes.length - 1; index >= 0; index -= 1) {
+    const run = passes[index]
+    if (run === undefined) break
+    const count = candidateCount(run.report)
+    held += count
+    if (held > CANDIDATES_MAX && count > 0 && index < passes.length - 1) {
+      passes[index] = withoutCandidates(run)
+    }
+  }
+  return passes
+}
+
+function withoutCandidates(run: PassRun): PassRun {
+  const { report } = run
+  const steps = report.steps.map((step) =>
+    step.kind === 'plan' ? { ...step, plan: { ...step.plan, candidates: [] } } : step,
+  )
+  return { ...run, report: { ...report, steps }, candidatesDropped: true }
 }
 
 // ---------------------------------------------------------------- snapshots
@@ -205,7 +258,7 @@ function applySnapshot(state: AppState, message: Snapshot, receivedAtMs: number)
     gauges: message.snapshot.gauges,
     workload: message.snapshot.workload,
     receivedAtMs,
-    trace: boundedTrace(traceAfterSnapshot({ ...state, streamCount }, message, sameStream)),
+    trace: traceAfterSnapshot({ ...state, streamCount }, message, sameStream),
     passes,
     samples: bounded(message.samples, SAMPLES_MAX),
     moves: movesOf(message.events),
@@ -218,7 +271,7 @@ function applySnapshot(state: AppState, message: Snapshot, receivedAtMs: number)
   }
 }
 
-function traceAfterSnapshot(state: AppState, message: Snapshot, sameStream: boolean): TraceEntry[] {
+function traceAfterSnapshot(state: AppState, message: Snapshot, sameStream: boolean): TraceLog {
   const { streamCount } = state
   const seenUpTo = sameStream ? state.seq : 0
   const fresh = message.events.filter((event) => event.seq > seenUpTo)
@@ -227,7 +280,7 @@ function traceAfterSnapshot(state: AppState, message: Snapshot, sameStream: bool
   const hole =
     firstHeld > seenUpTo + 1 ? [missed(state, seenUpTo + 1, firstHeld - 1)] : ([] as TraceEntry[])
   const entries = fresh.map((event) => entry(streamCount, event))
-  if (sameStream) return [...state.trace, ...hole, ...entries]
+  if (sameStream) return appendToLog(state.trace, [...hole, ...entries], TRACE_LIMITS)
   const divider: TraceEntry[] =
     state.streamId === null
       ? []
@@ -239,7 +292,7 @@ function traceAfterSnapshot(state: AppState, message: Snapshot, sameStream: bool
             text: 'A new stream begins: the store was opened again. Numbering starts over.',
           },
         ]
-  return [...state.trace, ...divider, ...hole, ...entries]
+  return appendToLog(state.trace, [...divider, ...hole, ...entries], TRACE_LIMITS)
 }
 
 /** The first debt in the tail has no known predecessor, so it cannot say what it moved. */
@@ -255,10 +308,10 @@ function movesOf(events: readonly EngineEvent[]): DebtMove[] {
 }
 
 function entry(streamCount: number, event: EngineEvent): TraceEntry {
-  return { kind: 'event', key: `${String(streamCount)}:${String(event.seq)}`, event }
+  return { kind: 'event', stream: streamCount, event }
 }
 
-function missed(state: AppState, from: number, to: number): TraceEntry {
+function missed(state: AppState, from: number, to: number): Remark {
   const range =
     from === to ? `Event ${formatCount(from)}` : `Events ${formatCount(from)} to ${formatCount(to)}`
   return {

@@ -20,10 +20,10 @@ import {
   plural,
   segmentLabel,
 } from '../lib/format.ts'
-import { sourceWords } from '../lib/words.ts'
+import type { Route, SegmentOrder } from '../lib/route.ts'
+import { keeperShort, sourceWords } from '../lib/words.ts'
 import type { AppState, PassRun } from './app-state.ts'
 import { findSegment } from './apply-event.ts'
-import type { SegmentOrder } from './ui-store.ts'
 
 export interface Totals {
   bytesTotal: number
@@ -138,6 +138,12 @@ export function orderSegments(
       return segments
     case 'stale':
       return [...segments].sort((a, b) => b.bytesStale - a.bytesStale || a.segmentId - b.segmentId)
+    case 'ratio':
+      return [...segments].sort(
+        (a, b) => staleRatio(b) - staleRatio(a) || a.segmentId - b.segmentId,
+      )
+    case 'size':
+      return [...segments].sort((a, b) => b.bytesTotal - a.bytesTotal || a.segmentId - b.segmentId)
     case 'age':
       // Oldest first; what has no seal time is still being written, so it is the youngest.
       return [...segments].sort(
@@ -145,6 +151,30 @@ export function orderSegments(
           (a.sealedAtMs ?? Infinity) - (b.sealedAtMs ?? Infinity) || a.segmentId - b.segmentId,
       )
   }
+}
+
+/** 0 for an empty segment: there is nothing in it to gain. */
+export function staleRatio(segment: SegmentInfo): number {
+  return segment.bytesTotal === 0 ? 0 : segment.bytesStale / segment.bytesTotal
+}
+
+/** Those that match the filters of the route; the same array when there is no filter. */
+export function filterSegments(
+  segments: readonly SegmentInfo[],
+  { segmentState, segmentText }: Pick<Route, 'segmentState' | 'segmentText'>,
+): readonly SegmentInfo[] {
+  const wanted = segmentText.trim().toLowerCase()
+  if (segmentState === null && wanted === '') return segments
+  return segments.filter((segment) => {
+    if (segmentState !== null && segment.state !== segmentState) return false
+    if (wanted === '') return true
+    return (
+      segmentLabel(segment.segmentId).toLowerCase().includes(wanted) ||
+      segment.file.toLowerCase().includes(wanted) ||
+      segment.origin.includes(wanted) ||
+      segment.keptBy.some((keeper) => keeperShort(keeper).toLowerCase().includes(wanted))
+    )
+  })
 }
 
 // ---------------------------------------------------------------- sentences
@@ -373,7 +403,10 @@ export interface ConnectionView {
   text: string
 }
 
-export function connectionView(state: AppState, pageNowMs: number): ConnectionView {
+export function connectionView(
+  state: Pick<AppState, 'link' | 'store'>,
+  pageNowMs: number,
+): ConnectionView {
   const { link } = state
   switch (link.phase) {
     case 'live':

@@ -6,7 +6,9 @@ import { LiveClient } from '../api/live.ts'
 import { takeToken } from '../api/token.ts'
 import { initialState } from './app-state.ts'
 import { appStore, receive } from './store.ts'
-import { uiStore, type ActionResult } from './ui-store.ts'
+import { hashToRoute } from '../lib/route.ts'
+import { followAddress } from './address.ts'
+import { navigate, uiStore, type ActionFailure, type ActionResult } from './ui-store.ts'
 
 let api: Api | null = null
 let token = ''
@@ -19,6 +21,7 @@ const STORES_RETRY_MS = 2000
 /** Called once, by main.tsx. */
 export function startSession(): void {
   const found = takeToken()
+  followAddress(hashToRoute(location.hash), onAddressChanged)
   if (found === null) {
     appStore.setState({ access: 'no_token' })
     return
@@ -33,7 +36,8 @@ async function findStores(attempt: number): Promise<void> {
   try {
     const { stores } = await api.stores()
     appStore.setState({ access: 'granted', stores })
-    const wanted = stores.find((store) => store.storeId === storeInAddress()) ?? stores[0]
+    const wanted =
+      stores.find((store) => store.storeId === uiStore.getState().route.store) ?? stores[0]
     if (wanted !== undefined) openStore(wanted)
   } catch (error) {
     if (error instanceof ApiError && error.code === 'UNAUTHORIZED') {
@@ -47,8 +51,27 @@ async function findStores(attempt: number): Promise<void> {
   }
 }
 
-function storeInAddress(): string | null {
-  return new URLSearchParams(location.hash.replace(/^#/, '')).get('store')
+/** The address was changed by hand, by a link or by the browser's buttons. */
+function onAddressChanged(): void {
+  const { stores, store } = appStore.getState()
+  const wanted = uiStore.getState().route.store
+  if (wanted === null || wanted === store?.storeId) return
+  const found = stores.find((one) => one.storeId === wanted)
+  if (found !== undefined) openStore(found)
+}
+
+/** The reader goes to another store: what was open and chosen belonged to the one before. */
+export function switchStore(store: StoreInfo): void {
+  navigate({
+    store: store.storeId,
+    drawer: null,
+    chosen: [],
+    tracePass: null,
+    traceSegment: null,
+    traceAt: null,
+    time: null,
+  })
+  openStore(store)
 }
 
 /** Shows another store; everything known about the one before is dropped. */
@@ -56,7 +79,7 @@ export function openStore(store: StoreInfo): void {
   live?.stop()
   const { stores } = appStore.getState()
   appStore.setState({ ...initialState, access: 'granted', stores, store })
-  uiStore.setState({ selected: [], result: null, failure: null })
+  uiStore.setState({ result: null, failure: null, plan: null })
   if (store.status === 'failed') {
     // A failed store has no stream; the screen shows its failure from the list.
     appStore.setState({ link: { phase: 'stopped' } })
@@ -116,13 +139,27 @@ export async function act<N extends ActionName>(
     uiStore.setState({ result: { name, answer, elapsedMs } as ActionResult })
     return answer
   } catch (error) {
-    const failure =
-      error instanceof ApiError
-        ? { name, code: error.code, message: error.message }
-        : { name, code: 'INTERNAL' as const, message: String(error) }
-    uiStore.setState({ failure, result: null })
+    uiStore.setState({ failure: failureOf(name, error), result: null })
     return null
   } finally {
     uiStore.setState({ busy: null })
   }
+}
+
+/** Asks what a plan with the store's own options would choose now, without showing it as a result. */
+export async function askPlan(): Promise<void> {
+  const { store, gauges } = appStore.getState()
+  if (api === null || store === null) return
+  try {
+    const { plan } = await api.act(store.storeId, 'plan', {})
+    uiStore.setState({ plan: { candidates: plan.candidates, atMs: gauges?.nowMs ?? 0 } })
+  } catch (error) {
+    uiStore.setState({ failure: failureOf('plan', error), result: null })
+  }
+}
+
+function failureOf(name: ActionName, error: unknown): ActionFailure {
+  return error instanceof ApiError
+    ? { name, code: error.code, message: error.message }
+    : { name, code: 'INTERNAL', message: String(error) }
 }

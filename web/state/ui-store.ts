@@ -2,11 +2,11 @@
 // never sent anywhere. The theme survives a reload.
 import { useStore } from 'zustand'
 import { createStore } from 'zustand/vanilla'
-import type { ActionName, Actions, SegmentId } from '../../server/protocol.ts'
+import type { ActionName, Actions, CandidateVerdict, SegmentId } from '../../server/protocol.ts'
 import type { ApiErrorCode } from '../api/http.ts'
-import { groupsHiddenAtFirst, type EventGroup } from '../lib/words.ts'
+import { defaultRoute, type DrawerTarget, type Route, type ViewName } from '../lib/route.ts'
+import type { EventGroup } from '../lib/words.ts'
 
-export type SegmentOrder = 'id' | 'stale' | 'age'
 export type Theme = 'auto' | 'light' | 'dark'
 
 /** What the last action said, kept until the next one or until it is closed. */
@@ -21,16 +21,15 @@ export interface ActionFailure {
 }
 
 export interface UiState {
-  /** Chosen segments; the last one is shown in detail. */
-  selected: SegmentId[]
-  order: SegmentOrder
+  /** All that the address bar says; change it through `navigate`. */
+  route: Route
   theme: Theme
-  hiddenGroups: EventGroup[]
-  traceText: string
   busy: ActionName | null
   result: ActionResult | null
   failure: ActionFailure | null
   helpOpen: boolean
+  /** The newest dry plan with the store's own options, asked for by hand; engine clock. */
+  plan: { candidates: CandidateVerdict[]; atMs: number } | null
 }
 
 const THEME_KEY = 'restage.theme'
@@ -45,19 +44,53 @@ function savedTheme(): Theme {
 }
 
 export const uiStore = createStore<UiState>(() => ({
-  selected: [],
-  order: 'id',
+  route: defaultRoute,
   theme: savedTheme(),
-  hiddenGroups: [...groupsHiddenAtFirst],
-  traceText: '',
   busy: null,
   result: null,
   failure: null,
   helpOpen: false,
+  plan: null,
 }))
 
 export function useUi<T>(select: (state: UiState) => T): T {
   return useStore(uiStore, select)
+}
+
+export function useRoute<T>(select: (route: Route) => T): T {
+  return useStore(uiStore, (state) => select(state.route))
+}
+
+/** Going somewhere can be taken back with the browser's button; narrowing what is shown cannot. */
+function isJourney(patch: Partial<Route>): boolean {
+  return patch.view !== undefined || patch.drawer !== undefined || patch.store !== undefined
+}
+
+/** Where a change of the route is written to; the session connects the address bar. */
+let writeAddress: (route: Route, journey: boolean) => void = () => undefined
+
+export function onNavigate(write: typeof writeAddress): void {
+  writeAddress = write
+}
+
+export function navigate(patch: Partial<Route>): void {
+  const before = uiStore.getState().route
+  const route = { ...before, ...patch }
+  uiStore.setState({ route })
+  const moved = before.view !== route.view || before.drawer !== route.drawer
+  writeAddress(route, isJourney(patch) && moved)
+}
+
+export function goTo(view: ViewName): void {
+  navigate({ view })
+}
+
+export function openDrawer(drawer: DrawerTarget): void {
+  navigate({ drawer })
+}
+
+export function closeDrawer(): void {
+  if (uiStore.getState().route.drawer !== null) navigate({ drawer: null })
 }
 
 /** `auto` follows the system; the stylesheet reads the attribute. */
@@ -77,26 +110,27 @@ export function setTheme(theme: Theme): void {
   }
 }
 
-/** A plain choice replaces the selection; `add` puts one in or takes it out. */
+/** A plain choice opens the segment beside the view; `add` also puts it into the choice or takes it out. */
 export function chooseSegment(id: SegmentId, add: boolean): void {
-  uiStore.setState(({ selected }) => {
-    if (!add) return { selected: [id] }
-    return {
-      selected: selected.includes(id)
-        ? selected.filter((other) => other !== id)
-        : [...selected, id],
-    }
+  const { chosen } = uiStore.getState().route
+  if (!add) {
+    navigate({ drawer: { kind: 'segment', id }, chosen: [id] })
+    return
+  }
+  navigate({
+    chosen: chosen.includes(id) ? chosen.filter((other) => other !== id) : [...chosen, id],
   })
 }
 
 export function chooseSegments(ids: readonly SegmentId[]): void {
-  uiStore.setState({ selected: [...ids] })
+  navigate({ chosen: [...ids] })
 }
 
 export function toggleGroup(group: EventGroup): void {
-  uiStore.setState(({ hiddenGroups }) => ({
-    hiddenGroups: hiddenGroups.includes(group)
-      ? hiddenGroups.filter((other) => other !== group)
-      : [...hiddenGroups, group],
-  }))
+  const { traceHidden } = uiStore.getState().route
+  navigate({
+    traceHidden: traceHidden.includes(group)
+      ? traceHidden.filter((other) => other !== group)
+      : [...traceHidden, group],
+  })
 }

@@ -1,13 +1,27 @@
-// The first answer: how much debt there is, in what state, what runs next and why not sooner, and
-// what the last pass did.
-import type { ReactNode } from 'react'
-import { formatCount, formatCountdown, formatRatio, plural, shortNames } from '../lib/format.ts'
-import { sourceWords, gateWords } from '../lib/words.ts'
+// How much debt there is, what happens next and why not sooner: the numbers of the overview.
+import { useMemo, type ReactNode } from 'react'
+import {
+  formatByteRate,
+  formatBytes,
+  formatCount,
+  formatCountdown,
+  formatDuration,
+  formatRatio,
+  plural,
+} from '../lib/format.ts'
 import { useEngineNow } from '../parts/hooks.ts'
 import { Panel } from '../parts/panel.tsx'
-import { OutcomeBadge } from '../parts/pass-report.tsx'
-import { Bytes, Count, Time } from '../parts/value.tsx'
-import { lastPass, stageOf, totalsOf, whatIsNext, type StageView } from '../state/selectors.ts'
+import { Term } from '../parts/term.tsx'
+import { Bytes, Count, Unknown } from '../parts/value.tsx'
+import {
+  ageBlocked,
+  amplification,
+  debtByThreshold,
+  timeToDrain,
+  type Drain,
+  type ThresholdBand,
+} from '../state/overview.ts'
+import { totalsOf, whatIsNext } from '../state/selectors.ts'
 import { useApp } from '../state/store.ts'
 
 export function DebtPanel(): ReactNode {
@@ -19,9 +33,13 @@ export function DebtPanel(): ReactNode {
   const next = whatIsNext({ engine, store, gauges, nowMs })
   const totals = totalsOf(engine.segments)
   const share = totals.bytesTotal === 0 ? null : totals.bytesStale / totals.bytesTotal
-  const stage = stageOf(engine.debt, nowMs)
   return (
-    <Panel id="debt" name="Debt" title={<span data-testid="next-headline">{next.headline}</span>}>
+    <Panel
+      id="debt"
+      name="What happens next"
+      title={<span data-testid="next-headline">{next.headline}</span>}
+      large
+    >
       {next.reasons.length > 0 && (
         <ul className="reasons" data-testid="next-reasons">
           {next.reasons.map((reason) => (
@@ -32,7 +50,7 @@ export function DebtPanel(): ReactNode {
       <dl className="stats">
         <div className="stat">
           <dt>
-            <span className="key key-stale" /> stale
+            <span className="key key-stale" /> <Term name="stale bytes">stale</Term>
           </dt>
           <dd className="stat-main">
             <Bytes value={totals.bytesStale} testId="debt-stale" />
@@ -43,7 +61,7 @@ export function DebtPanel(): ReactNode {
         </div>
         <div className="stat">
           <dt>
-            <span className="key key-live" /> live
+            <span className="key key-live" /> <Term name="live bytes">live</Term>
           </dt>
           <dd className="stat-main">
             <Bytes value={totals.bytesLive} testId="debt-live" />
@@ -51,7 +69,9 @@ export function DebtPanel(): ReactNode {
           <dd className="stat-note">{share === null ? '' : `${formatRatio(1 - share)} of all`}</dd>
         </div>
         <div className="stat">
-          <dt>total on disk</dt>
+          <dt>
+            <Term name="total">total on disk</Term>
+          </dt>
           <dd className="stat-main">
             <Bytes value={totals.bytesTotal} testId="debt-total" />
           </dd>
@@ -60,96 +80,165 @@ export function DebtPanel(): ReactNode {
             {totals.zombies > 0 && `, ${formatCount(totals.zombies)} dead`}
           </dd>
         </div>
-        <div className="stat">
-          <dt>queue</dt>
-          <dd className="stat-main">
-            <Count value={engine.debt.queue.length} testId="queue-length" />
-          </dd>
-          <dd className="stat-note">
-            {engine.debt.queue.length > 0 && engine.debt.ledger.length === 0
-              ? 'without economics'
-              : 'to rewrite'}
-          </dd>
-        </div>
-        <StageStat stage={stage} />
-        <LastPassStat />
+        <QueueStat />
+        {store.mode === 'hosted' && <Amplifications />}
+        {store.mode === 'hosted' && <DrainStat />}
+        <ThresholdStat />
       </dl>
     </Panel>
   )
 }
 
-const stageNames: Record<StageView['kind'], string> = {
-  none: 'stage',
-  ready: 'stage',
-  waiting: 'staged, confirm in',
-  due: 'staged, confirm is',
-}
-
-function StageStat({ stage }: { stage: StageView }): ReactNode {
+function QueueStat(): ReactNode {
   const debt = useApp((state) => state.engine?.debt ?? null)
-  const main = {
-    none: 'empty',
-    ready: 'open',
-    waiting: stage.kind === 'waiting' ? formatCountdown(stage.dueInMs) : '',
-    due: 'due',
-  }[stage.kind]
-  const delayMs = debt?.stage == null ? 0 : debt.stage.dueAtMs - debt.stage.observedAtMs
-  const done =
-    stage.kind === 'waiting' && delayMs > 0 ? Math.max(0, 1 - stage.dueInMs / delayMs) : null
+  if (debt === null) return null
+  const stale = debt.ledger.reduce((sum, entry) => sum + entry.bytesStale, 0)
   return (
-    <div
-      className={`stat stat-stage stage-${stage.kind}`}
-      data-testid="stage-state"
-      data-stage={stage.kind}
-      data-due-at-ms={debt?.stage?.dueAtMs}
-    >
-      <dt>{stageNames[stage.kind]}</dt>
-      <dd className="stat-main num">{main}</dd>
-      <dd className="stat-note">
-        {stage.kind === 'none' && 'nothing to confirm'}
-        {stage.kind === 'ready' && 'queued debt may be rewritten'}
-        {(stage.kind === 'waiting' || stage.kind === 'due') && debt?.stage != null && (
-          <>
-            at <Time value={debt.stage.dueAtMs} />
-            {debt.stage.minStaleRatio === null
-              ? ', floor unknown'
-              : `, floor ${formatRatio(debt.stage.minStaleRatio)}`}
-          </>
-        )}
+    <div className="stat">
+      <dt>
+        <Term name="queue" />
+      </dt>
+      <dd className="stat-main">
+        <Count value={debt.queue.length} testId="queue-length" />
       </dd>
-      {done !== null && (
-        <dd className="progress" aria-hidden="true">
-          <div style={{ width: `${String(done * 100)}%` }} />
-        </dd>
-      )}
+      <dd className="stat-note">
+        {debt.queue.length === 0
+          ? 'nothing to rewrite'
+          : debt.ledger.length === 0
+            ? 'without economics'
+            : `${formatBytes(stale)} to free`}
+      </dd>
     </div>
   )
 }
 
-function LastPassStat(): ReactNode {
-  const passes = useApp((state) => state.passes)
-  const attached = useApp((state) => state.store?.mode === 'attached')
-  if (attached) return null
-  const { acted, since } = lastPass(passes)
+function Amplifications(): ReactNode {
+  const engine = useApp((state) => state.engine)
+  const gauges = useApp((state) => state.gauges)
+  if (engine === null || gauges === null) return null
+  const { write, space } = amplification(totalsOf(engine.segments), gauges, engine.counters)
   return (
-    <div className="stat stat-pass" data-testid="last-pass">
-      <dt>last pass that did something</dt>
-      {acted === null ? (
-        <dd className="stat-note">none yet</dd>
-      ) : (
-        <dd className="stat-sentence">
-          <OutcomeBadge report={acted.report} /> <Time value={acted.report.endedAtMs} />{' '}
-          {sourceWords[acted.report.source]}: {shortNames(acted.report.sentence)}
-        </dd>
-      )}
-      {since !== null && (
-        <dd className="stat-note">
-          Since then {plural(since.times, 'pass', 'passes')} without work
-          {since.newest.report.blockedBy !== null &&
-            `, the last stopped at “${gateWords[since.newest.report.blockedBy].toLowerCase()}”`}
-          .
-        </dd>
-      )}
+    <div className="stat">
+      <dt>amplification</dt>
+      <dd className="stat-pair">
+        <span className="num" data-testid="write-amplification" data-value={write ?? undefined}>
+          {write === null ? (
+            <Unknown why="nothing has been written since the store was opened" />
+          ) : (
+            `${write.toFixed(2)} ×`
+          )}
+        </span>{' '}
+        <Term name="write amplification">write</Term>
+      </dd>
+      <dd className="stat-pair">
+        <span className="num" data-testid="space-amplification" data-value={space ?? undefined}>
+          {space === null ? <Unknown why="there is no live byte" /> : `${space.toFixed(2)} ×`}
+        </span>{' '}
+        <Term name="space amplification">space</Term>
+      </dd>
     </div>
+  )
+}
+
+function DrainStat(): ReactNode {
+  const samples = useApp((state) => state.samples)
+  const drain = useMemo(() => timeToDrain(samples), [samples])
+  return (
+    <div className="stat">
+      <dt>
+        <Term name="time to drain" />
+      </dt>
+      <dd className="stat-main num">{drainText(drain)}</dd>
+      <dd className="stat-note">{drainNote(drain)}</dd>
+    </div>
+  )
+}
+
+function drainText(drain: Drain): ReactNode {
+  switch (drain.kind) {
+    case 'empty':
+      return '0 s'
+    case 'unknown':
+      return <Unknown why={drain.why} />
+    case 'grows':
+      return 'never'
+    case 'drains':
+      return `≈ ${formatDuration(drain.inMs)}`
+  }
+}
+
+function drainNote(drain: Drain): string {
+  switch (drain.kind) {
+    case 'empty':
+      return 'nothing is stale'
+    case 'unknown':
+      return drain.why
+    case 'grows':
+      return drain.bytesPerSecond === 0
+        ? `stale bytes unchanged over ${formatDuration(drain.overMs)}`
+        : `grows by ${formatByteRate(drain.bytesPerSecond)} over ${formatDuration(drain.overMs)}`
+    case 'drains':
+      return `estimate: falls by ${formatByteRate(drain.bytesPerSecond)}`
+  }
+}
+
+/** Cumulative: what each floor would let a plan take, and what is only too young. */
+function ThresholdStat(): ReactNode {
+  const segments = useApp((state) => state.engine?.segments ?? null)
+  const options = useApp((state) => state.store?.engine?.options ?? null)
+  const nowMs = useEngineNow(1000)
+  const bands = useMemo(() => debtByThreshold(segments ?? []), [segments])
+  if (segments === null) return null
+  const young = options === null || nowMs === null ? null : ageBlocked(segments, options, nowMs)
+  return (
+    <div className="stat stat-bands">
+      <dt>stale bytes in sealed segments at least this stale</dt>
+      <dd>
+        <Bands bands={bands} trigger={options?.triggerStaleRatio ?? null} />
+      </dd>
+      <dd className="stat-note" data-testid="age-blocked" data-count={young?.segments}>
+        {young !== null && young.segments > 0 && young.nextInMs !== null && (
+          <>
+            <Term name="age-blocked" />: {plural(young.segments, 'segment')},{' '}
+            {formatBytes(young.bytesStale)} stale, next in {formatCountdown(young.nextInMs)}
+          </>
+        )}
+      </dd>
+    </div>
+  )
+}
+
+function Bands({
+  bands,
+  trigger,
+}: {
+  bands: readonly ThresholdBand[]
+  trigger: number | null
+}): ReactNode {
+  const most = Math.max(1, ...bands.map((band) => band.bytesStale))
+  return (
+    <table className="bands">
+      <tbody>
+        {bands.map((band) => (
+          <tr key={band.minStaleRatio}>
+            <th scope="row" className="num">
+              {band.minStaleRatio === 1 ? 'all' : `≥ ${formatRatio(band.minStaleRatio)}`}
+            </th>
+            <td aria-hidden="true">
+              <div className="band-track">
+                <div style={{ width: `${String((band.bytesStale / most) * 100)}%` }} />
+              </div>
+            </td>
+            <td className="r">
+              <Bytes value={band.bytesStale} />
+            </td>
+            <td className="r num muted">{formatCount(band.segments)}</td>
+          </tr>
+        ))}
+      </tbody>
+      {trigger !== null && (
+        <caption className="sr-only">The trigger is {formatRatio(trigger)}.</caption>
+      )}
+    </table>
   )
 }

@@ -1,26 +1,23 @@
 // Keys and words, one press of "?" away.
 import type { ReactNode } from 'react'
+import { glossary } from '../lib/glossary.ts'
+import { viewNames } from '../lib/route.ts'
+import { viewFacts } from '../lib/views.ts'
 import { Dialog } from '../parts/dialog.tsx'
 import { uiStore, useUi } from '../state/ui-store.ts'
 
 const keys: [string, string][] = [
-  ['?', 'this help'],
-  ['/', 'filter the trace'],
-  ['Esc', 'close what is open'],
+  ...viewNames.map((name): [string, string] => [
+    `g ${viewFacts[name].key}`,
+    `${viewFacts[name].name}: ${viewFacts[name].question}`,
+  ]),
+  ['/', 'filter what the view shows'],
+  ['.', 'the next step, where there is one to take'],
+  ['Esc', 'close what is open; then drop what is chosen'],
   ['← → ↑ ↓', 'move between segments of the map'],
+  ['+ −', 'magnify a large map'],
   ['Space', 'add the segment to the choice, or take it out'],
-]
-
-const words: [string, string][] = [
-  ['live bytes', 'bytes of records that a key still points to, counted whole with their checksum'],
-  ['stale bytes', 'bytes that no key points to; live + stale = total, for every segment'],
-  ['rewrite', 'copying a segment’s live records elsewhere, so that its file can be deleted'],
-  ['rewrite debt', 'the queue of segments worth rewriting, with their price in the ledger'],
-  ['staged', 'queued, but waiting for the confirm delay before anything is copied'],
-  ['restage', 'after one segment was rewritten, staging the rest again with a new delay'],
-  ['checkpoint kick', 'the pass that a checkpoint wakes; it rewrites one segment at most'],
-  ['zombie', 'a dead segment whose file something still keeps: a snapshot, a root, the journal'],
-  ['gate', 'a condition a pass has to meet; the first that blocks ends the pass'],
+  ['?', 'this help'],
 ]
 
 export function HelpDialog(): ReactNode {
@@ -39,7 +36,7 @@ export function HelpDialog(): ReactNode {
         ))}
       </dl>
       <dl className="help">
-        {words.map(([word, text]) => (
+        {Object.entries(glossary).map(([word, text]) => (
           <div key={word}>
             <dt>{word}</dt>
             <dd>{text}</dd>

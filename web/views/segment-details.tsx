@@ -1,12 +1,36 @@
-// All that is known about the segment chosen last, and why it is still on disk.
-import type { ReactNode } from 'react'
-import { exactTime, formatAge, formatRatio, segmentLabel } from '../lib/format.ts'
-import { keeperText, stateWords } from '../lib/words.ts'
+// All that is known about one segment, also after it is gone: its bytes over time, who keeps it, what
+// the planner said and what would change that, which passes touched it, where its live records went.
+import { lazy, Suspense, useMemo, type ReactNode } from 'react'
+import type { SegmentId, SegmentInfo } from '../../server/protocol.ts'
+import {
+  exactTime,
+  formatAge,
+  formatRatio,
+  formatUnit,
+  plural,
+  segmentLabel,
+} from '../lib/format.ts'
+import { filterWords, keeperText, sourceWords, stateWords } from '../lib/words.ts'
+import { ActionButton } from '../parts/action-button.tsx'
 import { useEngineNow } from '../parts/hooks.ts'
+import { OutcomeBadge } from '../parts/pass-report.tsx'
+import { SegmentChips } from '../parts/segment-chip.tsx'
+import { useVerdicts } from '../parts/segment-panel.tsx'
 import { Bytes, Time } from '../parts/value.tsx'
+import {
+  passesThatTouched,
+  segmentPast,
+  whereItWent,
+  type SegmentPast,
+} from '../state/segment-history.ts'
 import { segmentById } from '../state/selectors.ts'
+import { askPlan } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
-import { chooseSegments, useUi } from '../state/ui-store.ts'
+import { chooseSegment, navigate, openDrawer, useRoute } from '../state/ui-store.ts'
+
+const SegmentBytes = lazy(async () => ({
+  default: (await import('../charts/segment-bytes.tsx')).SegmentBytes,
+}))
 
 const origins = {
   foreground: 'the foreground',
@@ -14,51 +38,114 @@ const origins = {
   unknown: 'not known: the folder has no metadata that tells',
 } as const
 
-export function SegmentDetails(): ReactNode {
-  const id = useUi((state) => state.selected.at(-1) ?? null)
+export function SegmentDetails({ id }: { id: SegmentId }): ReactNode {
   const segments = useApp((state) => state.engine?.segments ?? null)
-  const debt = useApp((state) => state.engine?.debt ?? null)
-  const nowMs = useEngineNow(1000)
-  if (id === null || segments === null) return null
+  const trace = useApp((state) => state.trace)
+  const attached = useApp((state) => state.store?.mode === 'attached')
+  const past = useMemo(() => segmentPast(trace, id), [trace, id])
+  if (segments === null) return null
   const segment = segmentById(segments, id)
-  if (segment === undefined) {
-    return (
-      <aside className="details" aria-label="Chosen segment" data-testid="segment-details">
-        <p>
-          {segmentLabel(id)} is not on disk any more.{' '}
-          <button type="button" className="button-link" onClick={() => chooseSegments([])}>
-            close
-          </button>
-        </p>
-      </aside>
-    )
-  }
-  const place = debt === null ? -1 : debt.queue.indexOf(id)
+  return (
+    <article
+      className="segment-details"
+      data-testid="segment-details"
+      data-segment-id={id}
+      data-state={segment?.state ?? 'gone'}
+    >
+      {segment === undefined ? (
+        <Gone past={past} />
+      ) : (
+        <>
+          <Standing segment={segment} />
+          <KeptBy segment={segment} />
+          {!attached && <Verdict id={id} />}
+        </>
+      )}
+      <BytesOverTime past={past} segment={segment} />
+      {!attached && <Touches id={id} />}
+      <div className="row tight">
+        <button
+          type="button"
+          className="button-small"
+          onClick={() => navigate({ view: 'trace', traceSegment: id, traceAt: null })}
+        >
+          Its events in the trace
+        </button>
+        <ChooseButton id={id} />
+      </div>
+    </article>
+  )
+}
+
+function ChooseButton({ id }: { id: SegmentId }): ReactNode {
+  const chosen = useRoute((route) => route.chosen.includes(id))
+  return (
+    <button
+      type="button"
+      className="button-small"
+      aria-pressed={chosen}
+      onClick={() => chooseSegment(id, true)}
+    >
+      {chosen ? 'Chosen for a rewrite' : 'Choose for a rewrite'}
+    </button>
+  )
+}
+
+function Gone({ past }: { past: SegmentPast }): ReactNode {
+  const { deleted, lastSeen } = past
+  const passId = deleted?.passId ?? null
+  return (
+    <>
+      <p className="pass-sentence">It is not on disk any more.</p>
+      <dl className="facts">
+        <dt>deleted</dt>
+        <dd>
+          {deleted === null ? (
+            <span className="muted">before the events that this page holds</span>
+          ) : (
+            <>
+              <Time value={deleted.atMs} />, <Bytes value={deleted.bytesTotal} />
+              {passId !== null && (
+                <>
+                  , by{' '}
+                  <button
+                    type="button"
+                    className="button-link"
+                    onClick={() => openDrawer({ kind: 'pass', id: passId })}
+                  >
+                    pass {passId}
+                  </button>
+                </>
+              )}
+              {deleted.heldByUntilNow !== null && `; ${deleted.heldByUntilNow} held it until then`}
+            </>
+          )}
+        </dd>
+        {lastSeen !== null && (
+          <>
+            <dt>file</dt>
+            <dd className="path">{lastSeen.file}</dd>
+            <dt>written by</dt>
+            <dd>{origins[lastSeen.origin]}</dd>
+          </>
+        )}
+      </dl>
+    </>
+  )
+}
+
+function Standing({ segment }: { segment: SegmentInfo }): ReactNode {
+  const place = useApp((state) => state.engine?.debt.queue.indexOf(segment.segmentId) ?? -1)
+  const nowMs = useEngineNow(1000)
   const sealedAgo =
     segment.sealedAtMs === null || nowMs === null ? null : nowMs - segment.sealedAtMs
   return (
-    <aside
-      className="details"
-      aria-label={`Segment ${segmentLabel(id)}`}
-      data-testid="segment-details"
-      data-segment-id={id}
-    >
-      <div className="details-head">
-        <h3>
-          {segmentLabel(id)} is {stateWords[segment.state]}
-          {place >= 0 && `, number ${String(place + 1)} in the queue`}
-        </h3>
-        <button type="button" className="button-link" onClick={() => chooseSegments([])}>
-          close
-        </button>
-      </div>
+    <>
+      <p className="pass-sentence">
+        {segmentLabel(segment.segmentId)} is {stateWords[segment.state]}
+        {place >= 0 && `, number ${String(place + 1)} in the queue`}
+      </p>
       <dl className="facts">
-        <dt>file</dt>
-        <dd className="path">{segment.file}</dd>
-        <dt>segment id</dt>
-        <dd className="num">
-          {segment.segmentId} (lane {segment.lane}, seq {segment.seq})
-        </dd>
         <dt>bytes</dt>
         <dd>
           <Bytes value={segment.bytesLive} /> live + <Bytes value={segment.bytesStale} /> stale ={' '}
@@ -89,21 +176,182 @@ export function SegmentDetails(): ReactNode {
             <span className="muted"> from the file’s time, which copying resets</span>
           )}
         </dd>
-        <dt>kept by</dt>
-        <dd>
-          {segment.keptBy.length === 0 ? (
-            <span>its live bytes</span>
-          ) : (
-            <ul className="keepers">
-              {segment.keptBy.map((keeper, index) => (
-                <li key={index} data-keeper={keeper.kind}>
-                  {keeperText(keeper, nowMs)}
-                </li>
-              ))}
-            </ul>
-          )}
+        <dt>file</dt>
+        <dd className="path">{segment.file}</dd>
+        <dt>segment id</dt>
+        <dd className="num">
+          {segment.segmentId} (lane {segment.lane}, seq {segment.seq})
         </dd>
       </dl>
-    </aside>
+    </>
+  )
+}
+
+function KeptBy({ segment }: { segment: SegmentInfo }): ReactNode {
+  const nowMs = useEngineNow(1000)
+  return (
+    <section aria-label="Who keeps it" data-testid="kept-by">
+      <h3>Who keeps it</h3>
+      {segment.keptBy.length === 0 ? (
+        <p>
+          Its live bytes: <Bytes value={segment.bytesLive} />.
+        </p>
+      ) : (
+        <ul className="keepers">
+          {segment.keptBy.map((keeper, index) => (
+            <li key={index} data-keeper={keeper.kind}>
+              {keeperText(keeper, nowMs)}
+              {(keeper.kind === 'snapshot' || keeper.kind === 'iterator') && (
+                <>
+                  {' '}
+                  <button
+                    type="button"
+                    className="button-link"
+                    onClick={() => navigate({ view: 'pins' })}
+                  >
+                    see pins
+                  </button>
+                </>
+              )}
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  )
+}
+
+function Verdict({ id }: { id: SegmentId }): ReactNode {
+  const verdicts = useVerdicts()
+  const nowMs = useEngineNow(1000)
+  const candidate = verdicts?.by.get(id)
+  return (
+    <section aria-label="The planner’s verdict" data-testid="segment-verdict">
+      <h3>The planner’s verdict</h3>
+      {candidate === undefined || verdicts === null ? (
+        <p className="muted">No plan that this page knows has looked at it.</p>
+      ) : (
+        <>
+          <p data-verdict={candidate.verdict}>
+            {candidate.verdict === 'selected' ? (
+              <>
+                <span className="good">✓ selected</span>
+                {candidate.rank !== null && `, number ${String(candidate.rank + 1)}`}
+              </>
+            ) : (
+              <>
+                <span className="bad">✕</span> {filterWords[candidate.verdict]}
+                {candidate.distance !== null && candidate.unit !== null && (
+                  <>
+                    {', '}missed by{' '}
+                    <span className="num">
+                      {formatUnit(Math.abs(candidate.distance), candidate.unit)}
+                    </span>
+                  </>
+                )}
+              </>
+            )}
+          </p>
+          {candidate.flip !== null && <p data-testid="verdict-flip">{candidate.flip.text}</p>}
+          {candidate.verdict !== 'selected' && candidate.flip === null && (
+            <p className="muted">No single option would select it.</p>
+          )}
+          <p className="muted">
+            {nowMs !== null && `${formatAge(nowMs - verdicts.atMs)} ago`}
+            {verdicts.passId === null ? ', asked by hand' : `, in pass ${String(verdicts.passId)}`}.
+          </p>
+        </>
+      )}
+      <ActionButton
+        name="ask-plan-segment"
+        about="A dry plan with the store’s own options. Changes nothing."
+        onPress={() => void askPlan()}
+      >
+        Ask the planner now
+      </ActionButton>
+    </section>
+  )
+}
+
+function BytesOverTime({
+  past,
+  segment,
+}: {
+  past: SegmentPast
+  segment: SegmentInfo | undefined
+}): ReactNode {
+  const nowMs = useApp((state) => state.gauges?.nowMs ?? null)
+  return (
+    <section aria-label="Bytes over time">
+      <h3>Bytes over time</h3>
+      {past.points.length < 2 ? (
+        <p className="muted">
+          {past.points.length === 0
+            ? 'Its bytes have not changed in the time this page knows.'
+            : 'One change so far; a line needs two.'}
+        </p>
+      ) : (
+        <Suspense fallback={<p className="muted chart-small">Loading the chart.</p>}>
+          <SegmentBytes
+            points={past.points}
+            openUntilMs={segment === undefined ? null : nowMs}
+            name={segment === undefined ? 'gone' : segmentLabel(segment.segmentId)}
+          />
+        </Suspense>
+      )}
+    </section>
+  )
+}
+
+function Touches({ id }: { id: SegmentId }): ReactNode {
+  const passes = useApp((state) => state.passes)
+  const touches = useMemo(() => passesThatTouched(passes, id), [passes, id])
+  const moved = useMemo(() => whereItWent(passes, id), [passes, id])
+  return (
+    <>
+      <section aria-label="Where its live records went" data-testid="where-it-went">
+        <h3>Where its live records went</h3>
+        {moved.length === 0 ? (
+          <p className="muted">No pass that this page knows has rewritten it.</p>
+        ) : (
+          <ul className="sentences">
+            {moved.map((one) => (
+              <li key={one.passId}>
+                {plural(one.recordsCopied, 'record')}, <Bytes value={one.bytesWritten} />
+                {one.sources > 1 && ` (with ${plural(one.sources - 1, 'other source')})`} into{' '}
+                {one.outputSegments.length === 0 ? (
+                  'no segment: nothing in it was live'
+                ) : (
+                  <SegmentChips ids={one.outputSegments} />
+                )}
+                , pass {one.passId}
+              </li>
+            ))}
+          </ul>
+        )}
+      </section>
+      <section aria-label="Passes that touched it">
+        <h3>Passes that touched it</h3>
+        {touches.length === 0 ? (
+          <p className="muted">None of those this page knows.</p>
+        ) : (
+          <ul className="touches">
+            {touches.slice(0, 20).map(({ report, what }) => (
+              <li key={report.passId} data-testid="touch-row" data-pass-id={report.passId}>
+                <OutcomeBadge report={report} />
+                <button
+                  type="button"
+                  className="button-link"
+                  onClick={() => openDrawer({ kind: 'pass', id: report.passId })}
+                >
+                  {sourceWords[report.source]} #{report.passId}
+                </button>
+                <span className="muted">{what.join(', ')}</span>
+              </li>
+            ))}
+          </ul>
+        )}
+      </section>
+    </>
   )
 }

@@ -5,9 +5,11 @@ import { memo, useMemo, useRef, type ReactNode } from 'react'
 import type { SegmentInfo } from '../../server/protocol.ts'
 import { marksText, type SegmentMarks } from '../charts/segment-look.ts'
 import { formatCount, segmentLabel } from '../lib/format.ts'
-import { keeperShort, stateWords } from '../lib/words.ts'
-import { Bytes, Ratio } from '../parts/value.tsx'
-import { chooseSegment, useUi } from '../state/ui-store.ts'
+import { filterWords, keeperShort, stateWords } from '../lib/words.ts'
+import { Bytes, Ratio, Unknown } from '../parts/value.tsx'
+import type { Verdicts } from '../state/segment-history.ts'
+import { staleRatio } from '../state/selectors.ts'
+import { chooseSegment, openDrawer, useRoute } from '../state/ui-store.ts'
 
 const ROW_HEIGHT = 28
 const PLAIN_ROWS_MAX = 300
@@ -15,12 +17,14 @@ const PLAIN_ROWS_MAX = 300
 interface SegmentTableProps {
   segments: readonly SegmentInfo[]
   marks: (segment: SegmentInfo) => SegmentMarks
+  verdicts: Verdicts | null
 }
 
-export function SegmentTable({ segments, marks }: SegmentTableProps): ReactNode {
+export function SegmentTable({ segments, marks, verdicts }: SegmentTableProps): ReactNode {
   const scroll = useRef<HTMLDivElement>(null)
-  const selected = useUi((state) => state.selected)
-  const chosen = useMemo(() => new Set(selected), [selected])
+  const list = useRoute((route) => route.chosen)
+  const current = useRoute((route) => (route.drawer?.kind === 'segment' ? route.drawer.id : null))
+  const chosen = useMemo(() => new Set(list), [list])
   const virtual = segments.length > PLAIN_ROWS_MAX
   const virtualizer = useVirtualizer({
     count: virtual ? segments.length : 0,
@@ -56,6 +60,7 @@ export function SegmentTable({ segments, marks }: SegmentTableProps): ReactNode 
             <th scope="col" className="r">
               Ratio
             </th>
+            <th scope="col">Planner’s verdict</th>
             <th scope="col">Queue, kept by</th>
           </tr>
         </thead>
@@ -69,7 +74,9 @@ export function SegmentTable({ segments, marks }: SegmentTableProps): ReactNode 
                 segment={segment}
                 rowIndex={index + 2}
                 note={rowNote(segment, marks(segment))}
+                verdict={verdictText(verdicts, segment)}
                 chosen={chosen.has(segment.segmentId)}
+                current={segment.segmentId === current}
               />
             )
           })}
@@ -78,6 +85,12 @@ export function SegmentTable({ segments, marks }: SegmentTableProps): ReactNode 
       </table>
     </div>
   )
+}
+
+function verdictText(verdicts: Verdicts | null, segment: SegmentInfo): string {
+  const candidate = verdicts?.by.get(segment.segmentId)
+  if (candidate === undefined) return ''
+  return candidate.verdict === 'selected' ? '✓ selected' : filterWords[candidate.verdict]
 }
 
 function rowNote(segment: SegmentInfo, marks: SegmentMarks): string {
@@ -90,12 +103,14 @@ interface SegmentRowProps {
   segment: SegmentInfo
   rowIndex: number
   note: string
+  /** Empty when the planner has not said anything of it. */
+  verdict: string
   chosen: boolean
+  current: boolean
 }
 
 const SegmentRow = memo(function SegmentRow(props: SegmentRowProps): ReactNode {
-  const { segment, rowIndex, note, chosen } = props
-  const ratio = segment.bytesTotal === 0 ? 0 : segment.bytesStale / segment.bytesTotal
+  const { segment, rowIndex, note, verdict, chosen, current } = props
   return (
     <tr
       data-testid="segment-row"
@@ -107,18 +122,25 @@ const SegmentRow = memo(function SegmentRow(props: SegmentRowProps): ReactNode {
       data-kept-by={segment.keptBy.map((keeper) => keeper.kind).join(' ')}
       data-file={segment.file}
       aria-rowindex={rowIndex}
-      className={chosen ? 'row-chosen' : undefined}
+      className={current ? 'row-chosen row-current' : chosen ? 'row-chosen' : undefined}
     >
       <th scope="row">
-        <label className="choose">
+        <span className="choose">
           <input
             type="checkbox"
             checked={chosen}
             aria-label={`Choose ${segmentLabel(segment.segmentId)}`}
             onChange={() => chooseSegment(segment.segmentId, true)}
           />
-          <span className="num">{segmentLabel(segment.segmentId)}</span>
-        </label>
+          <button
+            type="button"
+            className="button-link num"
+            aria-expanded={current}
+            onClick={() => openDrawer({ kind: 'segment', id: segment.segmentId })}
+          >
+            {segmentLabel(segment.segmentId)}
+          </button>
+        </span>
       </th>
       <td>
         <span className={`state state-${segment.state}`}>{stateWords[segment.state]}</span>
@@ -133,7 +155,10 @@ const SegmentRow = memo(function SegmentRow(props: SegmentRowProps): ReactNode {
         <Bytes value={segment.bytesStale} />
       </td>
       <td className="r">
-        <Ratio value={ratio} />
+        <Ratio value={staleRatio(segment)} />
+      </td>
+      <td className="ellipsis" title={verdict}>
+        {verdict === '' ? <Unknown why="no plan has looked at it yet" /> : verdict}
       </td>
       <td className="ellipsis" title={note}>
         {note}

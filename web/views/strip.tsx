@@ -5,7 +5,7 @@ import type { StoreInfo } from '../../server/protocol.ts'
 import { formatDuration, formatTime, exactTime, formatAge } from '../lib/format.ts'
 import { useEngineNow, usePageNow, useThrottled } from '../parts/hooks.ts'
 import { connectionView, theSentence } from '../state/selectors.ts'
-import { openStore, retryNow } from '../state/session.ts'
+import { retryNow, switchStore } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
 import { setTheme, uiStore, useUi, type Theme } from '../state/ui-store.ts'
 
@@ -13,7 +13,7 @@ export function Strip(): ReactNode {
   return (
     <header className="strip">
       <div className="strip-facts">
-        <h1 className="brand">Restage</h1>
+        <h1 className="brand strip-brand">Restage</h1>
         <StoreName />
         <Connection />
         <SchedulerFact />
@@ -50,7 +50,7 @@ function StoreName(): ReactNode {
           value={store.storeId}
           onChange={(event) => {
             const next = stores.find((one) => one.storeId === event.target.value)
-            if (next !== undefined) openStore(next)
+            if (next !== undefined) switchStore(next)
           }}
         >
           {stores.map((one) => (
@@ -79,9 +79,10 @@ function modeText(store: StoreInfo, mode: 'auto' | 'step' | null): string {
 
 function Connection(): ReactNode {
   const pageNow = usePageNow(500)
-  const state = useApp((app) => app)
-  const { state: phase, text } = connectionView(state, pageNow)
-  const why = state.link.phase === 'reconnecting' ? state.link.why : undefined
+  const link = useApp((state) => state.link)
+  const store = useApp((state) => state.store)
+  const { state: phase, text } = connectionView({ link, store }, pageNow)
+  const why = link.phase === 'reconnecting' ? link.why : undefined
   return (
     <div className="fact" data-testid="connection-state" data-state={phase} title={why}>
       <span className={`dot dot-${phase}`} aria-hidden="true" />
@@ -171,6 +172,7 @@ function SentenceLine(): ReactNode {
   const store = useApp((state) => state.store)
   const link = useApp((state) => state.link)
   const receivedAtMs = useApp((state) => state.receivedAtMs)
+  const seq = useApp((state) => state.seq)
   const sentence =
     store?.status === 'failed'
       ? `${store.name} has failed.`
@@ -180,7 +182,7 @@ function SentenceLine(): ReactNode {
   const announced = useThrottled(sentence, ANNOUNCE_EVERY_MS)
   const old = engine !== null && link.phase !== 'live'
   return (
-    <div className="sentence-line">
+    <div className="sentence-line" data-seq={seq} data-testid="applied">
       <p className="sentence" data-testid="the-sentence">
         {sentence}
       </p>

@@ -2,19 +2,19 @@
 // move it by hand. What destroys or copies shows first what it would do.
 import { useState, type ReactNode } from 'react'
 import type { GcReport } from '../../server/protocol.ts'
-import { formatBytes, formatCountdown, plural, segmentList } from '../lib/format.ts'
+import { formatBytes, formatCountdown, plural } from '../lib/format.ts'
 import { ActionButton } from '../parts/action-button.tsx'
 import { Dialog } from '../parts/dialog.tsx'
 import { useEngineNow } from '../parts/hooks.ts'
 import { Panel } from '../parts/panel.tsx'
 import { GcFlow } from '../parts/pass-report.tsx'
-import { segmentById, whyNoActions } from '../state/selectors.ts'
+import { whyNoActions } from '../state/selectors.ts'
 import { act } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
-import { useUi } from '../state/ui-store.ts'
 import { PlanForm } from './plan-form.tsx'
+import { RewriteChosen } from './rewrite-chosen.tsx'
 
-export function ControlsPanel(): ReactNode {
+export function StepView(): ReactNode {
   const store = useApp((state) => state.store)
   const link = useApp((state) => state.link)
   const scheduler = useApp((state) => state.engine?.scheduler ?? null)
@@ -27,12 +27,12 @@ export function ControlsPanel(): ReactNode {
       ? 'Paused: only passes you start run'
       : 'Passes run by themselves; start one by hand'
   return (
-    <Panel id="step" name="Step" title={title}>
+    <Panel id="step" name="Step" title={title} large>
       {why !== null && <p className="note">{why}</p>}
       <div className="controls">
         <PassButtons />
         <PlanForm />
-        <RewriteChosen />
+        <RewriteChosenGroup />
         <SchedulerButtons step={step} paused={scheduler.paused} />
         <ClockButtons step={step} />
       </div>
@@ -132,64 +132,11 @@ function GcDialog({ report, onClose }: { report: GcReport; onClose: () => void }
   )
 }
 
-function RewriteChosen(): ReactNode {
-  const selected = useUi((state) => state.selected)
-  const segments = useApp((state) => state.engine?.segments ?? null)
-  const [asking, setAsking] = useState(false)
-  const chosen = selected.flatMap((id) => segmentById(segments ?? [], id) ?? [])
-  const live = chosen.reduce((sum, segment) => sum + segment.bytesLive, 0)
-  const stale = chosen.reduce((sum, segment) => sum + segment.bytesStale, 0)
-  const active = chosen.filter((segment) => segment.state === 'active')
-  const why = chosen.length === 0 ? 'Choose segments in the map or the table first.' : null
+function RewriteChosenGroup(): ReactNode {
   return (
     <fieldset className="group">
       <legend>Rewrite chosen segments</legend>
-      <div className="buttons">
-        <ActionButton name="rewrite" disabledWhy={why} onPress={() => setAsking(true)}>
-          {chosen.length === 0 ? 'Rewrite…' : `Rewrite ${plural(chosen.length, 'segment')}…`}
-        </ActionButton>
-        <span className="muted">
-          {why ?? `${formatBytes(live)} to copy, ${formatBytes(stale)} to free`}
-        </span>
-      </div>
-      {asking && (
-        <Dialog
-          title={`Copy ${formatBytes(live)} out of ${plural(chosen.length, 'segment')}?`}
-          onClose={() => setAsking(false)}
-          actions={
-            <>
-              <button type="button" onClick={() => setAsking(false)}>
-                Leave it
-              </button>
-              <ActionButton
-                name="rewrite-confirm"
-                kind="primary"
-                onPress={() => {
-                  setAsking(false)
-                  void act('rewrite', { segmentIds: chosen.map((segment) => segment.segmentId) })
-                }}
-              >
-                Rewrite
-              </ActionButton>
-            </>
-          }
-        >
-          <p>
-            A manual pass over{' '}
-            {segmentList(
-              chosen.map((segment) => segment.segmentId),
-              8,
-            )}
-            . It reads their live bytes, writes {formatBytes(live)} into a new segment, and leaves{' '}
-            {formatBytes(live + stale)} to be deleted by GC: a gain of {formatBytes(stale)}.
-          </p>
-          {active.length > 0 && (
-            <p className="warn">
-              {segmentList(active.map((segment) => segment.segmentId))} is still being written.
-            </p>
-          )}
-        </Dialog>
-      )}
+      <RewriteChosen />
     </fieldset>
   )
 }

@@ -1,16 +1,18 @@
 // Readers that keep dead segments on disk: who, since when, and what it costs.
 import { useState, type ReactNode } from 'react'
+import type { Pin, SegmentInfo } from '../../server/protocol.ts'
 import { formatAge, formatBytes, plural } from '../lib/format.ts'
 import { ActionButton } from '../parts/action-button.tsx'
 import { PinGlyph } from '../parts/glyphs.tsx'
 import { useEngineNow } from '../parts/hooks.ts'
 import { Panel } from '../parts/panel.tsx'
 import { SegmentChips } from '../parts/segment-chip.tsx'
+import { Time } from '../parts/value.tsx'
 import { keptByPin } from '../state/selectors.ts'
 import { act } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
 
-export function PinsPanel(): ReactNode {
+export function PinsView(): ReactNode {
   const pins = useApp((state) => state.engine?.pins ?? null)
   const segments = useApp((state) => state.engine?.segments ?? null)
   const attached = useApp((state) => state.store?.mode === 'attached')
@@ -29,7 +31,11 @@ export function PinsPanel(): ReactNode {
         ? `${plural(pins.length, 'reader')} open, no dead segment kept`
         : `${plural(pins.length, 'reader')} ${pins.length === 1 ? 'keeps' : 'keep'} ${plural(kept.size, 'dead segment')}, ${formatBytes(keptBytes)}`
   return (
-    <Panel id="pins" name="Pins" title={title}>
+    <Panel id="pins" name="Pins" title={title} large>
+      <p className="muted">
+        A reader sees the store as it was when it began. Segments that died since stay on disk until
+        it is released.
+      </p>
       {pins.length > 0 && (
         <ul className="pins">
           {pins.map((pin) => {
@@ -61,11 +67,7 @@ export function PinsPanel(): ReactNode {
                     </ActionButton>
                   )}
                 </div>
-                <div className="pin-keeps">
-                  {pin.kind}
-                  {nowMs !== null && `, for ${formatAge(nowMs - pin.sinceMs)}`}; keeps{' '}
-                  <SegmentChips ids={mine.map((segment) => segment.segmentId)} max={6} />
-                </div>
+                <PinFacts pin={pin} mine={mine} nowMs={nowMs} />
               </li>
             )
           })}
@@ -73,6 +75,55 @@ export function PinsPanel(): ReactNode {
       )}
       <HoldForm />
     </Panel>
+  )
+}
+
+interface PinFactsProps {
+  pin: Pin
+  /** Dead segments that name this pin among their keepers. */
+  mine: readonly SegmentInfo[]
+  nowMs: number | null
+}
+
+/** What it keeps, since when, and what would go if it were released now. */
+function PinFacts({ pin, mine, nowMs }: PinFactsProps): ReactNode {
+  const alone = mine.filter((segment) => segment.keptBy.length === 1)
+  const bytes = (list: readonly SegmentInfo[]) =>
+    list.reduce((sum, segment) => sum + segment.bytesTotal, 0)
+  return (
+    <dl className="facts">
+      <dt>kind</dt>
+      <dd>{pin.kind}</dd>
+      <dt>since</dt>
+      <dd>
+        <Time value={pin.sinceMs} />
+        {nowMs !== null && <span className="muted"> ({formatAge(nowMs - pin.sinceMs)})</span>}
+      </dd>
+      <dt>keeps</dt>
+      <dd data-testid="pin-keeps" data-count={mine.length}>
+        {mine.length === 0 ? (
+          'no dead segment yet'
+        ) : (
+          <>
+            <SegmentChips ids={mine.map((segment) => segment.segmentId)} max={8} />{' '}
+            {formatBytes(bytes(mine))}
+          </>
+        )}
+      </dd>
+      <dt>releasing frees</dt>
+      <dd data-testid="pin-frees" data-bytes={bytes(alone)}>
+        {mine.length === 0 ? (
+          'nothing'
+        ) : alone.length === mine.length ? (
+          `all of it, ${formatBytes(bytes(alone))}`
+        ) : (
+          <>
+            {formatBytes(bytes(alone))} at once; {plural(mine.length - alone.length, 'segment')}{' '}
+            {mine.length - alone.length === 1 ? 'has' : 'have'} another keeper, too
+          </>
+        )}
+      </dd>
+    </dl>
   )
 }
 

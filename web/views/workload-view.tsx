@@ -1,12 +1,14 @@
 // The deterministic workload that makes debt: what it does now, and its settings.
-import { useState, type ReactNode } from 'react'
+import { useMemo, useState, type ReactNode } from 'react'
 import type { WorkloadSettings, WorkloadState } from '../../server/protocol.ts'
-import { formatBytes, formatCount, plural } from '../lib/format.ts'
+import { formatByteRate, formatBytes, formatCount, formatRatio, plural } from '../lib/format.ts'
 import { workloadWords } from '../lib/words.ts'
 import { ActionButton } from '../parts/action-button.tsx'
 import { Panel } from '../parts/panel.tsx'
+import { workloadEffect } from '../state/overview.ts'
 import { act } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
+import { HistoryPanel } from './history-panel.tsx'
 
 type NumberName = Exclude<keyof WorkloadSettings, 'shape'>
 
@@ -21,20 +23,69 @@ const numberFields: { name: NumberName; label: string }[] = [
   { name: 'seed', label: 'seed' },
 ]
 
-export function WorkloadPanel(): ReactNode {
+export function WorkloadView(): ReactNode {
   const workload = useApp((state) => state.workload)
-  const attached = useApp((state) => state.store?.mode === 'attached')
-  if (workload === null || attached) return null
+  if (workload === null) {
+    return (
+      <Panel id="workload" name="Workload" title="This store has no workload">
+        <p className="muted">The server runs none for it; writes come through the API.</p>
+      </Panel>
+    )
+  }
   return (
-    <Panel id="workload" name="Workload" title={headline(workload)}>
-      {workload.failure !== null && <p className="bad">✕ {workload.failure}</p>}
-      <p className="muted">
-        {plural(workload.putsTotal, 'put')} so far, height {formatCount(workload.height)},{' '}
-        {formatBytes(workload.settings.valueBytes)} values over{' '}
-        {formatCount(workload.settings.keys)} keys, {workload.settings.shape}.
-      </p>
-      <SettingsForm workload={workload} />
-    </Panel>
+    <>
+      <Panel id="workload" name="Workload" title={headline(workload)} large>
+        {workload.failure !== null && <p className="bad">✕ {workload.failure}</p>}
+        <p className="muted">
+          {plural(workload.putsTotal, 'put')} so far, height {formatCount(workload.height)},{' '}
+          {formatBytes(workload.settings.valueBytes)} values over{' '}
+          {formatCount(workload.settings.keys)} keys, {workload.settings.shape}.
+        </p>
+        <Effect />
+        <SettingsForm workload={workload} />
+      </Panel>
+      <HistoryPanel />
+    </>
+  )
+}
+
+/** What it does to the debt, measured over the last minute. */
+function Effect(): ReactNode {
+  const samples = useApp((state) => state.samples)
+  const effect = useMemo(() => workloadEffect(samples), [samples])
+  return (
+    <dl className="stats" data-testid="workload-effect">
+      <div className="stat">
+        <dt>written</dt>
+        <dd className="stat-main num">{formatByteRate(effect?.bytesPut ?? null)}</dd>
+        <dd className="stat-note">mean of the last minute</dd>
+      </div>
+      <div className="stat">
+        <dt>puts</dt>
+        <dd className="stat-main num">
+          {effect === null ? '—' : `${formatCount(Math.round(effect.puts))}/s`}
+        </dd>
+        <dd className="stat-note">mean of the last minute</dd>
+      </div>
+      <div className="stat">
+        <dt>stale bytes</dt>
+        <dd className="stat-main num">
+          {effect === null
+            ? '—'
+            : `${effect.staleGrowth >= 0 ? '+' : '−'}${formatByteRate(Math.abs(effect.staleGrowth))}`}
+        </dd>
+        <dd className="stat-note">net of what maintenance freed</dd>
+      </div>
+      <div className="stat">
+        <dt>copied by rewrites</dt>
+        <dd className="stat-main num">{formatByteRate(effect?.bytesCopied ?? null)}</dd>
+        <dd className="stat-note">
+          {effect === null || effect.bytesPut === 0
+            ? 'nothing written to compare with'
+            : `${formatRatio(effect.bytesCopied / effect.bytesPut)} of what was written`}
+        </dd>
+      </div>
+    </dl>
   )
 }
 
@@ -79,8 +130,8 @@ function SettingsForm({ workload }: { workload: WorkloadState }): ReactNode {
           Stop
         </ActionButton>
       </div>
-      <details className="fold">
-        <summary>Settings{changed && ' (changed, not applied)'}</summary>
+      <fieldset className="group group-wide">
+        <legend>Settings{changed && ' (changed, not applied)'}</legend>
         <div className="fields">
           <label className="field">
             <span>shape of the churn</span>
@@ -107,7 +158,7 @@ function SettingsForm({ workload }: { workload: WorkloadState }): ReactNode {
             </label>
           ))}
         </div>
-      </details>
+      </fieldset>
       {problem !== null && <p className="bad">{problem}</p>}
     </>
   )

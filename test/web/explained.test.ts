@@ -1,0 +1,217 @@
+// What the page derives: the byte flow of a pass, the past of a segment, the numbers of the overview.
+import { describe, expect, test } from 'vitest'
+import { legendOf, painterOf } from '../../web/charts/segment-colour.ts'
+import { appendToLog, emptyLog } from '../../web/lib/chunked-log.ts'
+import type { PassRun, TraceEntry } from '../../web/state/app-state.ts'
+import { addPass } from '../../web/state/apply-message.ts'
+import {
+  ageBlocked,
+  amplification,
+  debtByThreshold,
+  timeToDrain,
+} from '../../web/state/overview.ts'
+import { byteFlow, passTimes } from '../../web/state/pass-flow.ts'
+import {
+  newestVerdicts,
+  passesThatTouched,
+  segmentPast,
+  whereItWent,
+} from '../../web/state/segment-history.ts'
+import { totalsOf } from '../../web/state/selectors.ts'
+import {
+  NOW,
+  makeEvent,
+  makeGauges,
+  makeGc,
+  makePass,
+  makePlan,
+  makeRewrite,
+  makeSample,
+  makeSegment,
+  makeState,
+  options,
+  segmentId,
+} from './fixtures.ts'
+
+const source = segmentId(1)
+const output = segmentId(9)
+const rewrote = makePass(4, {
+  elapsedMs: 20,
+  before: {
+    queue: [source],
+    ledger: [
+      { segmentId: source, bytesTotal: 1000, bytesLive: 400, bytesStale: 600, staleRatio: 0.6 },
+    ],
+    stage: null,
+  },
+  steps: [
+    { kind: 'rewrite', reason: 'rewrite_resume', report: makeRewrite(source, output, 350) },
+    { kind: 'gc', report: makeGc([source], 1000) },
+    { kind: 'consume', segmentIds: [source], remaining: 0 },
+  ],
+})
+
+describe('byte flow', () => {
+  test('every byte of the sources is accounted for: the residual is 0', () => {
+    expect(byteFlow(rewrote)).toMatchObject({
+      plannedBytesStale: 600,
+      bytesCopied: 350,
+      bytesUnreferenced: 1000,
+      bytesDeleted: 1000,
+      bytesGained: 650,
+      residualBytes: 0,
+      predicted: { bytesLive: 400, bytesStale: 600 },
+    })
+  })
+
+  test('bytes that nobody accounts for are the residual', () => {
+    const report = makePass(5, {
+      ...rewrote,
+      steps: [
+        {
+          kind: 'rewrite',
+          reason: 'manual',
+          report: { ...makeRewrite(source, output, 350), sourceBytesUnreferenced: 900 },
+        },
+      ],
+    })
+    expect(byteFlow(report)?.residualBytes).toBe(100)
+  })
+
+  test('without economics the residual is not known, which is not 0', () => {
+    const report = makePass(5, { steps: rewrote.steps })
+    expect(byteFlow(report)?.residualBytes).toBeNull()
+  })
+
+  test('a pass that moved nothing has no flow, and its time is all in one part', () => {
+    const report = makePass(6, { steps: [], elapsedMs: 3 })
+    expect(byteFlow(report)).toBeNull()
+    expect(passTimes(report)).toEqual({ plan: 0, rewrite: 0, gc: 0, prune: 0, other: 3 })
+  })
+
+  test('the parts of a pass add up to all of it', () => {
+    const times = passTimes(rewrote)
+    expect(Object.values(times).reduce((a, b) => a + b, 0)).toBe(20)
+    expect(times).toMatchObject({ rewrite: 7, gc: 2 })
+  })
+})
+
+describe('the past of a segment', () => {
+  const entries: TraceEntry[] = [
+    makeEvent(1, {
+      type: 'segment_created',
+      segment: makeSegment(1, { state: 'active', bytesTotal: 10 }),
+    }),
+    makeEvent(2, { type: 'segment_bytes', changes: [[source, 1000, 900]] }),
+    makeEvent(3, { type: 'segment_bytes', changes: [[output, 5, 5]] }),
+    makeEvent(4, { type: 'segment_bytes', changes: [[source, 1000, 400]] }),
+    makeEvent(
+      5,
+      { type: 'segment_deleted', segmentId: source, bytesTotal: 1000, heldByUntilNow: null },
+      4,
+    ),
+  ].map((event) => ({ kind: 'event', stream: 1, event }))
+  const log = appendToLog(emptyLog, entries, {
+    weigh: () => 1,
+    weightMax: Infinity,
+    lengthMax: Infinity,
+  })
+
+  test('has its bytes over time, its end and who ended it', () => {
+    const past = segmentPast(log, source)
+    expect(past.points.map((point) => [point.bytesTotal, point.bytesLive])).toEqual([
+      [10, 10],
+      [1000, 900],
+      [1000, 400],
+      [0, 0],
+    ])
+    expect(past.deleted?.passId).toBe(4)
+    expect(segmentPast(log, output).points).toHaveLength(1)
+  })
+
+  test('names the passes that touched it and where its records went', () => {
+    const passes = [makePass(3), rewrote].reduce<PassRun[]>(addPass, [])
+    expect(passesThatTouched(passes, source)).toMatchObject([
+      { report: { passId: 4 }, what: ['rewritten', 'deleted', 'left the queue'] },
+    ])
+    expect(whereItWent(passes, source)).toMatchObject([
+      { passId: 4, outputSegments: [output], recordsCopied: 5 },
+    ])
+    expect(passesThatTouched(passes, output)).toMatchObject([{ what: ['written by the rewrite'] }])
+  })
+
+  test('the newest verdict wins, be it of a pass or asked by hand', () => {
+    const planned = makePass(7, {
+      endedAtMs: NOW,
+      steps: [{ kind: 'plan', plan: makePlan(3), elapsedMs: 1 }],
+    })
+    const passes = [planned].reduce<PassRun[]>(addPass, [])
+    const asked = { candidates: makePlan(2).candidates, atMs: NOW + 1 }
+    expect(newestVerdicts(passes, null)).toMatchObject({ passId: 7 })
+    expect(newestVerdicts(passes, asked)).toMatchObject({ passId: null })
+    expect(newestVerdicts(passes, { ...asked, atMs: NOW - 1 })).toMatchObject({ passId: 7 })
+    expect(newestVerdicts([], null)).toBeNull()
+  })
+})
+
+describe('the overview', () => {
+  const segments = [
+    makeSegment(1, { bytesTotal: 1000, bytesLive: 900 }),
+    makeSegment(2, { bytesTotal: 1000, bytesLive: 300, sealedAtMs: NOW - 10_000 }),
+    makeSegment(3, { bytesTotal: 1000, bytesLive: 0, state: 'zombie' }),
+    makeSegment(4, { bytesTotal: 1000, bytesLive: 100, state: 'active', sealedAtMs: null }),
+  ]
+
+  test('debt by threshold counts sealed segments only, each floor all above it', () => {
+    expect(debtByThreshold(segments, [0.05, 0.5, 0.9])).toEqual([
+      { minStaleRatio: 0.05, segments: 2, bytesStale: 800, bytesLive: 1200 },
+      { minStaleRatio: 0.5, segments: 1, bytesStale: 700, bytesLive: 300 },
+      { minStaleRatio: 0.9, segments: 0, bytesStale: 0, bytesLive: 0 },
+    ])
+  })
+
+  test('what is only too young is told with its countdown', () => {
+    expect(ageBlocked(segments, options, NOW)).toEqual({
+      segments: 1,
+      bytesStale: 700,
+      nextInMs: 20_000,
+    })
+    expect(ageBlocked(segments, options, NOW + 30_000).nextInMs).toBeNull()
+  })
+
+  test('amplification is unknown where there is nothing to divide by', () => {
+    const { counters } = makeState()
+    expect(amplification(totalsOf([]), makeGauges(), counters)).toEqual({
+      write: null,
+      space: null,
+    })
+    expect(
+      amplification(totalsOf(segments), makeGauges({ bytesPut: 1000 }), {
+        ...counters,
+        rewriteBytesWritten: 500,
+      }),
+    ).toEqual({ write: 1.5, space: 4000 / 1300 })
+  })
+
+  test('time to drain is an estimate only when the debt falls', () => {
+    const at = (second: number, bytesStale: number) => makeSample(NOW + second * 1000, bytesStale)
+    expect(timeToDrain([])).toMatchObject({ kind: 'unknown' })
+    expect(timeToDrain([at(0, 100), at(5, 50)])).toMatchObject({ kind: 'unknown' })
+    expect(timeToDrain([at(0, 100), at(20, 0)])).toEqual({ kind: 'empty' })
+    expect(timeToDrain([at(0, 100), at(20, 300)])).toMatchObject({
+      kind: 'grows',
+      bytesPerSecond: 10,
+    })
+    expect(timeToDrain([at(0, 300), at(20, 100)])).toMatchObject({ kind: 'drains', inMs: 10_000 })
+  })
+
+  test('every colour has a letter and words, and its legend counts every segment', () => {
+    const verdicts = newestVerdicts([], { candidates: makePlan(2).candidates, atMs: NOW })
+    for (const colour of ['age', 'lane', 'state', 'verdict'] as const) {
+      const painter = painterOf(colour, { nowMs: NOW, verdicts })
+      const legend = legendOf(segments, painter)
+      expect(legend.reduce((sum, entry) => sum + entry.count, 0)).toBe(segments.length)
+      expect(legend.every((entry) => entry.letter !== '' && entry.words !== '')).toBe(true)
+    }
+  })
+})

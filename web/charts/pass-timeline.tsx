@@ -1,0 +1,297 @@
+// Passes on a time axis: each a bar as high as it took long, split into plan, rewrite, GC and the rest,
+// with what the foreground did at that time on the same axis under it. Own SVG, because a bar chart on
+// a numeric axis needs bars of a fixed width at exact places.
+import { useMemo, useRef, useState, type ReactNode } from 'react'
+import type { MetricSample } from '../../server/protocol.ts'
+import { formatCount, formatDuration, formatTime } from '../lib/format.ts'
+import { outcomeWords, sourceWords } from '../lib/words.ts'
+import { ExportButtons } from '../parts/export-buttons.tsx'
+import { useWidth } from '../parts/hooks.ts'
+import { passParts, passTimes, type PassPart } from '../state/pass-flow.ts'
+import { roundTicks, timeTicks } from './axis.ts'
+import { downsampleBy } from './downsample.ts'
+import type { TimelinePass } from './pass-timeline-series.ts'
+
+export const partTokens: Record<PassPart, string> = {
+  plan: '--cat-2',
+  rewrite: '--rewriting',
+  gc: '--gone',
+  prune: '--cat-4',
+  other: '--line-strong',
+}
+
+const partWords: Record<PassPart, string> = {
+  plan: 'plan',
+  rewrite: 'rewrite',
+  gc: 'GC',
+  prune: 'prune',
+  other: 'rest',
+}
+
+interface PassTimelineProps {
+  passes: readonly TimelinePass[]
+  samples: readonly MetricSample[]
+  fromMs: number
+  toMs: number
+  /** A pass in the slot now, drawn open. */
+  active: { passId: number; startedAtMs: number } | null
+  current: number | null
+  onOpen: (passId: number) => void
+}
+
+const LEFT = 72
+const RIGHT = 12
+const TOP = 8
+const BARS = 150
+const AXIS = 22
+const RATE_TOP = TOP + BARS + AXIS + 18
+const RATE = 60
+const HEIGHT = RATE_TOP + RATE + 6
+const BAR_WIDTH = 7
+
+export function PassTimeline(props: PassTimelineProps): ReactNode {
+  const { passes, samples, fromMs, toMs, active, current, onOpen } = props
+  const [box, width] = useWidth<HTMLDivElement>()
+  const picture = useRef<HTMLDivElement>(null)
+  const [tip, setTip] = useState<TimelinePass | null>(null)
+  const plot = Math.max(10, width - LEFT - RIGHT)
+  const x = (atMs: number) => LEFT + ((atMs - fromMs) / Math.max(1, toMs - fromMs)) * plot
+  const ticks = roundTicks(Math.max(1, ...passes.map(({ report }) => report.elapsedMs)))
+  const top = ticks.at(-1) ?? 1
+  const height = (ms: number) => (ms / top) * BARS
+  return (
+    <>
+      <div ref={picture}>
+        <div ref={box} className="timeline">
+          {width > 0 && (
+            <svg
+              width={width}
+              height={HEIGHT}
+              role="group"
+              aria-label={`${String(passes.length)} passes on a time axis`}
+            >
+              {ticks.map((tick) => (
+                <g key={tick}>
+                  <line
+                    className="grid-line"
+                    x1={LEFT}
+                    x2={width - RIGHT}
+                    y1={TOP + BARS - height(tick)}
+                    y2={TOP + BARS - height(tick)}
+                  />
+                  <text
+                    className="axis-text"
+                    x={LEFT - 8}
+                    y={TOP + BARS - height(tick) + 4}
+                    textAnchor="end"
+                  >
+                    {formatDuration(tick)}
+                  </text>
+                </g>
+              ))}
+              {timeTicks(fromMs, toMs, Math.max(2, Math.floor(plot / 120))).map((tick) => (
+                <text
+                  key={tick}
+                  className="axis-text"
+                  x={x(tick)}
+                  y={TOP + BARS + 16}
+                  textAnchor="middle"
+                >
+                  {formatTime(tick)}
+                </text>
+              ))}
+              {passes.map((pass) => (
+                <PassBar
+                  key={pass.report.passId}
+                  pass={pass}
+                  x={x(pass.report.startedAtMs)}
+                  height={height}
+                  current={pass.report.passId === current}
+                  onTip={setTip}
+                  onOpen={onOpen}
+                />
+              ))}
+              {active !== null && (
+                <g data-testid="open-pass">
+                  <rect
+                    className="bar-open"
+                    x={x(active.startedAtMs) - BAR_WIDTH / 2}
+                    y={TOP}
+                    width={Math.max(BAR_WIDTH, x(toMs) - x(active.startedAtMs))}
+                    height={BARS}
+                  />
+                  <title>Pass {active.passId} is running</title>
+                </g>
+              )}
+              <Rate samples={samples} fromMs={fromMs} toMs={toMs} x={x} width={width} />
+            </svg>
+          )}
+          {tip !== null && (
+            <Tip pass={tip} left={Math.min(x(tip.report.startedAtMs), width - 260)} />
+          )}
+        </div>
+        <ul className="legend" aria-label="Legend">
+          {passParts.map((part) => (
+            <li key={part}>
+              <span className="key" style={{ background: `var(${partTokens[part]})` }} />{' '}
+              {partWords[part]}
+            </li>
+          ))}
+          <li>
+            <span className="key bar-open-key" /> running now
+          </li>
+        </ul>
+      </div>
+      <ExportButtons name="passes" picture={picture} rows={() => passes.map(exportRow)} />
+    </>
+  )
+}
+
+interface PassBarProps {
+  pass: TimelinePass
+  x: number
+  height: (ms: number) => number
+  current: boolean
+  onTip: (pass: TimelinePass | null) => void
+  onOpen: (passId: number) => void
+}
+
+function PassBar({ pass, x, height, current, onTip, onOpen }: PassBarProps): ReactNode {
+  const { report } = pass
+  const times = passTimes(report)
+  let y = TOP + BARS
+  const bars = passParts.flatMap((part) => {
+    const size = height(times[part])
+    if (size <= 0) return []
+    y -= size
+    return [{ part, y, size }]
+  })
+  return (
+    <g
+      className={current ? 'pass-bar pass-bar-current' : 'pass-bar'}
+      role="button"
+      tabIndex={0}
+      data-testid="timeline-pass"
+      data-pass-id={report.passId}
+      aria-label={`Pass ${String(report.passId)}, ${sourceWords[report.source]}, ${outcomeWords[report.outcome]}, ${formatDuration(report.elapsedMs)}`}
+      onMouseEnter={() => onTip(pass)}
+      onMouseLeave={() => onTip(null)}
+      onFocus={() => onTip(pass)}
+      onBlur={() => onTip(null)}
+      onClick={() => onOpen(report.passId)}
+      onKeyDown={(event) => {
+        if (event.key !== 'Enter' && event.key !== ' ') return
+        event.preventDefault()
+        onOpen(report.passId)
+      }}
+    >
+      <rect className="bar-target" x={x - 8} y={TOP} width={16} height={BARS} />
+      {bars.map((bar) => (
+        <rect
+          key={bar.part}
+          x={x - BAR_WIDTH / 2}
+          y={bar.y}
+          width={BAR_WIDTH}
+          height={Math.max(1, bar.size)}
+          fill={`var(${partTokens[bar.part]})`}
+        />
+      ))}
+      <circle
+        cx={x}
+        cy={TOP + BARS}
+        r={2.5}
+        className={report.outcome === 'blocked' ? 'bar-foot bar-foot-blocked' : 'bar-foot'}
+      />
+    </g>
+  )
+}
+
+function Tip({ pass, left }: { pass: TimelinePass; left: number }): ReactNode {
+  const { report, put } = pass
+  const times = passTimes(report)
+  return (
+    <div className="tip timeline-tip" style={{ left: Math.max(0, left) }}>
+      <strong>
+        #{report.passId} {sourceWords[report.source]}, {outcomeWords[report.outcome]}
+      </strong>
+      <dl className="tip-list num">
+        <dt>started</dt>
+        <dd>{formatTime(report.startedAtMs, true)}</dd>
+        {passParts.map((part) =>
+          times[part] === 0 ? null : (
+            <div key={part} className="tip-pair">
+              <dt>{partWords[part]}</dt>
+              <dd>{formatDuration(times[part])}</dd>
+            </div>
+          ),
+        )}
+        <dt>in all</dt>
+        <dd>{formatDuration(report.elapsedMs)}</dd>
+        <dt>foreground</dt>
+        <dd>{put === null ? 'not sampled' : `${formatCount(Math.round(put))} puts/s`}</dd>
+      </dl>
+    </div>
+  )
+}
+
+interface RateProps {
+  samples: readonly MetricSample[]
+  fromMs: number
+  toMs: number
+  x: (atMs: number) => number
+  width: number
+}
+
+/** Puts a second under the passes: a dip beside a bar is what the pass cost. */
+function Rate({ samples, fromMs, toMs, x, width }: RateProps): ReactNode {
+  const shown = useMemo(
+    () =>
+      downsampleBy(
+        samples.filter((sample) => sample.atMs >= fromMs && sample.atMs <= toMs),
+        ['putsPerSecond'],
+        600,
+      ),
+    [samples, fromMs, toMs],
+  )
+  const ticks = roundTicks(Math.max(1, ...shown.map((sample) => sample.putsPerSecond)), 2)
+  const top = ticks.at(-1) ?? 1
+  const y = (value: number) => RATE_TOP + RATE - (value / top) * RATE
+  const path = shown
+    .map(
+      (sample, index) =>
+        `${index === 0 ? 'M' : 'L'}${x(sample.atMs).toFixed(1)} ${y(sample.putsPerSecond).toFixed(1)}`,
+    )
+    .join('')
+  return (
+    <g>
+      <text className="axis-text" x={LEFT} y={RATE_TOP - 6}>
+        foreground puts a second
+      </text>
+      {ticks.map((tick) => (
+        <g key={tick}>
+          <line className="grid-line" x1={LEFT} x2={width - RIGHT} y1={y(tick)} y2={y(tick)} />
+          <text className="axis-text" x={LEFT - 8} y={y(tick) + 4} textAnchor="end">
+            {formatCount(tick)}
+          </text>
+        </g>
+      ))}
+      <path className="rate-line" d={path} />
+    </g>
+  )
+}
+
+function exportRow({ report, put }: TimelinePass): Record<string, string | number | null> {
+  const times = passTimes(report)
+  return {
+    pass_id: report.passId,
+    source: report.source,
+    outcome: report.outcome,
+    started_at_ms: report.startedAtMs,
+    elapsed_ms: report.elapsedMs,
+    plan_ms: times.plan,
+    rewrite_ms: times.rewrite,
+    gc_ms: times.gc,
+    other_ms: times.other,
+    foreground_puts_per_second: put,
+  }
+}

@@ -1,0 +1,236 @@
+// What the address bar says: view, store, what is open beside it, what is chosen, filters and time.
+// Pure: a route prints as a URL fragment, and such a fragment parses back. Defaults are left out, and
+// what does not parse counts as the default, because a fragment is something a person may have typed.
+import type { PassOutcome, PassSource, SegmentId, SegmentState } from '../../server/protocol.ts'
+import { segmentLabel } from './format.ts'
+import {
+  eventGroups,
+  groupsHiddenAtFirst,
+  outcomeWords,
+  sourceWords,
+  stateWords,
+  type EventGroup,
+} from './words.ts'
+
+export const viewNames = [
+  'overview',
+  'segments',
+  'queue',
+  'passes',
+  'step',
+  'trace',
+  'pins',
+  'workload',
+  'stores',
+] as const
+export type ViewName = (typeof viewNames)[number]
+
+export const segmentOrders = ['id', 'stale', 'ratio', 'age', 'size'] as const
+export type SegmentOrder = (typeof segmentOrders)[number]
+
+export const segmentColours = ['live', 'age', 'lane', 'state', 'verdict'] as const
+export type SegmentColour = (typeof segmentColours)[number]
+
+/** What the drawer shows beside the view. */
+export type DrawerTarget =
+  { kind: 'segment'; id: SegmentId } | { kind: 'pass'; id: number } | { kind: 'event'; seq: number }
+
+export interface Route {
+  view: ViewName
+  /** null = the first store there is. */
+  store: string | null
+  drawer: DrawerTarget | null
+  /** Segments chosen for an action, in the order chosen. */
+  chosen: SegmentId[]
+  order: SegmentOrder
+  colour: SegmentColour
+  /** Text that a segment's name, file, state or keeper has to contain. */
+  segmentText: string
+  /** null = all. */
+  segmentState: SegmentState | null
+  /** Steps of magnification of the segment map, 0 = all in sight. */
+  zoom: number
+  traceText: string
+  traceHidden: EventGroup[]
+  tracePass: number | null
+  traceSegment: SegmentId | null
+  /** The event at which the trace is paused; null = it follows. */
+  traceAt: number | null
+  passSource: PassSource | null
+  passOutcome: PassOutcome | null
+  /** Time shown by the charts, engine clock; null = all that is held, up to now. */
+  time: { fromMs: number; toMs: number } | null
+}
+
+export const ZOOM_MAX = 6
+
+export const defaultRoute: Route = {
+  view: 'overview',
+  store: null,
+  drawer: null,
+  chosen: [],
+  order: 'id',
+  colour: 'live',
+  segmentText: '',
+  segmentState: null,
+  zoom: 0,
+  traceText: '',
+  traceHidden: [...groupsHiddenAtFirst],
+  tracePass: null,
+  traceSegment: null,
+  traceAt: null,
+  passSource: null,
+  passOutcome: null,
+  time: null,
+}
+
+/** "L0-12" -> its id; null for anything else. Lanes have 8 bits, sequence numbers 23. */
+export function parseSegmentLabel(text: string): SegmentId | null {
+  const match = /^L(\d{1,3})-(\d{1,7})$/i.exec(text.trim())
+  if (match === null) return null
+  const lane = Number(match[1])
+  const seq = Number(match[2])
+  return lane > 255 || seq > 0x7fffff ? null : 0x80000000 + lane * 0x800000 + seq
+}
+
+// ---------------------------------------------------------------- printing
+
+function drawerText(drawer: DrawerTarget): string {
+  switch (drawer.kind) {
+    case 'segment':
+      return `segment:${segmentLabel(drawer.id)}`
+    case 'pass':
+      return `pass:${String(drawer.id)}`
+    case 'event':
+      return `event:${String(drawer.seq)}`
+  }
+}
+
+/** "#/segments?open=segment:L0-12&order=stale" */
+export function routeToHash(route: Route): string {
+  const parts: string[] = []
+  const add = (name: string, value: string | null) => {
+    if (value === null) return
+    // Commas and colons are legal in a fragment and easier to read than their escapes.
+    const text = encodeURIComponent(value).replaceAll('%2C', ',').replaceAll('%3A', ':')
+    parts.push(`${name}=${text}`)
+  }
+  const text = (value: string) => (value === '' ? null : value)
+  const number = (value: number | null) => (value === null ? null : String(value))
+  const changed = <T extends string | number>(value: T, usual: T) =>
+    value === usual ? null : String(value)
+  add('store', route.store)
+  add('open', route.drawer === null ? null : drawerText(route.drawer))
+  add('chosen', text(route.chosen.map(segmentLabel).join(',')))
+  add('order', changed(route.order, defaultRoute.order))
+  add('colour', changed(route.colour, defaultRoute.colour))
+  add('find', text(route.segmentText))
+  add('state', route.segmentState)
+  add('zoom', changed(route.zoom, 0))
+  add('text', text(route.traceText))
+  add('hide', hiddenText(route.traceHidden))
+  add('pass', number(route.tracePass))
+  add('segment', route.traceSegment === null ? null : segmentLabel(route.traceSegment))
+  add('at', number(route.traceAt))
+  add('source', route.passSource)
+  add('outcome', route.passOutcome)
+  add('time', route.time === null ? null : `${route.time.fromMs},${route.time.toMs}`)
+  return `#/${route.view}${parts.length === 0 ? '' : `?${parts.join('&')}`}`
+}
+
+function hiddenText(hidden: readonly EventGroup[]): string | null {
+  const sorted = eventGroups.filter((group) => hidden.includes(group))
+  const usual = eventGroups.filter((group) => groupsHiddenAtFirst.includes(group))
+  if (sorted.join() === usual.join()) return null
+  return sorted.length === 0 ? 'none' : sorted.join(',')
+}
+
+// ---------------------------------------------------------------- parsing
+
+export function hashToRoute(hash: string): Route {
+  const text = hash.replace(/^#/, '')
+  const [path, query] = text.startsWith('/') ? splitOnce(text.slice(1), '?') : ['', text]
+  const params = new URLSearchParams(query)
+  const get = (name: string) => params.get(name) ?? ''
+  const segments = (list: string) =>
+    list.split(',').flatMap((label) => {
+      const id = parseSegmentLabel(label)
+      return id === null ? [] : [id]
+    })
+  return {
+    view: oneOf(path, viewNames) ?? defaultRoute.view,
+    store: get('store') === '' ? null : get('store'),
+    drawer: parseDrawer(get('open')),
+    chosen: [...new Set(segments(get('chosen')))],
+    order: oneOf(get('order'), segmentOrders) ?? defaultRoute.order,
+    colour: oneOf(get('colour'), segmentColours) ?? defaultRoute.colour,
+    segmentText: get('find'),
+    segmentState: oneOf(get('state'), keysOf(stateWords)),
+    zoom: Math.min(ZOOM_MAX, whole(get('zoom')) ?? 0),
+    traceText: get('text'),
+    traceHidden: parseHidden(params.get('hide')),
+    tracePass: whole(get('pass')),
+    traceSegment: parseSegmentLabel(get('segment')),
+    traceAt: whole(get('at')),
+    passSource: oneOf(get('source'), keysOf(sourceWords)),
+    passOutcome: oneOf(get('outcome'), keysOf(outcomeWords)),
+    time: parseTime(get('time')),
+  }
+}
+
+function splitOnce(text: string, by: string): [string, string] {
+  const at = text.indexOf(by)
+  return at === -1 ? [text, ''] : [text.slice(0, at), text.slice(at + by.length)]
+}
+
+function oneOf<T extends string>(text: string, all: readonly T[]): T | null {
+  return all.find((one) => one === text) ?? null
+}
+
+function keysOf<K extends string>(table: Record<K, unknown>): K[] {
+  return Object.keys(table) as K[]
+}
+
+function whole(text: string): number | null {
+  if (!/^\d{1,16}$/.test(text)) return null
+  const value = Number(text)
+  return Number.isSafeInteger(value) ? value : null
+}
+
+function parseDrawer(text: string): DrawerTarget | null {
+  const [kind, rest] = splitOnce(text, ':')
+  if (kind === 'segment') {
+    const id = parseSegmentLabel(rest)
+    return id === null ? null : { kind, id }
+  }
+  const value = whole(rest)
+  if (value === null) return null
+  if (kind === 'pass') return { kind, id: value }
+  return kind === 'event' ? { kind, seq: value } : null
+}
+
+function parseHidden(text: string | null): EventGroup[] {
+  if (text === null) return [...groupsHiddenAtFirst]
+  const named = text.split(',')
+  return eventGroups.filter((group) => named.includes(group))
+}
+
+function parseTime(text: string): Route['time'] {
+  const [from, to] = splitOnce(text, ',')
+  const fromMs = whole(from)
+  const toMs = whole(to)
+  return fromMs === null || toMs === null || toMs <= fromMs ? null : { fromMs, toMs }
+}
+
+/** The access token in a fragment, and the fragment without it. */
+export function takeTokenFrom(hash: string): { token: string | null; rest: string } {
+  const text = hash.replace(/^#/, '')
+  const [path, query] = text.startsWith('/') ? splitOnce(text, '?') : ['', text]
+  const params = new URLSearchParams(query)
+  const token = params.get('token')
+  if (token === null || token === '') return { token: null, rest: hash }
+  params.delete('token')
+  const left = params.toString()
+  if (path === '') return { token, rest: left === '' ? '' : `#${left}` }
+  return { token, rest: `#${path}${left === '' ? '' : `?${left}`}` }
+}

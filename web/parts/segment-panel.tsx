@@ -1,0 +1,159 @@
+// What both the overview and the segments view draw of all segments: order, colour, legend, map.
+import { useMemo, type ReactNode } from 'react'
+import type { SegmentInfo } from '../../server/protocol.ts'
+import { legendOf, painterOf, type Painter } from '../charts/segment-colour.ts'
+import { marksOf, type SegmentMarks } from '../charts/segment-look.ts'
+import { formatBytes, formatCount, segmentLabel } from '../lib/format.ts'
+import {
+  segmentColours,
+  segmentOrders,
+  type SegmentColour,
+  type SegmentOrder,
+} from '../lib/route.ts'
+import type { GoneSegment } from '../state/app-state.ts'
+import { newestVerdicts, type Verdicts } from '../state/segment-history.ts'
+import { useApp } from '../state/store.ts'
+import { navigate, useRoute, useUi } from '../state/ui-store.ts'
+
+const noDebt = { queue: [], ledger: [], stage: null }
+
+/** How each segment is marked now: queued, staged, being rewritten, kept. */
+export function useMarks(): (segment: SegmentInfo) => SegmentMarks {
+  const debt = useApp((state) => state.engine?.debt ?? null)
+  const rewriting = useApp((state) => state.rewriting)
+  return useMemo(() => marksOf(debt ?? noDebt, rewriting), [debt, rewriting])
+}
+
+export function useVerdicts(): Verdicts | null {
+  const passes = useApp((state) => state.passes)
+  const asked = useUi((state) => state.plan)
+  return useMemo(() => newestVerdicts(passes, asked), [passes, asked])
+}
+
+/** Ages are painted in steps, so the painter follows the clock in steps of seconds. */
+export function usePainter(verdicts: Verdicts | null): Painter {
+  const colour = useRoute((route) => route.colour)
+  const nowMs = useApp((state) => Math.floor((state.gauges?.nowMs ?? 0) / 5000) * 5000)
+  return useMemo(() => painterOf(colour, { nowMs, verdicts }), [colour, nowMs, verdicts])
+}
+
+const orderWords: Record<SegmentOrder, string> = {
+  id: 'id',
+  stale: 'stale bytes',
+  ratio: 'stale ratio',
+  age: 'age',
+  size: 'size',
+}
+
+const colourWords: Record<SegmentColour, string> = {
+  live: 'live and stale',
+  age: 'age',
+  lane: 'lane',
+  state: 'state',
+  verdict: 'verdict',
+}
+
+export function OrderChoice(): ReactNode {
+  const order = useRoute((route) => route.order)
+  return (
+    <label className="field-inline">
+      <span>order</span>
+      <select
+        data-testid="segment-order"
+        value={order}
+        onChange={(event) => {
+          const wanted = segmentOrders.find((one) => one === event.target.value)
+          if (wanted !== undefined) navigate({ order: wanted })
+        }}
+      >
+        {segmentOrders.map((one) => (
+          <option key={one} value={one}>
+            {orderWords[one]}
+          </option>
+        ))}
+      </select>
+    </label>
+  )
+}
+
+export function ColourChoice(): ReactNode {
+  const colour = useRoute((route) => route.colour)
+  return (
+    <div className="segmented" role="group" aria-label="Colour of segments">
+      {segmentColours.map((one) => (
+        <button
+          key={one}
+          type="button"
+          aria-pressed={colour === one}
+          data-testid={`colour-${one}`}
+          onClick={() => navigate({ colour: one })}
+        >
+          {colourWords[one]}
+        </button>
+      ))}
+    </div>
+  )
+}
+
+export function MapLegend({
+  segments,
+  painter,
+}: {
+  segments: readonly SegmentInfo[]
+  painter: Painter
+}): ReactNode {
+  const entries = useMemo(() => legendOf(segments, painter), [segments, painter])
+  if (painter.paint === null) {
+    return (
+      <ul className="legend" aria-label="Legend">
+        <li>
+          <span className="key key-live" /> live
+        </li>
+        <li>
+          <span className="key key-stale" /> stale
+        </li>
+        <li>
+          <span className="key key-queued">1</span> queued
+        </li>
+        <li>
+          <span className="key key-staged" /> staged
+        </li>
+        <li>
+          <span className="key key-rewriting" /> being rewritten
+        </li>
+        <li>
+          <span className="key key-kept" /> dead but kept
+        </li>
+        <li>
+          <span className="key key-active" /> being written
+        </li>
+      </ul>
+    )
+  }
+  return (
+    <ul className="legend" aria-label="Legend">
+      {entries.map((entry) => (
+        <li key={entry.words}>
+          <span className="key key-letter" style={{ background: `var(${entry.token})` }}>
+            <span>{entry.letter}</span>
+          </span>
+          {entry.words} <span className="num">{formatCount(entry.count)}</span>
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+/** Deleted segments fade here once; what was deleted stays readable in the trace and in the pass. */
+export function Leaving({ gone }: { gone: readonly GoneSegment[] }): ReactNode {
+  if (gone.length === 0) return null
+  return (
+    <p className="leaving" aria-hidden="true">
+      {gone.slice(-6).map(({ segment, goneAtMs }) => (
+        <span key={`${String(segment.segmentId)}-${String(goneAtMs)}`} className="leaving-one">
+          {segmentLabel(segment.segmentId)} deleted, {formatBytes(segment.bytesTotal)}
+        </span>
+      ))}
+    </p>
+  )
+}

@@ -1,0 +1,32 @@
+// The address bar and the route say the same: what the reader does is written into the fragment, and
+// a fragment that changes (a link, the browser's buttons) is read back.
+import { hashToRoute, routeToHash, type Route } from '../lib/route.ts'
+import { onNavigate, uiStore } from './ui-store.ts'
+
+/** Browsers stop a page that rewrites its address at every key stroke. */
+const WRITE_AFTER_MS = 200
+
+export function followAddress(first: Route, changed: () => void): void {
+  uiStore.setState({ route: first })
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const write = (route: Route, journey: boolean) => {
+    const hash = routeToHash(route)
+    if (hash === location.hash) return
+    if (journey) history.pushState(null, '', hash)
+    else history.replaceState(null, '', hash)
+  }
+  onNavigate((route, journey) => {
+    clearTimeout(timer)
+    if (journey) write(route, true)
+    else timer = setTimeout(() => write(uiStore.getState().route, false), WRITE_AFTER_MS)
+  })
+  // Leaving within the wait must not lose the last word typed.
+  addEventListener('pagehide', () => {
+    clearTimeout(timer)
+    write(uiStore.getState().route, false)
+  })
+  addEventListener('popstate', () => {
+    uiStore.setState({ route: hashToRoute(location.hash) })
+    changed()
+  })
+}

@@ -1,0 +1,142 @@
+// The derived numbers of the overview: debt by threshold, what is only too young, amplification, and
+// how long the debt would take to drain. Pure; a number that cannot be known is null with its reason.
+import type {
+  Counters,
+  EngineGauges,
+  MaintenanceOptions,
+  MetricSample,
+  SegmentInfo,
+} from '../../server/protocol.ts'
+import type { Totals } from './selectors.ts'
+
+export interface ThresholdBand {
+  /** Segments at least this stale, 0..1. */
+  minStaleRatio: number
+  segments: number
+  bytesStale: number
+  bytesLive: number
+}
+
+const BANDS = [0.2, 0.4, 0.6, 0.8, 1] as const
+
+/** Cumulative: what a plan with this floor could take at most, its age and byte filters aside. */
+export function debtByThreshold(
+  segments: readonly SegmentInfo[],
+  floors: readonly number[] = BANDS,
+): ThresholdBand[] {
+  return floors.map((minStaleRatio) => {
+    const band = { minStaleRatio, segments: 0, bytesStale: 0, bytesLive: 0 }
+    for (const segment of segments) {
+      if (segment.state !== 'sealed' || segment.bytesTotal === 0) continue
+      if (segment.bytesStale / segment.bytesTotal < minStaleRatio) continue
+      band.segments += 1
+      band.bytesStale += segment.bytesStale
+      band.bytesLive += segment.bytesLive
+    }
+    return band
+  })
+}
+
+export interface AgeBlocked {
+  segments: number
+  bytesStale: number
+  /** Until the oldest of them is old enough; null without any. */
+  nextInMs: number | null
+}
+
+/** Sealed segments that are stale enough for the trigger and only too young. */
+export function ageBlocked(
+  segments: readonly SegmentInfo[],
+  options: MaintenanceOptions,
+  nowMs: number,
+): AgeBlocked {
+  const found: AgeBlocked = { segments: 0, bytesStale: 0, nextInMs: null }
+  for (const segment of segments) {
+    if (segment.state !== 'sealed' || segment.bytesTotal === 0) continue
+    if (segment.bytesLive === 0 || segment.sealedAtMs === null) continue
+    if (segment.bytesStale / segment.bytesTotal < options.triggerStaleRatio) continue
+    if (segment.bytesStale < options.minSegmentStaleBytes) continue
+    const remainingMs = segment.sealedAtMs + options.minSegmentAgeMs - nowMs
+    if (remainingMs <= 0) continue
+    found.segments += 1
+    found.bytesStale += segment.bytesStale
+    found.nextInMs = Math.min(found.nextInMs ?? Infinity, remainingMs)
+  }
+  return found
+}
+
+export interface Amplification {
+  /** (foreground bytes + bytes rewrites wrote) / foreground bytes, since the store was opened. */
+  write: number | null
+  /** Value-log bytes on disk / live bytes. */
+  space: number | null
+}
+
+export function amplification(
+  totals: Totals,
+  gauges: EngineGauges,
+  counters: Counters,
+): Amplification {
+  return {
+    write:
+      gauges.bytesPut === 0
+        ? null
+        : (gauges.bytesPut + counters.rewriteBytesWritten) / gauges.bytesPut,
+    space: totals.bytesLive === 0 ? null : totals.bytesTotal / totals.bytesLive,
+  }
+}
+
+export type Drain =
+  | { kind: 'empty' }
+  | { kind: 'unknown'; why: string }
+  | { kind: 'grows'; bytesPerSecond: number; overMs: number }
+  | { kind: 'drains'; inMs: number; bytesPerSecond: number; overMs: number }
+
+/** A minute smooths the bursts of a workload; a longer look back would answer for another time. */
+const DRAIN_WINDOW_MS = 60_000
+const DRAIN_MIN_MS = 10_000
+
+/** An estimate: the change of stale bytes over the last minute, carried on. */
+export function timeToDrain(samples: readonly MetricSample[]): Drain {
+  const last = samples.at(-1)
+  if (last === undefined) return { kind: 'unknown', why: 'no sample has been taken yet' }
+  if (last.bytesStale === 0) return { kind: 'empty' }
+  const first = samples.find((sample) => sample.atMs >= last.atMs - DRAIN_WINDOW_MS) ?? last
+  const overMs = last.atMs - first.atMs
+  if (overMs < DRAIN_MIN_MS) {
+    return { kind: 'unknown', why: 'needs ten seconds of history on the engine’s clock' }
+  }
+  const bytesPerSecond = ((last.bytesStale - first.bytesStale) / overMs) * 1000
+  if (bytesPerSecond >= 0) return { kind: 'grows', bytesPerSecond, overMs }
+  return {
+    kind: 'drains',
+    inMs: (last.bytesStale / -bytesPerSecond) * 1000,
+    bytesPerSecond: -bytesPerSecond,
+    overMs,
+  }
+}
+
+export interface WorkloadEffect {
+  puts: number
+  bytesPut: number
+  bytesCopied: number
+  /** Change of stale bytes a second; negative while maintenance frees more than dies. */
+  staleGrowth: number
+}
+
+/** Means over the last minute; null without two samples. */
+export function workloadEffect(samples: readonly MetricSample[]): WorkloadEffect | null {
+  const last = samples.at(-1)
+  if (last === undefined) return null
+  const recent = samples.filter((sample) => sample.atMs >= last.atMs - DRAIN_WINDOW_MS)
+  const first = recent[0]
+  if (first === undefined || first.atMs === last.atMs) return null
+  const mean = (pick: (sample: MetricSample) => number) =>
+    recent.reduce((sum, sample) => sum + pick(sample), 0) / recent.length
+  return {
+    puts: mean((sample) => sample.putsPerSecond),
+    bytesPut: mean((sample) => sample.bytesPutPerSecond),
+    bytesCopied: mean((sample) => sample.rewriteBytesPerSecond),
+    staleGrowth: ((last.bytesStale - first.bytesStale) / (last.atMs - first.atMs)) * 1000,
+  }
+}

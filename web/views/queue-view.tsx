@@ -1,0 +1,281 @@
+// The rewrite queue and its ledger: in which order, at what price when planned and now, staged until
+// when, and what each change of the debt moved, so that restaging is seen and not inferred.
+import type { ReactNode } from 'react'
+import { formatCountdown, formatRatio, formatTime, plural, segmentList } from '../lib/format.ts'
+import { ExportButtons } from '../parts/export-buttons.tsx'
+import { useEngineNow } from '../parts/hooks.ts'
+import { Panel } from '../parts/panel.tsx'
+import { SegmentChip } from '../parts/segment-chip.tsx'
+import { Term } from '../parts/term.tsx'
+import { Bytes, Ratio, Time, Unknown } from '../parts/value.tsx'
+import type { DebtMove } from '../state/app-state.ts'
+import { queueRows, stageOf, stageText, staleRatio, type QueueRow } from '../state/selectors.ts'
+import { useApp } from '../state/store.ts'
+import { openDrawer } from '../state/ui-store.ts'
+
+/** A queue of thousands is read by its head. */
+const ROWS_MAX = 200
+const MOVES_SHOWN = 40
+
+export function QueueView(): ReactNode {
+  const engine = useApp((state) => state.engine)
+  const nowMs = useEngineNow()
+  if (engine === null) return null
+  const rows = queueRows(engine)
+  const stage = stageOf(engine.debt, nowMs)
+  const missing = rows.filter((row) => row.current === null).length
+  const title =
+    rows.length === 0
+      ? 'The queue is empty'
+      : `${plural(rows.length, 'segment')} queued, ${stageText(stage)}`
+  return (
+    <>
+      <Panel
+        id="queue"
+        name="Queue and ledger"
+        title={title}
+        large
+        aside={<ExportButtons name="queue" rows={() => rows.map(exportRow)} />}
+      >
+        <StageLine />
+        {rows.length === 0 ? (
+          <p className="muted">
+            A plan puts segments here with their price, the <Term name="ledger" />; after the
+            confirm delay a hot pass takes them one at a time and stages the rest again.
+          </p>
+        ) : (
+          <>
+            {engine.debt.ledger.length === 0 && (
+              <p className="note">
+                Queue-only debt: the ids were saved without economics. They are rewritten all the
+                same.
+              </p>
+            )}
+            {missing > 0 && (
+              <p className="note note-bad" data-testid="queue-missing">
+                ✕ {plural(missing, 'queued segment')} missing on disk; the next pass prunes them.
+              </p>
+            )}
+            <QueueTable rows={rows} staged={engine.debt.stage !== null} />
+          </>
+        )}
+      </Panel>
+      <Moves />
+    </>
+  )
+}
+
+function StageLine(): ReactNode {
+  const debt = useApp((state) => state.engine?.debt ?? null)
+  const nowMs = useEngineNow()
+  if (debt?.stage == null) return null
+  const { observedAtMs, dueAtMs, minStaleRatio } = debt.stage
+  const leftMs = nowMs === null ? null : dueAtMs - nowMs
+  const share =
+    leftMs === null ? 0 : Math.max(0, Math.min(1, 1 - leftMs / (dueAtMs - observedAtMs)))
+  return (
+    <div className="stage-line" data-testid="stage-line">
+      <div className="progress" aria-hidden="true">
+        <div style={{ width: `${String(share * 100)}%` }} />
+      </div>
+      <p>
+        <Term name="staged" /> at <Time value={observedAtMs} />, confirm due at{' '}
+        <Time value={dueAtMs} />
+        {leftMs !== null && (leftMs > 0 ? `, in ${formatCountdown(leftMs)}` : ', due now')}. It is
+        confirmed with the floor that staged it:{' '}
+        {minStaleRatio === null ? (
+          <Unknown why="the state file does not tell" />
+        ) : (
+          `${formatRatio(minStaleRatio)} stale`
+        )}
+        .
+      </p>
+    </div>
+  )
+}
+
+function QueueTable({ rows, staged }: { rows: QueueRow[]; staged: boolean }): ReactNode {
+  return (
+    <div className="scroll-x" tabIndex={0} role="region" aria-label="Rewrite queue">
+      <table className="table">
+        <thead>
+          <tr>
+            <th scope="col" className="r">
+              #
+            </th>
+            <th scope="col">Segment</th>
+            <th scope="col" className="r">
+              Stale when planned
+            </th>
+            <th scope="col" className="r">
+              Stale now
+            </th>
+            <th scope="col" className="r">
+              Gained since
+            </th>
+            <th scope="col" className="r">
+              Live when planned
+            </th>
+            <th scope="col" className="r">
+              Live to copy
+            </th>
+            <th scope="col">State</th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.slice(0, ROWS_MAX).map((row) => (
+            <QueueTableRow key={row.segmentId} row={row} staged={staged} />
+          ))}
+        </tbody>
+      </table>
+      {rows.length > ROWS_MAX && (
+        <p className="muted">and {rows.length - ROWS_MAX} more; the CSV has them all</p>
+      )}
+    </div>
+  )
+}
+
+function QueueTableRow({ row, staged }: { row: QueueRow; staged: boolean }): ReactNode {
+  const { planned, current } = row
+  const gained =
+    planned === null || current === null ? null : current.bytesStale - planned.bytesStale
+  return (
+    <tr
+      data-testid="queue-row"
+      data-segment-id={row.segmentId}
+      data-position={row.position}
+      data-missing={current === null}
+    >
+      <td className="r">
+        <span className={staged ? 'place place-staged' : 'place'}>{row.position}</span>
+      </td>
+      <th scope="row">
+        <SegmentChip segmentId={row.segmentId} />
+      </th>
+      <td className="r">
+        {planned === null ? (
+          <Unknown why="queued without economics" />
+        ) : (
+          <>
+            <Bytes value={planned.bytesStale} /> <Ratio value={planned.staleRatio} />
+          </>
+        )}
+      </td>
+      <td className="r">
+        <Bytes value={current?.bytesStale} unknown="missing on disk" />{' '}
+        {current !== null && current.bytesTotal > 0 && <Ratio value={staleRatio(current)} />}
+      </td>
+      <td className="r">
+        <Bytes value={gained} unknown="nothing to compare with" />
+      </td>
+      <td className="r">
+        <Bytes value={planned?.bytesLive} unknown="queued without economics" />
+      </td>
+      <td className="r">
+        <Bytes value={current?.bytesLive} unknown="missing on disk" />
+      </td>
+      <td>
+        {current === null ? (
+          <strong className="bad">✕ missing on disk</strong>
+        ) : staged ? (
+          'staged'
+        ) : (
+          'ready'
+        )}
+      </td>
+    </tr>
+  )
+}
+
+function exportRow(row: QueueRow): Record<string, string | number | null> {
+  return {
+    position: row.position,
+    segment_id: row.segmentId,
+    planned_bytes_total: row.planned?.bytesTotal ?? null,
+    planned_bytes_live: row.planned?.bytesLive ?? null,
+    planned_bytes_stale: row.planned?.bytesStale ?? null,
+    planned_stale_ratio: row.planned?.staleRatio ?? null,
+    bytes_total: row.current?.bytesTotal ?? null,
+    bytes_live: row.current?.bytesLive ?? null,
+    bytes_stale: row.current?.bytesStale ?? null,
+  }
+}
+
+function Moves(): ReactNode {
+  const moves = useApp((state) => state.moves)
+  const newest = moves.slice(-MOVES_SHOWN).reverse()
+  const last = newest[0]
+  return (
+    <Panel
+      id="moves"
+      name="How the queue moved"
+      title={
+        last === undefined ? 'It has not moved yet' : `${causeWords[last.cause]} ${moveText(last)}`
+      }
+    >
+      {newest.length > 0 && (
+        <ol className="moves" aria-label="How the queue moved, newest first">
+          {newest.map((move) => (
+            <Move key={move.seq} move={move} />
+          ))}
+        </ol>
+      )}
+    </Panel>
+  )
+}
+
+function Move({ move }: { move: DebtMove }): ReactNode {
+  const { passId } = move
+  return (
+    <li className={`move move-${move.cause}`} data-testid="debt-move" data-cause={move.cause}>
+      <button
+        type="button"
+        className="button-link num"
+        title="Show the event"
+        onClick={() => openDrawer({ kind: 'event', seq: move.seq })}
+      >
+        {formatTime(move.atMs)}
+      </button>
+      <span>
+        <strong>{causeWords[move.cause]}</strong> {moveText(move)}
+        {passId !== null && (
+          <>
+            {' '}
+            <button
+              type="button"
+              className="button-link num"
+              onClick={() => openDrawer({ kind: 'pass', id: passId })}
+            >
+              pass {passId}
+            </button>
+          </>
+        )}
+      </span>
+    </li>
+  )
+}
+
+const causeWords: Record<DebtMove['cause'], string> = {
+  loaded: 'Loaded.',
+  planned: 'Planned.',
+  staged: 'Staged.',
+  pruned: 'Pruned.',
+  consumed: 'Consumed.',
+  restaged: 'Restaged.',
+  postponed: 'Postponed.',
+  cleared: 'Cleared.',
+}
+
+function moveText(move: DebtMove): string {
+  const parts: string[] = []
+  if (move.left.length > 0) parts.push(`${segmentList(move.left)} left`)
+  if (move.joined.length > 0) parts.push(`${segmentList(move.joined)} joined`)
+  parts.push(`${plural(move.remaining, 'segment')} ${move.remaining === 1 ? 'remains' : 'remain'}`)
+  const before = move.stageBefore?.dueAtMs ?? null
+  const after = move.stageAfter?.dueAtMs ?? null
+  if (after !== null && before === null) parts.push(`confirm due at ${formatTime(after)}`)
+  else if (after !== null && before !== null && after !== before) {
+    parts.push(`confirm moved from ${formatTime(before)} to ${formatTime(after)}`)
+  } else if (after === null && before !== null) parts.push('no longer staged')
+  return `${parts.join(', ')}.`
+}

@@ -1,0 +1,266 @@
+// Every segment: the map in any colour and order, filtered and magnified; the table; and what can be
+// done with those chosen. One of them opens in the drawer.
+import { useMemo, type ReactNode } from 'react'
+import type { SegmentInfo, SegmentState } from '../../server/protocol.ts'
+import { SegmentMap } from '../charts/segment-map.tsx'
+import { DOM_TILES_MAX } from '../charts/segment-map-layout.ts'
+import {
+  formatAge,
+  formatBytes,
+  formatCount,
+  plural,
+  segmentLabel,
+  segmentList,
+} from '../lib/format.ts'
+import { ZOOM_MAX } from '../lib/route.ts'
+import { stateWords } from '../lib/words.ts'
+import { ActionButton } from '../parts/action-button.tsx'
+import { ExportButtons } from '../parts/export-buttons.tsx'
+import { Panel } from '../parts/panel.tsx'
+import {
+  ColourChoice,
+  Leaving,
+  MapLegend,
+  OrderChoice,
+  useMarks,
+  usePainter,
+  useVerdicts,
+} from '../parts/segment-panel.tsx'
+import type { Verdicts } from '../state/segment-history.ts'
+import { filterSegments, orderSegments, totalsOf } from '../state/selectors.ts'
+import { askPlan } from '../state/session.ts'
+import { useApp } from '../state/store.ts'
+import { chooseSegment, chooseSegments, navigate, useRoute, useUi } from '../state/ui-store.ts'
+import { RewriteChosen } from './rewrite-chosen.tsx'
+import { SegmentTable } from './segment-table.tsx'
+
+export function SegmentsView(): ReactNode {
+  const segments = useApp((state) => state.engine?.segments ?? null)
+  const gone = useApp((state) => state.gone)
+  const attached = useApp((state) => state.store?.mode === 'attached')
+  const order = useRoute((route) => route.order)
+  const segmentText = useRoute((route) => route.segmentText)
+  const segmentState = useRoute((route) => route.segmentState)
+  const zoom = useRoute((route) => route.zoom)
+  const chosen = useRoute((route) => route.chosen)
+  const current = useRoute((route) => (route.drawer?.kind === 'segment' ? route.drawer.id : null))
+  const theme = useUi((state) => state.theme)
+  const marks = useMarks()
+  const verdicts = useVerdicts()
+  const painter = usePainter(verdicts)
+  const shown = useMemo(
+    () => orderSegments(filterSegments(segments ?? [], { segmentState, segmentText }), order),
+    [segments, order, segmentState, segmentText],
+  )
+  if (segments === null) return null
+  if (segments.length === 0) {
+    return (
+      <Panel id="segments" name="Segments" title="No segments yet">
+        <EmptySegments />
+      </Panel>
+    )
+  }
+  return (
+    <Panel
+      id="segments"
+      name="Segments"
+      title={headline(segments)}
+      aside={
+        <ExportButtons
+          name="segments"
+          rows={() => shown.map((segment) => exportRow(segment, verdicts))}
+        />
+      }
+    >
+      <div className="toolbar">
+        <Filters shown={shown.length} all={segments.length} />
+        <OrderChoice />
+        <ColourChoice />
+        {segments.length > DOM_TILES_MAX && <Zoom zoom={zoom} />}
+      </div>
+      <div className="map-head">
+        <MapLegend segments={shown} painter={painter} />
+        <Leaving gone={gone} />
+      </div>
+      {painter.colour === 'verdict' && <VerdictSource verdicts={verdicts} attached={attached} />}
+      <SegmentMap
+        segments={shown}
+        marks={marks}
+        painter={painter}
+        chosen={chosen}
+        current={current}
+        theme={theme}
+        zoom={zoom}
+        onZoom={(next) => navigate({ zoom: next })}
+        onChoose={chooseSegment}
+      />
+      <Chosen ids={chosen} attached={attached} />
+      {shown.length === 0 ? (
+        <p className="muted">No segment matches the filter.</p>
+      ) : (
+        <SegmentTable segments={shown} marks={marks} verdicts={verdicts} />
+      )}
+    </Panel>
+  )
+}
+
+function headline(segments: readonly SegmentInfo[]): string {
+  const totals = totalsOf(segments)
+  if (totals.bytesStale === 0)
+    return `${plural(totals.segments, 'segment')}, all of them fully live`
+  const worst = segments.reduce((a, b) => (b.bytesStale > a.bytesStale ? b : a))
+  const dead =
+    totals.zombies === 0
+      ? ''
+      : `; ${formatCount(totals.zombies)} dead and not deleted yet, ${formatBytes(totals.zombieBytes)}`
+  return `${plural(totals.segments, 'segment')}, most stale is ${segmentLabel(worst.segmentId)} with ${formatBytes(worst.bytesStale)}${dead}`
+}
+
+export function EmptySegments(): ReactNode {
+  const attached = useApp((state) => state.store?.mode === 'attached')
+  return (
+    <div className="empty" data-testid="empty">
+      <p>
+        <strong>The value log is empty.</strong>
+      </p>
+      <p>
+        {attached
+          ? 'The folder holds no segment that could be read.'
+          : 'Start the workload, or put keys through the API. The first segment appears with the first write.'}
+      </p>
+    </div>
+  )
+}
+
+const states: SegmentState[] = ['active', 'sealed', 'zombie']
+
+function Filters({ shown, all }: { shown: number; all: number }): ReactNode {
+  const text = useRoute((route) => route.segmentText)
+  const state = useRoute((route) => route.segmentState)
+  return (
+    <>
+      <label className="field-inline">
+        <span className="sr-only">Filter by name, file, origin or keeper</span>
+        <input
+          type="search"
+          data-key="filter"
+          data-testid="segment-filter"
+          placeholder="Filter, press /"
+          value={text}
+          onChange={(event) => navigate({ segmentText: event.target.value })}
+        />
+      </label>
+      <label className="field-inline">
+        <span>state</span>
+        <select
+          data-testid="segment-state"
+          value={state ?? ''}
+          onChange={(event) =>
+            navigate({ segmentState: states.find((one) => one === event.target.value) ?? null })
+          }
+        >
+          <option value="">all</option>
+          {states.map((one) => (
+            <option key={one} value={one}>
+              {stateWords[one]}
+            </option>
+          ))}
+        </select>
+      </label>
+      {shown < all && (
+        <span className="muted" role="status">
+          {formatCount(shown)} of {formatCount(all)} shown
+        </span>
+      )}
+    </>
+  )
+}
+
+function Zoom({ zoom }: { zoom: number }): ReactNode {
+  return (
+    <div className="segmented" role="group" aria-label="Magnification of the map">
+      <button
+        type="button"
+        data-testid="zoom-out"
+        aria-label="Smaller"
+        disabled={zoom === 0}
+        onClick={() => navigate({ zoom: Math.max(0, zoom - 1) })}
+      >
+        −
+      </button>
+      <button
+        type="button"
+        data-testid="zoom-in"
+        aria-label="Larger"
+        disabled={zoom === ZOOM_MAX}
+        onClick={() => navigate({ zoom: Math.min(ZOOM_MAX, zoom + 1) })}
+      >
+        +
+      </button>
+    </div>
+  )
+}
+
+function VerdictSource({
+  verdicts,
+  attached,
+}: {
+  verdicts: Verdicts | null
+  attached: boolean
+}): ReactNode {
+  const nowMs = useApp((state) => state.gauges?.nowMs ?? null)
+  return (
+    <div className="row">
+      <span className="muted">
+        {verdicts === null
+          ? 'The planner has not looked at these segments yet.'
+          : `As the planner saw it ${nowMs === null ? '' : `${formatAge(nowMs - verdicts.atMs)} ago`}${verdicts.passId === null ? ', asked by hand' : `, in pass ${String(verdicts.passId)}`}.`}
+      </span>
+      {!attached && (
+        <ActionButton
+          name="ask-plan"
+          about="A dry plan with the store’s own options. Changes nothing."
+          onPress={() => void askPlan()}
+        >
+          Ask the planner now
+        </ActionButton>
+      )}
+    </div>
+  )
+}
+
+function Chosen({ ids, attached }: { ids: readonly number[]; attached: boolean }): ReactNode {
+  if (ids.length === 0) return null
+  return (
+    <div className="chosen row">
+      <span>
+        {plural(ids.length, 'segment')} chosen: {segmentList(ids, 6)}{' '}
+        <button type="button" className="button-link" onClick={() => chooseSegments([])}>
+          clear
+        </button>
+      </span>
+      {!attached && <RewriteChosen />}
+    </div>
+  )
+}
+
+function exportRow(
+  segment: SegmentInfo,
+  verdicts: Verdicts | null,
+): Record<string, string | number | null> {
+  return {
+    segment: segmentLabel(segment.segmentId),
+    segment_id: segment.segmentId,
+    lane: segment.lane,
+    seq: segment.seq,
+    file: segment.file,
+    state: segment.state,
+    origin: segment.origin,
+    bytes_total: segment.bytesTotal,
+    bytes_live: segment.bytesLive,
+    bytes_stale: segment.bytesStale,
+    sealed_at_ms: segment.sealedAtMs,
+    verdict: verdicts?.by.get(segment.segmentId)?.verdict ?? null,
+    kept_by: segment.keptBy.map((keeper) => keeper.kind).join(' '),
+  }
+}

@@ -1,0 +1,398 @@
+// Every event as one readable line, newest first, filtered by kind, pass, segment and text, with its
+// fields in the drawer. What this page never saw, what it let go, and where another stream begins, are
+// lines of their own. Reading further down pauses it, so that nothing is pushed away.
+import { useVirtualizer } from '@tanstack/react-virtual'
+import { useEffect, useMemo, useReducer, useRef, useState, type ReactNode } from 'react'
+import type { EngineEvent } from '../../server/protocol.ts'
+import { appendToLog, emptyLog, logAt } from '../lib/chunked-log.ts'
+import { exactTime, formatCount, formatTime, plural, segmentLabel } from '../lib/format.ts'
+import { parseSegmentLabel } from '../lib/route.ts'
+import { traceLine } from '../lib/trace-line.ts'
+import { eventGroups, groupOfEvent, groupWords } from '../lib/words.ts'
+import { CopyButton } from '../parts/copy-button.tsx'
+import { Panel } from '../parts/panel.tsx'
+import { traceKey, type TraceEntry, type TraceLog } from '../state/app-state.ts'
+import {
+  countGroups,
+  lineOf,
+  TraceSearch,
+  type TraceFilter,
+  type TraceRows,
+} from '../state/trace-filter.ts'
+import { appStore, useApp } from '../state/store.ts'
+import { navigate, openDrawer, toggleGroup, uiStore, useRoute } from '../state/ui-store.ts'
+
+/** Leaves most of a frame to drawing. */
+const SEARCH_BUDGET_MS = 8
+/** A clipboard takes more, but nobody pastes more into a comment. */
+const COPY_MAX = 5000
+
+export function TraceView(): ReactNode {
+  const latest = useApp((state) => state.trace)
+  const at = useRoute((route) => route.traceAt)
+  const held = useHeld(latest, at)
+  const log = held ?? latest
+  const rows = useRows(log)
+  const newer = held === null ? 0 : latest.length + latest.dropped - held.length - held.dropped
+  const title =
+    latest.length === 0
+      ? 'No event yet'
+      : rows.searched < log.length
+        ? `${plural(rows.count, 'line')} so far, searched ${formatCount(rows.searched)} of ${formatCount(log.length)} events`
+        : `${plural(rows.count, 'line')} of the newest ${plural(log.length, 'event')}`
+  return (
+    <Panel
+      id="trace"
+      name="Trace"
+      title={title}
+      aside={
+        <div className="row">
+          <CopyShown rows={rows} />
+          <button
+            type="button"
+            data-testid="trace-follow"
+            aria-pressed={held === null}
+            onClick={() => (held === null ? pauseHere(rows) : follow())}
+          >
+            {held === null
+              ? 'Pause'
+              : newer === 0
+                ? 'Follow'
+                : `Follow, ${formatCount(newer)} newer`}
+          </button>
+        </div>
+      }
+    >
+      <Filters />
+      <GroupChips log={log} />
+      <TraceList rows={rows} log={log} paused={held !== null} />
+    </Panel>
+  )
+}
+
+function pauseHere(rows: TraceRows): void {
+  const first = rows.at(0)
+  const seq = first?.kind === 'event' ? first.event.seq : appStore.getState().seq
+  navigate({ traceAt: seq })
+}
+
+function follow(): void {
+  navigate({ traceAt: null })
+}
+
+/**
+ * While paused: the trace as it was then. After a reload the address still says at which event, and
+ * the trace held is cut there, so that the place is not lost.
+ */
+function useHeld(latest: TraceLog, at: number | null): TraceLog | null {
+  const [held, setHeld] = useState<{ at: number; log: TraceLog } | null>(null)
+  if (at === null) {
+    if (held !== null) setHeld(null)
+    return null
+  }
+  if (held?.at === at) return held.log
+  const log = logUpTo(latest, at) ?? latest
+  setHeld({ at, log })
+  return log
+}
+
+/** The log without what came after event `seq` of the newest stream; null when that is all of it. */
+function logUpTo(log: TraceLog, seq: number): TraceLog | null {
+  let length = log.length
+  while (length > 0) {
+    const entry = logAt(log, length - 1)
+    if (entry?.kind === 'event' && entry.event.seq <= seq) break
+    length -= 1
+  }
+  if (length === log.length || length === 0) return null
+  let cut: TraceLog = { ...emptyLog, dropped: log.dropped }
+  const free = { weigh: () => 0, weightMax: Infinity, lengthMax: Infinity }
+  for (const chunk of log.chunks) {
+    if (cut.length >= length) break
+    cut = appendToLog(cut, chunk.items.slice(0, length - cut.length), free)
+  }
+  return cut
+}
+
+function useFilter(): TraceFilter {
+  const traceText = useRoute((route) => route.traceText)
+  const traceHidden = useRoute((route) => route.traceHidden)
+  const tracePass = useRoute((route) => route.tracePass)
+  const traceSegment = useRoute((route) => route.traceSegment)
+  return useMemo(
+    () => ({ traceText, traceHidden, tracePass, traceSegment }),
+    [traceText, traceHidden, tracePass, traceSegment],
+  )
+}
+
+/** The lines to show; a search over a long trace goes on from frame to frame. */
+function useRows(log: TraceLog): TraceRows {
+  const filter = useFilter()
+  const [turn, again] = useReducer((count: number) => count + 1, 0)
+  const search = useMemo(() => new TraceSearch(filter), [filter])
+  const rows = useMemo(
+    () => search.rows(log, SEARCH_BUDGET_MS, () => performance.now()),
+    // A further turn continues where the last one stopped.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+    [search, log, turn],
+  )
+  const done = rows.searched >= log.length
+  useEffect(() => {
+    if (done) return
+    const frame = requestAnimationFrame(() => again())
+    return () => cancelAnimationFrame(frame)
+  }, [done, rows])
+  return rows
+}
+
+function Filters(): ReactNode {
+  const { traceText, tracePass, traceSegment } = useFilter()
+  return (
+    <div className="toolbar">
+      <label className="field-inline grow">
+        <span className="sr-only">Filter the trace by text</span>
+        <input
+          type="search"
+          data-key="filter"
+          data-testid="trace-filter"
+          placeholder="Filter by text or type, press /"
+          value={traceText}
+          onChange={(event) => navigate({ traceText: event.target.value })}
+        />
+      </label>
+      <label className="field-inline">
+        <span>pass</span>
+        <input
+          type="number"
+          min="1"
+          className="narrow"
+          data-testid="trace-pass"
+          value={tracePass ?? ''}
+          onChange={(event) =>
+            navigate({ tracePass: event.target.value === '' ? null : Number(event.target.value) })
+          }
+        />
+      </label>
+      <SegmentFilter key={traceSegment} segment={traceSegment} />
+      {(tracePass !== null || traceSegment !== null || traceText !== '') && (
+        <button
+          type="button"
+          className="button-link"
+          onClick={() => navigate({ traceText: '', tracePass: null, traceSegment: null })}
+        >
+          clear
+        </button>
+      )}
+    </div>
+  )
+}
+
+function SegmentFilter({ segment }: { segment: number | null }): ReactNode {
+  const [text, setText] = useState(segment === null ? '' : segmentLabel(segment))
+  const id = parseSegmentLabel(text)
+  const bad = text.trim() !== '' && id === null
+  return (
+    <label className="field-inline">
+      <span>segment</span>
+      <input
+        type="text"
+        className="narrow"
+        data-testid="trace-segment"
+        placeholder="L0-12"
+        aria-invalid={bad}
+        title={bad ? 'A segment is written as lane and number: L0-12' : undefined}
+        value={text}
+        onChange={(event) => setText(event.target.value)}
+        onBlur={() => navigate({ traceSegment: id })}
+        onKeyDown={(event) => {
+          if (event.key === 'Enter') navigate({ traceSegment: id })
+        }}
+      />
+    </label>
+  )
+}
+
+function GroupChips({ log }: { log: TraceLog }): ReactNode {
+  const { traceHidden, tracePass, traceSegment } = useFilter()
+  const counts = useMemo(() => countGroups(log), [log])
+  const narrowed = tracePass !== null || traceSegment !== null
+  const hiddenCount = traceHidden.reduce((sum, group) => sum + (counts.get(group) ?? 0), 0)
+  return (
+    <div className="chips-row" role="group" aria-label="Kinds of events shown">
+      {eventGroups.map((group) => (
+        <button
+          key={group}
+          type="button"
+          className="toggle-chip"
+          data-testid={`trace-group-${group}`}
+          aria-pressed={!traceHidden.includes(group)}
+          onClick={() => toggleGroup(group)}
+        >
+          {groupWords[group]} <span className="num">{formatCount(counts.get(group) ?? 0)}</span>
+        </button>
+      ))}
+      {narrowed ? (
+        <span className="muted">
+          All kinds are shown for one {tracePass === null ? 'segment' : 'pass'}.
+        </span>
+      ) : (
+        hiddenCount > 0 && (
+          <span className="muted">
+            {formatCount(hiddenCount)} hidden:{' '}
+            {traceHidden
+              .filter((group) => (counts.get(group) ?? 0) > 0)
+              .map((group) => groupWords[group].toLowerCase())
+              .join(', ')}
+          </span>
+        )
+      )}
+    </div>
+  )
+}
+
+function CopyShown({ rows }: { rows: TraceRows }): ReactNode {
+  const events = (): EngineEvent[] => {
+    const found: EngineEvent[] = []
+    for (let row = Math.min(rows.count, COPY_MAX) - 1; row >= 0; row -= 1) {
+      const entry = rows.at(row)
+      if (entry?.kind === 'event') found.push(entry.event)
+    }
+    return found
+  }
+  const title = `Copies the lines shown, oldest first, at most the newest ${formatCount(COPY_MAX)}`
+  return (
+    <>
+      <CopyButton
+        testId="copy-trace-lines"
+        title={title}
+        text={() => events().map(traceLine).join('\n')}
+      >
+        Copy as trace lines
+      </CopyButton>
+      <CopyButton
+        testId="copy-trace-json"
+        title={title}
+        text={() =>
+          events()
+            .map((event) => JSON.stringify(event))
+            .join('\n')
+        }
+      >
+        Copy as JSON
+      </CopyButton>
+    </>
+  )
+}
+
+interface TraceListProps {
+  rows: TraceRows
+  log: TraceLog
+  paused: boolean
+}
+
+function TraceList({ rows, log, paused }: TraceListProps): ReactNode {
+  const scroll = useRef<HTMLDivElement>(null)
+  const open = useRoute((route) => (route.drawer?.kind === 'event' ? route.drawer.seq : null))
+  const dropped = log.dropped
+  const virtualizer = useVirtualizer({
+    count: rows.count + (dropped > 0 ? 1 : 0),
+    getScrollElement: () => scroll.current,
+    estimateSize: () => 27,
+    getItemKey: (index) => {
+      const entry = rows.at(index)
+      return entry === undefined ? `end-${String(index)}` : traceKey(entry)
+    },
+    overscan: 8,
+  })
+  return (
+    <div
+      ref={scroll}
+      className="trace"
+      data-testid="trace-list"
+      data-paused={paused}
+      tabIndex={0}
+      role="region"
+      aria-label="Events, newest first"
+      onScroll={(event) => {
+        // Reading further down must not be pushed away by what comes in at the top.
+        if (event.currentTarget.scrollTop > 4 && uiStore.getState().route.traceAt === null) {
+          pauseHere(rows)
+        }
+      }}
+    >
+      {rows.count === 0 && (
+        <p className="muted trace-empty">
+          {log.length === 0
+            ? 'Nothing has happened yet.'
+            : 'No event that this page holds matches the filter.'}
+        </p>
+      )}
+      <ol className="trace-list" style={{ height: virtualizer.getTotalSize() }}>
+        {virtualizer.getVirtualItems().map((item) => (
+          <li
+            key={item.key}
+            ref={virtualizer.measureElement}
+            data-index={item.index}
+            className="trace-item"
+            style={{ transform: `translateY(${String(item.start)}px)` }}
+          >
+            <Line entry={rows.at(item.index)} dropped={dropped} open={open} />
+          </li>
+        ))}
+      </ol>
+    </div>
+  )
+}
+
+interface LineProps {
+  /** undefined: the line behind the last, which tells what was let go. */
+  entry: TraceEntry | undefined
+  dropped: number
+  open: number | null
+}
+
+function Line({ entry, dropped, open }: LineProps): ReactNode {
+  if (entry === undefined) {
+    return (
+      <p className="remark" data-testid="trace-dropped">
+        {plural(dropped, 'older line')} came to this page and {dropped === 1 ? 'was' : 'were'} let
+        go: it keeps a bounded number.
+      </p>
+    )
+  }
+  if (entry.kind === 'remark') {
+    return (
+      <p className={`remark remark-${entry.what}`} data-testid="trace-remark">
+        {entry.text}
+      </p>
+    )
+  }
+  return <TraceRow event={entry.event} open={open === entry.event.seq} />
+}
+
+function TraceRow({ event, open }: { event: EngineEvent; open: boolean }): ReactNode {
+  return (
+    <div
+      className={`trace-row group-${groupOfEvent[event.type]}`}
+      data-testid="trace-row"
+      data-event-type={event.type}
+      data-seq={event.seq}
+    >
+      <button
+        type="button"
+        className="trace-line"
+        aria-expanded={open}
+        onClick={() => openDrawer({ kind: 'event', seq: event.seq })}
+      >
+        <span className="num trace-seq">{event.seq}</span>
+        <span className="num trace-time" title={exactTime(event.atMs)}>
+          {formatTime(event.atMs, true)}
+        </span>
+        <span className="num trace-pass">
+          {event.passId === null ? '' : `#${String(event.passId)}`}
+        </span>
+        <span className="trace-text">{lineOf(event)}</span>
+      </button>
+    </div>
+  )
+}
