@@ -58,6 +58,8 @@ export default tseslint.config(
         document: 'readonly',
         console: 'readonly',
         URL: 'readonly',
+        URLSearchParams: 'readonly',
+        location: 'readonly',
         fetch: 'readonly',
         setTimeout: 'readonly',
       },

@@ -93,7 +93,7 @@ test('a link opens the same view, selection, filter and drawer, and a reload los
   await until('the address says it all', async () => (await address()).includes('find=l0-'))
 
   const link = await address()
-  const other = await openPage(`${server.url}`)
+  const other = await openPage(server.url)
   await waitLive(other)
   await other.evaluate((hash) => (location.hash = hash), link)
   await other.getByTestId('segment-details').waitFor()

@@ -124,13 +124,17 @@ describe('copies', () => {
         type: 'rewrite_exec',
         reason: 'rewrite_resume',
         sourceIds: [segmentId(1)],
+        maxSegments: 1,
+        budgetTokensBytes: null,
+        maxCopiedBytes: 0,
+        minStaleRatio: 0.5,
         queueLen: 3,
         ledgerLiveBytes: 41943040,
       },
       9,
     )
     expect(traceLine(event)).toBe(
-      `ts=${new Date(event.atMs).toISOString()} treedb debug vlog_maint rewrite_exec reason=rewrite_resume source_ids=${String(segmentId(1))} queue_len=3 ledger_live_bytes=41943040 pass=9`,
+      `ts=${new Date(event.atMs).toISOString()} treedb debug vlog_maint rewrite_exec reason=rewrite_resume source_ids=${String(segmentId(1))} max_segments=1 budget_tokens_bytes=none max_copied_bytes=0 min_stale_ratio=0.500000 queue_len=3 ledger_live_bytes=41943040 pass=9`,
     )
   })
 

@@ -181,6 +181,17 @@ interface Drawn {
   look: string
 }
 
+/** True when every cell lies where it lay and the colours are the same. */
+function samePlaces(a: Picture, b: Picture): boolean {
+  return (
+    a.theme === b.theme &&
+    a.scrollTop === b.scrollTop &&
+    a.layout.count === b.layout.count &&
+    a.layout.columns === b.layout.columns &&
+    a.layout.cellHeight === b.layout.cellHeight
+  )
+}
+
 class Drawing {
   private readonly canvas: HTMLCanvasElement
   private before: Picture | null = null
@@ -238,13 +249,10 @@ class Drawing {
     const height = Math.max(1, Math.floor(picture.viewHeight * scale))
     const context = this.canvas.getContext('2d', { alpha: true })
     const same =
-      before?.theme === picture.theme &&
       this.canvas.width === width &&
       this.canvas.height === height &&
-      before.scrollTop === picture.scrollTop &&
-      before.layout.count === picture.layout.count &&
-      before.layout.columns === picture.layout.columns &&
-      before.layout.cellHeight === picture.layout.cellHeight
+      before !== null &&
+      samePlaces(before, picture)
     if (!same) {
       if (before?.theme !== picture.theme) this.palette.clear()
       this.canvas.width = width
