@@ -12,6 +12,7 @@ import { type FileSystem, nodeFileSystem } from './engine-door.ts'
 import { addGcCommand } from './gc-command.ts'
 import { addInspectCommand, type InspectCommand } from './inspect-command.ts'
 import { addPlanCommand } from './plan-command.ts'
+import { addRewriteCommand } from './rewrite-command.ts'
 import type { Profile, SchedulerMode } from './protocol.ts'
 
 export const DEFAULT_PORT = 4810
@@ -81,7 +82,7 @@ export function readIntent(from: Surroundings): Intent {
   })
   addInspectCommand(program, (command) => intents.push({ kind: 'inspect', command }))
   const onRun = (run: CommandRun): void => void intents.push({ kind: 'run', run })
-  for (const add of [addPlanCommand, addGcCommand]) add(program, onRun)
+  for (const add of [addPlanCommand, addGcCommand, addRewriteCommand]) add(program, onRun)
   const collect = (part: string): void => {
     text += part
   }

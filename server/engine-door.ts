@@ -11,8 +11,17 @@ export {
   nodeFileSystem,
   openEngine,
   planFolder,
+  rewriteFolder,
   StepClock,
 } from '../engine/index.ts'
-export type { BatchOperation, Engine, EngineOptions, FileSystem } from '../engine/index.ts'
+export type {
+  BatchOperation,
+  Clock,
+  Engine,
+  EngineOptions,
+  FileSystem,
+  OfflineRewriteProgress,
+  OfflineRewriteReport,
+} from '../engine/index.ts'
 
 export type FolderReading = Awaited<ReturnType<typeof inspectFolder>>
