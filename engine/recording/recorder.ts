@@ -133,7 +133,7 @@ export class Recorder {
     }
     this.#pending.texts.push(text)
     this.#pending.bytes += text.length
-    this.#pending.facts = including(this.#pending.facts, event)
+    include((this.#pending.facts ??= factsOf(event)), event)
     // The end of a pass is the moment one looks for after a crash.
     if (this.#pending.bytes >= BLOCK_BYTES || event.type === 'pass_done') this.#cut()
     else this.#armFlush()
@@ -169,6 +169,7 @@ export class Recorder {
 
   // ---------------------------------------------------------------- gathering
 
+  /** Left armed when a block is cut earlier: a timer a second is cheaper than one a block. */
   #armFlush(): void {
     if (this.#cancelFlush !== null) return
     const { clock } = this.#host
@@ -180,8 +181,6 @@ export class Recorder {
 
   /** What was gathered becomes a block. */
   #cut(): void {
-    this.#cancelFlush?.()
-    this.#cancelFlush = null
     const { texts, bytes, facts } = this.#pending
     if (facts === null) return
     this.#pending = nothingYet()
@@ -429,26 +428,19 @@ function nothingYet(): Pending {
   return { texts: [], bytes: 0, facts: null }
 }
 
-/** The facts of a block that has one event more. */
-function including(facts: BlockFacts | null, event: EngineEvent): BlockFacts {
-  const { seq, atMs } = event
-  const passId = event.passId ?? 0
-  const before = facts ?? {
-    kind: 'events',
-    closes: false,
-    count: 0,
-    firstSeq: seq,
-    firstAtMs: atMs,
-    ...NO_PASS,
-  }
-  return {
-    ...before,
-    count: before.count + 1,
-    lastSeq: seq,
-    lastAtMs: atMs,
-    firstPassId: before.firstPassId === 0 ? passId : before.firstPassId,
-    lastPassId: Math.max(before.lastPassId, passId),
-  }
+function factsOf({ seq, atMs }: EngineEvent): BlockFacts {
+  const moment = { firstSeq: seq, lastSeq: seq, firstAtMs: atMs, lastAtMs: atMs }
+  return { kind: 'events', closes: false, count: 0, ...moment, ...NO_PASS }
+}
+
+/** In place: this is the hot path of an emitting turn. */
+function include(facts: BlockFacts, { seq, atMs, passId }: EngineEvent): void {
+  facts.count++
+  facts.lastSeq = seq
+  facts.lastAtMs = atMs
+  if (passId === null) return
+  if (facts.firstPassId === 0) facts.firstPassId = passId
+  facts.lastPassId = Math.max(facts.lastPassId, passId)
 }
 
 /** JSON of a state, some segments a step. */
