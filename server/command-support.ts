@@ -170,7 +170,8 @@ export function parseDurationMs(text: string): number {
 /** As parseDurationMs, and refuses what lies in the future. */
 export function parsePastMs(text: string): number {
   const ms = parseDurationMs(text)
-  if (ms < 0) throw new InvalidArgumentError('it would lie in the future; give 0 or more.')
+  if (ms < 0)
+    throw new InvalidArgumentError('a negative one would lie in the future; give 0 or more.')
   return ms
 }
 

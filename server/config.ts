@@ -9,8 +9,10 @@ import type { AppConfig } from './app.ts'
 import type { CommandRun } from './command-support.ts'
 import { DEFAULT_WORKLOAD, DEMO_DIR, DEMO_ENGINE } from './demo.ts'
 import { type FileSystem, nodeFileSystem } from './engine-door.ts'
+import { addExitLoopCommand } from './exit-loop-command.ts'
 import { addGcCommand } from './gc-command.ts'
 import { addInspectCommand, type InspectCommand } from './inspect-command.ts'
+import { addMaintOnceCommand } from './maint-once-command.ts'
 import { addPlanCommand } from './plan-command.ts'
 import { addRewriteCommand } from './rewrite-command.ts'
 import type { Profile, SchedulerMode } from './protocol.ts'
@@ -82,7 +84,14 @@ export function readIntent(from: Surroundings): Intent {
   })
   addInspectCommand(program, (command) => intents.push({ kind: 'inspect', command }))
   const onRun = (run: CommandRun): void => void intents.push({ kind: 'run', run })
-  for (const add of [addPlanCommand, addGcCommand, addRewriteCommand]) add(program, onRun)
+  const commands = [
+    addPlanCommand,
+    addGcCommand,
+    addMaintOnceCommand,
+    addExitLoopCommand,
+    addRewriteCommand,
+  ]
+  for (const add of commands) add(program, onRun)
   const collect = (part: string): void => {
     text += part
   }

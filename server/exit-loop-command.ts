@@ -1,0 +1,295 @@
+/** `restage exit-loop DIR --rw`: repeats the exit pass until it stops paying. */
+import type { Command } from 'commander'
+import {
+  EXIT_FAILED,
+  EXIT_OK,
+  parseBytes,
+  parseCount,
+  parsePastMs,
+  parsePositive,
+  parseRatio,
+  parseSwitch,
+  runGuarded,
+  withEngine,
+  type CommandContext,
+  type CommandOutput,
+  type CommandRun,
+} from './command-support.ts'
+import { EngineError, nodeFileSystem } from './engine-door.ts'
+import type { Engine } from './engine-door.ts'
+import { runOne, seedFromPlan, sessionOptions, waitIdle } from './maint-support.ts'
+import type { PassReport } from './protocol.ts'
+
+interface ExitLoopOptions {
+  rw: boolean
+  disableAutoDeferred: boolean
+  rewritePlanTimeout: number
+  waitIdle: number
+  maxPasses: number
+  minReclaimBytes: number
+  stopQueueNondecrease: boolean
+  reseedFromPlanWhenIdle: boolean
+  reseedMaxSegments: number
+  reseedMaxBytes: number
+  reseedMinStaleRatio: number
+  reseedMinStaleBytes: number
+  rewriteBudgetTokens: number
+  reseedStageObservedAgo: number
+  maxReseeds: number
+  json: boolean
+}
+
+/** Key names of upstream's report; `pass_report` is an addition. */
+export interface ExitLoopPass {
+  pass: number
+  acquired: boolean
+  before_bytes: number
+  after_bytes: number
+  /** Negative when the folder grew. */
+  reclaimed_bytes: number
+  queue_before: number
+  /** After a reseed, if there was one. */
+  queue_after: number
+  stage_before: boolean
+  stage_after: boolean
+  run_millis: number
+  wait_idle_millis: number
+  total_millis: number
+  reseeded?: true
+  reseed_selected?: number
+  /** null when another pass held the slot. */
+  pass_report: PassReport | null
+}
+
+export type StopReason = 'max_passes' | 'low_reclaim' | 'queue_nondecreasing' | 'completed'
+
+export interface ExitLoopReport {
+  dir: string
+  max_passes: number
+  min_reclaim_bytes: number
+  stop_queue_nondecrease: boolean
+  initial_bytes: number
+  final_bytes: number
+  total_reclaimed_bytes: number
+  stop_reason: StopReason | 'interrupted'
+  passes: ExitLoopPass[]
+}
+
+export function addExitLoopCommand(program: Command, onRun: (run: CommandRun) => void): void {
+  const MIB = 2 ** 20
+  program
+    .command('exit-loop')
+    .description('repeat the exit pass on a data folder until it stops paying; for copies')
+    .argument('<dir>', 'data folder')
+    .option('--rw', 'yes, write to this folder; required', false)
+    .option('--disable-auto-deferred [on]', 'no pass follows from another', parseSwitch, true)
+    .option('--rewrite-plan-timeout <duration>', 'longest plan, 0 = default', parsePastMs, 0)
+    .option('--wait-idle <duration>', 'longest wait after a pass', parsePastMs, 180_000)
+    .option('--max-passes <n>', 'end after this many', parsePositive, 7)
+    .option('--min-reclaim-bytes <bytes>', 'end when a pass frees less', parseBytes, MIB)
+    .option('--stop-queue-nondecrease [on]', 'end when the queue stays long', parseSwitch, true)
+    .option(
+      '--reseed-from-plan-when-idle [on]',
+      'plan anew when nothing is queued',
+      parseSwitch,
+      true,
+    )
+    .option('--reseed-max-segments <n>', 'cap of such a plan', parseCount, 64)
+    .option('--reseed-max-bytes <bytes>', 'its live-byte cap', parseBytes, 8 * 1024 * MIB)
+    .option('--reseed-min-stale-ratio <ratio>', 'its floor', parseRatio, 0.5)
+    .option('--reseed-min-stale-bytes <bytes>', 'its floor', parseBytes, 1)
+    .option('--rewrite-budget-tokens <bytes>', 'write budget of each pass', parseBytes, 2048 * MIB)
+    .option(
+      '--reseed-stage-observed-ago <duration>',
+      'age of a reseeded stage',
+      parsePastMs,
+      31_000,
+    )
+    .option('--max-reseeds <n>', 'plans at most', parseCount, 1)
+    .option('--json', 'the report as JSON, with stable key names', false)
+    .addHelpText(
+      'after',
+      '\nStops for: max_passes, low_reclaim, queue_nondecreasing, completed (nothing is left to do).\n' +
+        'Within the loop staged debt is due at once.\n' +
+        '\nExit codes: 0 the loop ended by its rules, 1 a pass failed or the folder could not be\n' +
+        'opened, 130 interrupted, with the folder whole.\n',
+    )
+    .action((dir: string, options: ExitLoopOptions, command: Command) => {
+      if (!options.rw) command.error('error: this writes to the folder; say so with --rw')
+      onRun((output, context) => runExitLoop(dir, options, output, context))
+    })
+}
+
+/** shouldStopVlogMaintExitLoop; the rules in their order, null = go on. */
+export function stopReasonOf(
+  pass: Pick<ExitLoopPass, 'pass' | 'reclaimed_bytes' | 'queue_before' | 'queue_after'>,
+  rules: Pick<ExitLoopOptions, 'maxPasses' | 'minReclaimBytes' | 'stopQueueNondecrease'>,
+): StopReason | null {
+  if (pass.pass >= rules.maxPasses) return 'max_passes'
+  if (pass.reclaimed_bytes < rules.minReclaimBytes) return 'low_reclaim'
+  const grew = pass.queue_before > 0 && pass.queue_after >= pass.queue_before
+  return rules.stopQueueNondecrease && grew ? 'queue_nondecreasing' : null
+}
+
+function runExitLoop(
+  dir: string,
+  options: ExitLoopOptions,
+  output: CommandOutput,
+  context: CommandContext,
+): Promise<number> {
+  const { signal } = context
+  return runGuarded('exit-loop', { output, signal }, async () => {
+    const engineOptions = sessionOptions({
+      disableAutoDeferred: options.disableAutoDeferred,
+      planTimeoutMs: options.rewritePlanTimeout,
+      confirmDelayMs: 0,
+    })
+    const report = await withEngine(dir, { options: engineOptions, output, signal }, (engine) =>
+      loop(engine, { dir, options, output, signal }),
+    )
+    output.progress?.('')
+    output.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : textOf(report))
+    if (signal.aborted) throw new EngineError('ENGINE_ABORTED', 'interrupted')
+    const failed = report.passes.some((pass) => pass.pass_report?.outcome === 'failed')
+    return failed ? EXIT_FAILED : EXIT_OK
+  })
+}
+
+interface LoopContext {
+  dir: string
+  options: ExitLoopOptions
+  output: CommandOutput
+  signal: AbortSignal
+}
+
+async function loop(engine: Engine, context: LoopContext): Promise<ExitLoopReport> {
+  const { dir, options, output, signal } = context
+  await engine.checkpoint()
+  const report: ExitLoopReport = {
+    dir,
+    max_passes: options.maxPasses,
+    min_reclaim_bytes: options.minReclaimBytes,
+    stop_queue_nondecrease: options.stopQueueNondecrease,
+    initial_bytes: folderBytes(dir),
+    final_bytes: 0,
+    total_reclaimed_bytes: 0,
+    stop_reason: 'completed',
+    passes: [],
+  }
+  let reseeds = 0
+  for (let number = 1; number <= options.maxPasses; number++) {
+    if (signal.aborted) break
+    output.progress?.(`pass ${number} of at most ${options.maxPasses}`)
+    const pass = await onePass(engine, number, context)
+    report.passes.push(pass)
+    if (
+      reseeds < options.maxReseeds &&
+      number < options.maxPasses &&
+      (await reseed(engine, pass, options))
+    ) {
+      // A loop that has just found new work is not measured by the pass before it.
+      reseeds += 1
+      continue
+    }
+    const stop = stopReasonOf(pass, options)
+    if (stop === null) continue
+    report.stop_reason = stop
+    break
+  }
+  if (signal.aborted) report.stop_reason = 'interrupted'
+  report.final_bytes = folderBytes(dir)
+  report.total_reclaimed_bytes = report.initial_bytes - report.final_bytes
+  return report
+}
+
+async function onePass(
+  engine: Engine,
+  number: number,
+  context: LoopContext,
+): Promise<ExitLoopPass> {
+  const { dir, options, signal } = context
+  const debt = engine.state().debt
+  const before = folderBytes(dir)
+  const begun = performance.now()
+  const pass = await runOne(engine, 'rewrite_stage_confirm_exit', {
+    budgetTokensBytes: options.rewriteBudgetTokens,
+  })
+  const ran = performance.now()
+  if (options.waitIdle > 0 && !signal.aborted) await waitIdle(engine, options.waitIdle, signal)
+  const ended = performance.now()
+  const after = folderBytes(dir)
+  const left = engine.state().debt
+  return {
+    pass: number,
+    acquired: pass !== null,
+    before_bytes: before,
+    after_bytes: after,
+    reclaimed_bytes: before - after,
+    queue_before: debt.queue.length,
+    queue_after: left.queue.length,
+    stage_before: debt.stage !== null,
+    stage_after: left.stage !== null,
+    run_millis: Math.round(ran - begun),
+    wait_idle_millis: Math.round(ended - ran),
+    total_millis: Math.round(ended - begun),
+    pass_report: pass,
+  }
+}
+
+/** With nothing queued, a fresh plan becomes staged debt, dated in the past. false = nothing was found. */
+async function reseed(
+  engine: Engine,
+  pass: ExitLoopPass,
+  options: ExitLoopOptions,
+): Promise<boolean> {
+  if (!options.reseedFromPlanWhenIdle || pass.queue_after > 0) return false
+  const plan = await seedFromPlan(engine, {
+    filters: {
+      maxSegments: options.reseedMaxSegments,
+      maxLiveBytes: options.reseedMaxBytes,
+      minStaleRatio: options.reseedMinStaleRatio,
+      minStaleBytes: options.reseedMinStaleBytes,
+    },
+    stagePending: true,
+    observedAgoMs: options.reseedStageObservedAgo,
+  })
+  if (plan.sourceSegmentIds.length === 0) return false
+  const { debt } = engine.state()
+  pass.reseeded = true
+  pass.reseed_selected = plan.sourceSegmentIds.length
+  pass.queue_after = debt.queue.length
+  pass.stage_after = debt.stage !== null
+  return true
+}
+
+/** Sum of file sizes below the folder (dirLogicalSizeBytes). */
+function folderBytes(dir: string): number {
+  let bytes = 0
+  for (const name of nodeFileSystem.list(dir) ?? []) {
+    const file = `${dir}/${name}`
+    const stat = nodeFileSystem.stat(file)
+    if (stat?.isDirectory === true) bytes += folderBytes(file)
+    else if (stat?.isFile === true) bytes += stat.size
+  }
+  return bytes
+}
+
+// ---------------------------------------------------------------- text for people
+
+function textOf(report: ExitLoopReport): string {
+  const lines = [
+    `dir=${report.dir}`,
+    `initial_bytes=${report.initial_bytes} final_bytes=${report.final_bytes} ` +
+      `reclaimed_bytes=${report.total_reclaimed_bytes} stop_reason=${report.stop_reason}`,
+  ]
+  for (const pass of report.passes) {
+    lines.push(
+      `pass=${pass.pass} acquired=${pass.acquired} reseeded=${pass.reseeded === true} ` +
+        `reseed_selected=${pass.reseed_selected ?? 0} timing_ms: run=${pass.run_millis} ` +
+        `wait_idle=${pass.wait_idle_millis} total=${pass.total_millis} ` +
+        `bytes=${pass.before_bytes}->${pass.after_bytes} reclaim=${pass.reclaimed_bytes} ` +
+        `queue=${pass.queue_before}->${pass.queue_after} stage=${pass.stage_before}->${pass.stage_after}`,
+    )
+  }
+  return `${lines.join('\n')}\n`
+}
