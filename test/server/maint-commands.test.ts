@@ -2,12 +2,12 @@
  * `restage maint-once` and `restage exit-loop` as processes on real folders, among them the replays on
  * frozen copies that the source document reports.
  */
-import { execFile, spawn } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { stopReasonOf, type ExitLoopReport } from '../../server/exit-loop-command.ts'
+import { stopReasonOf } from '../../server/exit-loop-command.ts'
 import type { MaintOnceReport } from '../../server/maint-once-command.ts'
 import {
   bytesEqual,
