@@ -24,6 +24,7 @@ import { GroupCommit } from './group-commit.ts'
 import type { Located } from './index/leaf.ts'
 import type { KeyChange, ReadView } from './key-space.ts'
 import type { ForegroundActivity, MaintenanceHost } from './maintenance/host.ts'
+import { planRewrite } from './maintenance/planner.ts'
 import { pruneRetained, reclaim } from './maintenance/reclaim.ts'
 import { rewriteSegments } from './maintenance/rewrite.ts'
 import { MaintenanceScheduler } from './maintenance/scheduler.ts'
@@ -40,6 +41,7 @@ import type {
   PassReport,
   Pin,
   SegmentId,
+  VacuumReport,
 } from './types.ts'
 import { verifyLiveBytes } from './verify.ts'
 
@@ -163,7 +165,7 @@ class RestageEngine implements Engine {
       readOnly: false,
       journalRecordsReplayed,
       journalBatchesSkipped,
-      options: this.#options.maintenance,
+      options: this.maintenance.options(),
     }
   }
 
@@ -496,6 +498,13 @@ class RestageEngine implements Engine {
       foreground: () => this.#foreground(store),
       rewrite: (sources, signal) =>
         this.#guard(() => rewriteSegments(this.#rewriteParts(store), sources, signal)),
+      plan: async (request, signal) => {
+        // One slice of its own: it holds the thread for microseconds a segment.
+        await this.#deps.yieldNow()
+        signal.throwIfAborted()
+        return planRewrite(request)
+      },
+      vacuumIndex: () => Promise.resolve(this.#vacuumIndex(store)),
       reclaim: (options) => this.#guard(() => reclaim(this.#reclaimParts(), options)),
       checkpoint: (reason) => this.#runCheckpoint(reason),
       emit: (body, passId) => this.#emit(body, passId),
@@ -519,7 +528,16 @@ class RestageEngine implements Engine {
       openIterators: this.#openIterators,
       checkpoints: this.#checkpoints,
       dirty: store.keySpace.memtableEntries > 0,
+      checkpointing: store.checkpointer.running,
+      bytesPut: this.#counts.bytesPut,
     }
+  }
+
+  /** Free pages are used again before the file grows; giving them back to the disk is not built. */
+  #vacuumIndex(store: Store): VacuumReport {
+    const { freePages, fileBytes } = store.pages
+    const text = `${freePages} free pages of index.db stay for new ones; shrinking the file is not built.`
+    return { done: false, text, bytesBefore: fileBytes, bytesAfter: fileBytes, elapsedMs: 0 }
   }
 
   #rewriteParts(store: Store): Parameters<typeof rewriteSegments>[0] {

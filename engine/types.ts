@@ -944,6 +944,7 @@ export type EngineEventBody =
         | 'trigger_floor'
         | 'paused'
         | 'step_mode'
+        | 'stage_pending'
         | 'already_active'
       text: string
       /** The gate that refused it, with its numbers; null when it was none. */

@@ -5,13 +5,22 @@
 import type { Gate } from '../types.ts'
 import { totalBytes } from './floors.ts'
 import { atLeast, atMost, flag } from './gates.ts'
-import { since, sinceText, type PassInput } from './pass-input.ts'
+import {
+  isAgeRetry,
+  isConfirm,
+  isKick,
+  isQueueRun,
+  since,
+  sinceText,
+  type PassInput,
+} from './pass-input.ts'
 import { bytesText, countText, durationText, waitText } from './text.ts'
 
 /** All of them, in the order met; the caller stops at the first that blocks. */
 export function admissionGates(input: PassInput): Gate[] {
-  const running = !input.paused && input.mode === 'auto'
-  const state = input.paused ? 'paused' : `in ${input.mode} mode`
+  const loopOff = input.source === 'periodic' && input.options.disableLoop
+  const running = !input.paused && input.mode === 'auto' && !loopOff
+  const state = input.paused ? 'paused' : loopOff ? 'without its loop' : `in ${input.mode} mode`
   return [
     flag('slot_free', true, 'No other pass is running.'),
     flag('scheduler_running', running, `The scheduler is ${state}.`, {
@@ -19,6 +28,9 @@ export function admissionGates(input: PassInput): Gate[] {
     }),
     ...checkpointGates(input),
     ...stageGates(input),
+    ...ageGates(input),
+    ...queueRunnerGates(input),
+    ...yieldGates(input),
     ...quietGates(input),
   ]
 }
@@ -26,20 +38,20 @@ export function admissionGates(input: PassInput): Gate[] {
 /** Without a checkpoint no root is durable: what looks dead now may be all that a crash finds. */
 function checkpointGates(input: PassInput): Gate[] {
   const { source, foreground, debt } = input
-  if (source !== 'periodic' && source !== 'checkpoint_kick') return []
+  if (source !== 'periodic' && !isKick(source)) return []
   const first = atLeast({
     name: 'first_checkpoint',
     input: foreground.checkpoints,
     threshold: 1,
     unit: 'count',
     // Queued debt was measured against a checkpoint once; a kick follows one by definition.
-    bypassed: source === 'checkpoint_kick' || debt.queue.length > 0,
+    bypassed: isKick(source) || debt.queue.length > 0,
     text:
       foreground.checkpoints === 0
         ? 'No checkpoint was published yet, so nothing is durable to plan from.'
         : `${countText(foreground.checkpoints, 'checkpoint')} published.`,
   })
-  if (source !== 'checkpoint_kick') return [first]
+  if (!isKick(source)) return [first]
   const kick =
     input.kickGates.length > 0
       ? input.kickGates
@@ -62,8 +74,13 @@ export function kickGates(
   })
   const total = totalBytes(input.segments)
   const segments = input.segments.filter((s) => s.state !== 'zombie').length
-  // Upstream's floor: debt always counts, and two segments are enough to look at ratios.
-  const exempt = debt.queue.length > 0 || segments >= 2 || options.triggerTotalBytes === 0
+  // Upstream's floor: debt always counts, two segments are enough to look at ratios, and a kick that
+  // may not rewrite is there for GC.
+  const exempt =
+    debt.queue.length > 0 ||
+    segments >= 2 ||
+    options.triggerTotalBytes === 0 ||
+    options.disableRewrite
   const floor = atLeast({
     name: 'kick_trigger_floor',
     input: total,
@@ -81,7 +98,7 @@ export function kickGates(
 function stageGates(input: PassInput): Gate[] {
   const found = input.debt.stage
   const queued = countText(input.debt.queue.length, 'segment')
-  if (input.source === 'rewrite_stage_confirm') {
+  if (isConfirm(input.source)) {
     if (found === null) {
       return [flag('stage_pending', false, 'Nothing is staged, so there is nothing to confirm.')]
     }
@@ -109,6 +126,93 @@ function stageGates(input: PassInput): Gate[] {
   const when = remaining > 0 ? `due in ${waitText(remaining)}` : 'due now'
   const text = `${queued} staged, confirm ${when}; until then other passes leave the debt alone.`
   return [flag('stage_not_pending', false, text, { bypassed })]
+}
+
+/**
+ * A plan that found everything too young is made again by its own retry the moment the first segment
+ * is old enough; passes of the loop leave that to it (upstream's step 10).
+ */
+function ageGates(input: PassInput): Gate[] {
+  const { source, nowMs } = input
+  const untilMs = input.times.ageBlockedUntilMs
+  if (isAgeRetry(source)) {
+    const text =
+      untilMs === null
+        ? 'No plan waits for segments to grow older.'
+        : untilMs > nowMs
+          ? `The first segment is old enough in ${waitText(untilMs - nowMs)}.`
+          : 'The first segment is old enough.'
+    const margin = untilMs === null ? null : nowMs - untilMs
+    return [
+      {
+        ...flag('age_retry_due', untilMs !== null && untilMs <= nowMs, text),
+        ...(margin === null
+          ? {}
+          : { input: nowMs, threshold: untilMs, margin, unit: 'ms' as const }),
+      },
+    ]
+  }
+  if (untilMs === null || source === 'manual' || isConfirm(source)) return []
+  const text =
+    untilMs > nowMs
+      ? `A retry waits ${waitText(untilMs - nowMs)} for segments to be old enough.`
+      : 'An age-blocked retry is due and goes first.'
+  const bypassed = !input.automatic
+  return [flag('age_retry_not_due', untilMs > nowMs, text, { bypassed })]
+}
+
+/** `queue_runner`: queued debt belongs to the runner, and the runner touches nothing else. */
+function queueRunnerGates(input: PassInput): Gate[] {
+  const { source, debt, options, nowMs, times } = input
+  const open = options.policy === 'queue_runner' && debt.queue.length > 0 && debt.stage === null
+  const queued = countText(debt.queue.length, 'segment')
+  if (!isQueueRun(source)) {
+    if (options.policy !== 'queue_runner' || source === 'manual' || isConfirm(source)) return []
+    const text = open ? `${queued} queued: the queue runner goes first.` : 'Nothing is queued.'
+    return [flag('queue_runner_idle', !open, text)]
+  }
+  const why =
+    options.policy === 'queue_runner'
+      ? 'Nothing is queued to run.'
+      : `The policy ${options.policy} has no queue runner.`
+  const untilMs = times.queueCooldownUntilMs
+  const pause = untilMs === null ? null : Math.max(0, untilMs - nowMs)
+  return [
+    flag('queue_pending', open, open ? `${queued} queued.` : why),
+    atMost({
+      name: 'queue_cooldown',
+      input: pause,
+      threshold: 0,
+      unit: 'ms',
+      bypassed: !input.automatic,
+      text:
+        pause === null || pause === 0
+          ? 'The last run is not held against it.'
+          : `The last run freed nothing; the next may start in ${waitText(pause)}.`,
+    }),
+  ]
+}
+
+/** A tick is never urgent: whoever waits for the slot goes first, and so does a checkpoint. */
+function yieldGates(input: PassInput): Gate[] {
+  if (input.source !== 'periodic') return []
+  const waits = input.checkpointKickPending || input.deferredPending
+  const { checkpointing } = input.foreground
+  const bypassed = !input.automatic
+  return [
+    flag(
+      'priority_yield',
+      !waits,
+      waits ? 'A kick or a due retry waits for the slot.' : 'Nobody waits for the slot.',
+      { bypassed },
+    ),
+    flag(
+      'no_checkpoint_running',
+      !checkpointing,
+      checkpointing ? 'A checkpoint is being written.' : 'No checkpoint is being written.',
+      { bypassed },
+    ),
+  ]
 }
 
 /** Only periodic passes wait for a quiet store; the others are bounded to one segment instead. */

@@ -4,14 +4,17 @@
  * segments, the debt and the pins may have changed.
  */
 import type { Clock } from '../clock.ts'
+import type { PlanRequest } from './planner.ts'
 import type {
   CheckpointReport,
   EngineEventBody,
   GcReport,
   RewriteOptions,
+  RewritePlan,
   RewriteReport,
   SegmentId,
   SegmentInfo,
+  VacuumReport,
 } from '../types.ts'
 
 export interface ForegroundActivity {
@@ -23,6 +26,10 @@ export interface ForegroundActivity {
   checkpoints: number
   /** Writes wait in memory, not yet in a checkpoint. */
   dirty: boolean
+  /** A checkpoint is being written now. */
+  checkpointing: boolean
+  /** Key and value bytes handed in so far. */
+  bytesPut: number
 }
 
 /** What bounds one rewrite; what is absent has its default (see `RewriteOptions`; locality `grouped`). */
@@ -50,6 +57,10 @@ export interface MaintenanceHost {
   ): Promise<RewriteReport>
   /** Classifies dead segments; unless dry, publishes a checkpoint when only an old root keeps one, marks zombies and deletes what nothing keeps. */
   reclaim(options: { dryRun: boolean; observed?: readonly SegmentId[] }): Promise<GcReport>
+  /** The planner over these segments; rejects when the signal is aborted before it is done. */
+  plan(request: PlanRequest, signal: AbortSignal): Promise<RewritePlan>
+  /** Gives space of index.db back; a store that cannot says so in the report. */
+  vacuumIndex(): Promise<VacuumReport>
   checkpoint(reason: CheckpointReport['reason']): Promise<CheckpointReport>
   emit(body: EngineEventBody, passId: number | null): void
   /** Atomically replaces `vlog_generation_state.json`; null removes it. Durable when the promise resolves. */

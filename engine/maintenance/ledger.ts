@@ -88,6 +88,21 @@ export function pruneMissing(debt: RewriteDebt, lookup: SegmentLookup): Pruned {
   })
 }
 
+/** Drops what has no live bytes: deleting it is GC's work. */
+export function pruneDead(debt: RewriteDebt, lookup: SegmentLookup): Pruned {
+  return prune(debt, (id) => (lookup.get(id)?.bytesLive ?? 0) > 0)
+}
+
+/** The same queue with its ledger's bytes as they are now; queue-only debt has no ledger to bring up. */
+export function refreshed(debt: RewriteDebt, lookup: SegmentLookup): RewriteDebt {
+  if (debt.ledger.length === 0) return debt
+  const ledger = debt.ledger.map((entry) => {
+    const segment = lookup.get(entry.segmentId)
+    return segment === undefined ? entry : entryOf(segment)
+  })
+  return { ...debt, ledger }
+}
+
 /**
  * Drops what is not worth a rewrite by its bytes now: fully dead segments are GC's work, and a ratio
  * below the floor or too few stale bytes would copy more than it frees. The stage is not a side
@@ -161,6 +176,14 @@ export function clampStage(found: Stage, nowMs: number, confirmDelayMs: number):
 /** The queue may be executed at once. */
 export function clearStage(debt: RewriteDebt): RewriteDebt {
   return { ...debt, stage: null }
+}
+
+/** Same economics entry by entry; both ledgers are of the same queue. */
+export function sameLedger(a: RewriteDebt, b: RewriteDebt): boolean {
+  return a.ledger.every((entry, index) => {
+    const other = b.ledger[index]
+    return other?.bytesTotal === entry.bytesTotal && other.bytesLive === entry.bytesLive
+  })
 }
 
 function prune(debt: RewriteDebt, keep: (id: SegmentId) => boolean): Pruned {

@@ -16,7 +16,7 @@ import type {
   SegmentId,
 } from '../types.ts'
 import { openBucket } from './budget.ts'
-import type { PassTimes } from './pass-input.ts'
+import type { ChurnSample, PassTimes } from './pass-input.ts'
 import { NO_DEBT } from './ledger.ts'
 import { encodeState, extrasFor, NO_EXTRAS, type StateExtras } from './state-file.ts'
 
@@ -24,7 +24,8 @@ export type DebtCause = Extract<EngineEventBody, { type: 'debt_changed' }>['caus
 type PenaltyCause = Extract<EngineEventBody, { type: 'penalties_changed' }>['cause']
 
 /** SchedulerInfo and what only decisions need. */
-export type SchedulerFacts = SchedulerInfo & Pick<PassTimes, 'planHoldMs'>
+export type SchedulerFacts = SchedulerInfo &
+  Pick<PassTimes, 'planHoldMs'> & { churnSample: ChurnSample | null }
 
 /** A scheduler that has done nothing yet. */
 export const NEVER_RAN: SchedulerInfo = {
@@ -135,6 +136,7 @@ export class MaintenanceMemory {
       state: restingState({ mode, paused: false }, options),
       budget: openBucket(options),
       planHoldMs: options.rewriteMinIntervalMs,
+      churnSample: null,
     }
     this.#evented = JSON.stringify(this.info())
   }
@@ -163,7 +165,7 @@ export class MaintenanceMemory {
   }
 
   info(): SchedulerInfo {
-    const { planHoldMs: _, ...info } = this.#facts
+    const { planHoldMs: _hold, churnSample: _sample, ...info } = this.#facts
     return info
   }
 

@@ -39,6 +39,11 @@ export type PassTimes = Pick<
   planHoldMs: number
 }
 
+export interface ChurnSample {
+  atMs: number
+  bytesPut: number
+}
+
 /** What a person asked for. */
 export type ManualRequest =
   | { kind: 'rewrite'; segmentIds: SegmentId[] }
@@ -70,11 +75,14 @@ export interface PassInput {
   segments: readonly SegmentInfo[]
   foreground: ForegroundActivity
   times: PassTimes
+  /** Foreground bytes when the last pass looked; null before the first. */
+  churnSample: ChurnSample | null
   options: MaintenanceOptions
   /** Gates the checkpoint kick has passed already; empty for a pass asked for directly. */
   kickGates: readonly Gate[]
   /** The planner over `segments` at `nowMs`; a parameter so that passes can time it and tests can count it. */
-  plan: (filters: PlanFilters) => RewritePlan
+  /** null: it was cancelled, or took too long. */
+  plan: (filters: PlanFilters) => RewritePlan | null
 }
 
 /** Sources whose work happens while the foreground is busy (M2): every one but `periodic`. */
@@ -92,6 +100,10 @@ export function isConfirm(source: PassSource): boolean {
 
 export function isAgeRetry(source: PassSource): boolean {
   return source === 'rewrite_age_blocked' || source === 'rewrite_age_blocked_exit'
+}
+
+export function isQueueRun(source: PassSource): boolean {
+  return source === 'rewrite_queue_pending'
 }
 
 /** null = never. A time in the future counts as now: the clock was set back between two openings. */

@@ -47,6 +47,7 @@ export interface PlanRules {
   requested: ReadonlySet<SegmentId> | null
   protectedIds: ReadonlySet<SegmentId>
   recentIds: ReadonlySet<SegmentId>
+  cooling: ReadonlyMap<SegmentId, number>
   nowMs: number
 }
 
@@ -55,6 +56,7 @@ export function planRules(input: {
   filters: PlanFilters
   nowMs: number
   liveBytesKnown: boolean
+  cooling?: ReadonlyMap<SegmentId, number>
 }): PlanRules {
   const { segments, filters, nowMs, liveBytesKnown } = input
   const protectedIds = new Set(filters.protectedIds)
@@ -64,6 +66,7 @@ export function planRules(input: {
     requested: filters.segmentIds === null ? null : new Set(filters.segmentIds),
     protectedIds,
     recentIds: recentOf(segments, protectedIds),
+    cooling: input.cooling ?? new Map(),
     nowMs,
   }
 }
@@ -107,6 +110,10 @@ export function candidateOf(segment: SegmentInfo, rules: PlanRules): Candidate {
   }
   const dropped = fixedFilter(segment, rules) ?? numericFilter(candidate, rules.filters, rules)
   if (dropped !== null) candidate.verdict = dropped
+  if (dropped === 'penalty') {
+    candidate.distance = coolingMs(segmentId, rules)
+    candidate.unit = 'ms'
+  }
   return candidate
 }
 
@@ -122,7 +129,13 @@ function fixedFilter(segment: SegmentInfo, rules: PlanRules): CandidateFilter | 
     return 'not_requested'
   }
   if (state === 'zombie') return 'zombie'
-  return segment.bytesTotal <= 0 ? 'empty' : null
+  if (segment.bytesTotal <= 0) return 'empty'
+  return requested === null && coolingMs(segmentId, rules) > 0 ? 'penalty' : null
+}
+
+/** Time that it still cools down after a rewrite that did not pay; 0 = it does not. */
+function coolingMs(segmentId: SegmentId, rules: PlanRules): number {
+  return Math.max(0, (rules.cooling.get(segmentId) ?? 0) - rules.nowMs)
 }
 
 /** Age before the byte filters, as upstream counts it: age-blocked bytes are of all young segments (X6). */

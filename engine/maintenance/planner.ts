@@ -30,13 +30,17 @@ import {
 } from './plan-candidates.ts'
 import { FlipFinder } from './plan-flips.ts'
 
-export function planRewrite(input: {
+export interface PlanRequest {
   segments: readonly SegmentInfo[]
   filters: PlanFilters
   nowMs: number
   /** false: some references could not be read, so no segment's live bytes are known. Default true. */
   liveBytesKnown?: boolean
-}): RewritePlan {
+  /** Segments that cool down, until when; they are left out unless they are named. Absent = none. */
+  cooling?: ReadonlyMap<SegmentId, number>
+}
+
+export function planRewrite(input: PlanRequest): RewritePlan {
   const { segments, filters } = input
   const rules = planRules({ ...input, liveBytesKnown: input.liveBytesKnown ?? true })
   const candidates: Candidate[] = []

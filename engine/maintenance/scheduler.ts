@@ -1,16 +1,17 @@
 /**
- * When maintenance runs: one slot, a periodic tick, a stage timer, checkpoint kicks, and whatever a
- * person asks for. What a pass does is decided in `decide.ts` and executed in `pass.ts`.
+ * When maintenance runs: one slot, a periodic tick, timers of staged and age-blocked debt, checkpoint
+ * kicks, and whatever a person asks for. What a pass does is decided in `decide.ts` and executed in
+ * `pass.ts`; what wakes passes by itself is in `wakes.ts`.
  *
  * In auto mode timers and kicks start passes by themselves unless paused. In step mode nothing does;
- * asked-for passes run in every mode. There is one slot: who finds it taken is told so, and a kick
- * that finds it taken is remembered once and runs when the slot is free. After every pass the stage
- * timer is set from the debt as it then is, so staged debt is always looked at when it comes due.
+ * asked-for passes run in every mode. There is one slot: who finds it taken is told so, and a kick or
+ * a due retry that finds it taken is remembered once and runs when the slot is free.
  */
 import type { MaintenanceControl, PassProgress } from '../api.ts'
 import { EngineError } from '../errors.ts'
-import type { ResolvedOptions } from '../options.ts'
+import { changeMaintenance, type ResolvedOptions } from '../options.ts'
 import type {
+  Breakpoint,
   CheckpointReport,
   Counters,
   EngineEventBody,
@@ -29,17 +30,27 @@ import type {
   SegmentId,
 } from '../types.ts'
 import { kickGates } from './admission.ts'
-import { decidePass, filtersFor, type Decision } from './decide.ts'
+import { refitBucket } from './budget.ts'
+import { filtersFor } from './decide-fresh.ts'
 import { staleTriggerFloor, totalBytes } from './floors.ts'
-import { isBlocking } from './gates.ts'
+import { flag, isBlocking } from './gates.ts'
 import type { MaintenanceHost } from './host.ts'
-import { clampStage } from './ledger.ts'
+import { clampStage, segmentLookup } from './ledger.ts'
 import { MaintenanceMemory, restingState } from './memory.ts'
-import { describeError, isIdle, Pass, passInput, planEvent, restaged } from './pass.ts'
-import type { PassCall, PassEnvironment } from './pass.ts'
+import { Pass, restaged } from './pass.ts'
+import {
+  describeError,
+  passInput,
+  type PassCall,
+  type PassEnvironment,
+} from './pass-environment.ts'
 import type { ManualRequest } from './pass-input.ts'
+import { planEvent } from './pass-plans.ts'
+import { liftPenalties } from './penalties.ts'
 import { planRewrite } from './planner.ts'
-import { decodeState } from './state-file.ts'
+import { decodeState, expireHistory } from './state-file.ts'
+import { Stepper } from './stepper.ts'
+import { AUTOMATIC, callFor, Wakes } from './wakes.ts'
 
 type SkipReason = Extract<EngineEventBody, { type: 'checkpoint_kick_skip' }>['reason']
 
@@ -52,67 +63,84 @@ export interface KickAnswer {
 interface Slot {
   pass: Pass
   abort: AbortController
-  /** Resolves when the pass has ended; never rejects. */
-  done: Promise<void>
+  /** Resolves with the report when the pass has ended, null when it broke; never rejects. */
+  done: Promise<PassReport | null>
 }
-
-/** After a confirm that left its stage due in spite of everything; keeps the timer from spinning. */
-const CONFIRM_RETRY_MIN_MS = 1_000
 
 export class MaintenanceScheduler implements MaintenanceControl {
   readonly #host: MaintenanceHost
   readonly #environment: PassEnvironment
   readonly #memory: MaintenanceMemory
+  readonly #stepper: Stepper
+  readonly #wakes: Wakes
   #slot: Slot | null = null
   #lastPassId = 0
-  #ticks = 0
   #started = false
   /** Debt is being saved from outside of passes: the slot is taken meanwhile. */
   #settingDebt = false
   #closed = false
   /** The kick now running, for callers that ask what became of it. */
   #kick: Promise<KickAnswer> | null = null
-  /** A kick found the slot taken; one is remembered, however many came. */
-  #kickLatched = false
-  /** What kept the last automatic periodic pass idle; the same again is not reported again. */
-  #idleWhy: string | null = null
-  #confirmNotBeforeMs = 0
-  #cancelTick: (() => void) | null = null
-  #cancelStage: (() => void) | null = null
 
-  constructor(host: MaintenanceHost, options: Pick<ResolvedOptions, 'mode' | 'maintenance'>) {
+  constructor(
+    host: MaintenanceHost,
+    options: Pick<ResolvedOptions, 'mode' | 'maintenance'>,
+    observe?: PassEnvironment['observe'],
+  ) {
     const { mode, maintenance } = options
     this.#host = host
-    this.#memory = new MaintenanceMemory(host, {
-      mode,
+    this.#memory = new MaintenanceMemory(host, { mode, options: maintenance })
+    this.#stepper = new Stepper(host, this.#memory)
+    this.#environment = {
+      host,
+      memory: this.#memory,
       options: maintenance,
+      stepper: this.#stepper,
+      ...(observe === undefined ? {} : { observe }),
+    }
+    this.#wakes = new Wakes(this.#environment, {
+      isRunning: () => this.#started && !this.#closed,
+      isSlotTaken: () => this.#slot !== null,
+      run: (call) => this.#background(this.#run(call)),
+      runKick: (source) => this.#background(this.#runKick({ source, ...AUTOMATIC })),
     })
-    this.#environment = { host, memory: this.#memory, options: maintenance }
   }
 
   // ---------------------------------------------------------------- life
 
   /**
-   * Reads the persisted debt, of any length, and starts the timers in auto mode. Call once, when the
-   * segments are known. A state file that cannot be used is evented and then empty.
+   * Reads the persisted state, of any length, and starts the timers in auto mode. Call once, when the
+   * segments are known. A state file that cannot be used is evented and then empty; penalties that
+   * are over leave the file (D5).
    */
   async load(): Promise<void> {
     const { confirmDelayMs } = this.#environment.options
     const text = await this.#host.loadState()
-    const { debt, penalties, extras, problem } = decodeState(text, confirmDelayMs)
+    const found = decodeState(text, confirmDelayMs)
+    const { debt, problem } = found
     if (problem !== null) this.#host.emit({ type: 'state_file_ignored', problem }, null)
-    const now = this.#host.clock.now()
-    const stage = debt.stage === null ? null : clampStage(debt.stage, now, confirmDelayMs)
-    this.#memory.adopt({ debt: { ...debt, stage }, penalties, extras })
+    const nowMs = this.#host.clock.now()
+    const stage = debt.stage === null ? null : clampStage(debt.stage, nowMs, confirmDelayMs)
+    const { extras, dropped } = expireHistory(found.extras, nowMs)
+    this.#memory.adopt({ debt: { ...debt, stage }, penalties: found.penalties, extras })
+    const now = { nowMs, segments: segmentLookup(this.#host.segments()) }
+    const { kept, expired } = liftPenalties(found.penalties, now, this.#environment.options)
+    if (expired.length > 0 || dropped > 0) {
+      const rest = found.penalties.filter((p) => !expired.includes(p.segmentId))
+      const change = { cause: 'expired' as const, segmentIds: expired, passId: null }
+      await this.#memory.replacePenalties(rest, change)
+      this.#memory.count({ penaltiesExpired: found.penalties.length - rest.length }, null)
+    }
+    // Readmission waits for the first pass: it is a decision, and passes decide.
+    void kept
     this.#started = true
-    this.#arm()
+    this.#wakes.arm()
   }
 
   /** Cancels timers, aborts a running pass and waits for it to end. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true
-    this.#kickLatched = false
-    this.#disarm()
+    this.#wakes.close()
     this.#slot?.abort.abort()
     await this.#slot?.done
   }
@@ -135,6 +163,11 @@ export class MaintenanceScheduler implements MaintenanceControl {
     return this.#memory.counters
   }
 
+  /** As they are now; see setOptions. */
+  options(): Readonly<MaintenanceOptions> {
+    return this.#environment.options
+  }
+
   /** Any published checkpoint, whoever asked for it; call afterCheckpoint besides if it may kick. */
   countCheckpoint(): void {
     this.#memory.count({ checkpoints: 1 }, this.#slot?.pass.passId ?? null)
@@ -148,9 +181,26 @@ export class MaintenanceScheduler implements MaintenanceControl {
   // ---------------------------------------------------------------- asked for
 
   /** In any mode, paused or not. Rejects with ENGINE_BUSY when the slot is taken. */
-  async runPass(source: Exclude<PassSource, 'manual'>): Promise<PassReport> {
+  async runPass(
+    source: Exclude<PassSource, 'manual'>,
+    how: { budgetTokensBytes?: number } = {},
+  ): Promise<PassReport> {
+    const { budgetTokensBytes } = how
+    if (budgetTokensBytes !== undefined) this.#fillBudget(budgetTokensBytes)
     // A periodic pass that someone asks for is not one of five: it may always look for dead segments.
     return (await this.#run(callFor(source, { gcTick: true }))).report
+  }
+
+  #fillBudget(bytes: number): void {
+    this.#mustBeOpen()
+    if (!Number.isSafeInteger(bytes) || bytes < 0) {
+      throw new EngineError('ENGINE_OPTIONS', `budgetTokensBytes must be 0 or more, got ${bytes}`)
+    }
+    const { budget } = this.#memory.facts
+    if (budget === null || this.#slot !== null) return
+    // Tokens for this pass; time before it adds nothing to them.
+    const accruedAtMs = this.#host.clock.now()
+    this.#memory.update({ budget: { ...budget, tokensBytes: bytes, accruedAtMs } }, null)
   }
 
   /** Plans now and stages what was selected; filters that are not given are the automatic plan's. */
@@ -169,6 +219,11 @@ export class MaintenanceScheduler implements MaintenanceControl {
       this.#mustBeOpen()
       const report = await this.#host.reclaim(options)
       this.#host.emit({ type: 'gc_run', phase: 'standalone', report }, null)
+      this.#memory.count({ gcDryRuns: 1 }, null)
+      const { bytesEligible: eligibleBytes, eligible } = report
+      const atMs = this.#host.clock.now()
+      const lastGcDryRun = { atMs, eligibleBytes, eligibleSegments: eligible.length }
+      this.#memory.update({ lastGcDryRun }, null)
       return report
     }
     const { report, pass } = await this.#run(callFor('manual', { request: { kind: 'gc' } }))
@@ -184,7 +239,9 @@ export class MaintenanceScheduler implements MaintenanceControl {
     const { clock } = this.#host
     const begun = clock.monotonic()
     const segments = this.#host.segments()
-    const plan = planRewrite({ segments, filters: this.#filters(filters), nowMs: clock.now() })
+    const cooling = new Map(this.#memory.penalties.map((p) => [p.segmentId, p.cooldownUntilMs]))
+    const request = { segments, filters: this.#filters(filters), nowMs: clock.now(), cooling }
+    const plan = planRewrite(request)
     this.#host.emit(planEvent('dry_run', plan, clock.monotonic() - begun), null)
     return plan
   }
@@ -217,30 +274,87 @@ export class MaintenanceScheduler implements MaintenanceControl {
     this.#setLoop({ mode })
   }
 
+  #setLoop(patch: { mode?: SchedulerMode; paused?: boolean }): void {
+    if (this.#closed) return
+    this.#memory.update({ ...patch, ...this.#resting(patch) }, null)
+    this.#wakes.rearm()
+  }
+
+  /** A running or failed action keeps its own state until the next action ends. */
+  #resting(patch: { mode?: SchedulerMode; paused?: boolean }): Pick<SchedulerInfo, 'state'> {
+    const facts = { ...this.#memory.facts, ...patch }
+    const resting = facts.state === 'idle' || facts.state === 'disabled'
+    return { state: resting ? restingState(facts, this.#environment.options) : facts.state }
+  }
+
+  setOptions(changes: Partial<MaintenanceOptions>): MaintenanceOptions {
+    this.#mustBeOpen()
+    const before = this.#environment.options
+    const options = changeMaintenance(before, changes)
+    const names = Object.keys(options) as (keyof MaintenanceOptions)[]
+    const changed = names.filter((name) => options[name] !== before[name])
+    if (changed.length === 0) return { ...options }
+    this.#environment.options = options
+    this.#host.emit({ type: 'options_changed', changed, options: { ...options } }, null)
+    const { policy } = options
+    const held = this.#memory.facts
+    const budget = refitBucket(held.budget, options)
+    // A plan that was held back for the old interval waits for the new one.
+    const planHoldMs = changed.includes('rewriteMinIntervalMs')
+      ? options.rewriteMinIntervalMs
+      : held.planHoldMs
+    this.#memory.update({ policy, budget, planHoldMs, ...this.#resting({}) }, null)
+    this.#wakes.rearm()
+    return { ...options }
+  }
+
   // ---------------------------------------------------------------- debugger
 
-  stepPhase(): Promise<PassProgress> {
-    return Promise.reject(new EngineError('ENGINE_UNSUPPORTED', 'stepping is not built yet'))
+  async stepPhase(source: Exclude<PassSource, 'manual'> = 'periodic'): Promise<PassProgress> {
+    this.#mustBeOpen()
+    const stopped = this.#stepper.stopped !== null
+    if (this.#slot !== null && !stopped) {
+      throw new EngineError('ENGINE_BUSY', `a ${this.#slot.pass.source} pass is running`)
+    }
+    const next = this.#stepper.nextStop()
+    this.#stepper.step(true)
+    if (!stopped) this.#background(this.#run(callFor(source, { gcTick: true })))
+    return this.#progress(next)
   }
 
-  resumePass(): Promise<PassProgress> {
-    return Promise.reject(new EngineError('ENGINE_UNSUPPORTED', 'stepping is not built yet'))
+  async resumePass(): Promise<PassProgress> {
+    this.#mustBeOpen()
+    if (this.#stepper.stopped === null) {
+      throw new EngineError('ENGINE_OPTIONS', 'no pass stands still')
+    }
+    const next = this.#stepper.nextStop()
+    this.#stepper.step(false)
+    return this.#progress(next)
   }
 
-  cancelPass(): Promise<PassReport | null> {
-    return Promise.reject(new EngineError('ENGINE_UNSUPPORTED', 'stepping is not built yet'))
+  async cancelPass(): Promise<PassReport | null> {
+    const slot = this.#slot
+    if (slot === null) return null
+    slot.abort.abort()
+    return slot.done
   }
 
   stoppedPass(): PassStop | null {
-    return null
+    return this.#stepper.stopped
   }
 
-  setBreakpoints(): void {
-    throw new EngineError('ENGINE_UNSUPPORTED', 'breakpoints are not built yet')
+  setBreakpoints(breakpoints: readonly Breakpoint[]): void {
+    this.#mustBeOpen()
+    this.#stepper.setBreakpoints(breakpoints)
   }
 
-  setOptions(): MaintenanceOptions {
-    throw new EngineError('ENGINE_UNSUPPORTED', 'options cannot be changed yet')
+  async #progress(next: Promise<PassStop>): Promise<PassProgress> {
+    const slot = this.#slot
+    const ended = slot === null ? Promise.resolve(null) : slot.done
+    const first = await Promise.race([next, ended])
+    if (first !== null && 'before' in first && 'why' in first) return { stop: first, report: null }
+    if (first === null) throw new EngineError('ENGINE_ABORTED', 'the pass broke; see its events')
+    return { stop: null, report: first as PassReport }
   }
 
   // ---------------------------------------------------------------- checkpoint kicks
@@ -252,11 +366,12 @@ export class MaintenanceScheduler implements MaintenanceControl {
   afterCheckpoint(report: CheckpointReport): void {
     const { reason, noop } = report
     const kicks = reason === 'foreground' || reason === 'interval' || reason === 'size'
-    if (!kicks || noop || !this.#started || this.#closed) return
-    if (this.#memory.facts.mode === 'step') {
-      this.#skipKick('step_mode', 'In step mode a checkpoint kicks nothing by itself.')
-    } else if (this.#slot !== null && !this.#memory.facts.paused) {
-      this.#latchKick(this.#slot)
+    if (!kicks || noop || !this.#started) return
+    const { mode } = this.#memory.facts
+    if (this.#closed) {
+      this.#skipKick('closing', 'The store is closing.', null)
+    } else if (mode === 'step') {
+      this.#skipKick('step_mode', 'In step mode a checkpoint kicks nothing by itself.', null)
     } else {
       this.#background(this.#kickNow(true))
     }
@@ -269,22 +384,32 @@ export class MaintenanceScheduler implements MaintenanceControl {
     return this.#kick ?? this.#kickNow(false)
   }
 
-  /** Its own gates first: a kick that is refused does not take the slot and is not counted. */
+  /** Its own gates first: a kick that is refused does not take the slot and is not counted (D10). */
   async #kickNow(automatic: boolean): Promise<KickAnswer> {
+    if (this.#environment.options.disableCheckpointKick && automatic) {
+      return this.#skipKick('disabled', 'Checkpoint kicks are switched off.', null)
+    }
     if (this.#memory.facts.paused) {
-      return this.#skipKick('paused', 'The scheduler is paused.')
+      return this.#skipKick('paused', 'The scheduler is paused.', null)
     }
     const input = passInput(this.#environment, callFor('checkpoint_kick', { automatic }))
     const gates = kickGates(input)
-    const block = gates.find(isBlocking)
+    const block = [...gates, ...this.#stageGate(automatic)].find(isBlocking)
     if (block !== undefined) {
-      const reason = block.name === 'kick_min_interval' ? 'min_interval' : 'trigger_floor'
-      return this.#skipKick(reason, block.text)
+      const reasons: Partial<Record<Gate['name'], SkipReason>> = {
+        kick_min_interval: 'min_interval',
+        stage_not_pending: 'stage_pending',
+      }
+      return this.#skipKick(reasons[block.name] ?? 'trigger_floor', block.text, block)
     }
     if (this.#slot !== null) {
-      return this.#skipKick('already_active', 'Another pass is running.')
+      const text = 'Another pass is running.'
+      if (!automatic) return this.#skipKick('already_active', text, null)
+      this.#collide('checkpoint_kick', this.#slot)
+      this.#wakes.latchKick()
+      return { pass: null, skipped: text }
     }
-    this.#kick = this.#runKick(automatic, gates)
+    this.#kick = this.#runKick({ source: 'checkpoint_kick', automatic, kickGates: gates })
     try {
       return await this.#kick
     } finally {
@@ -292,15 +417,37 @@ export class MaintenanceScheduler implements MaintenanceControl {
     }
   }
 
-  async #runKick(automatic: boolean, gates: Gate[]): Promise<KickAnswer> {
+  /** Staged debt is left alone until it is due: upstream's kick takes the slot to find that out (D10). */
+  #stageGate(automatic: boolean): Gate[] {
+    const { stage } = this.#memory.debt
+    if (!automatic || stage === null) return []
+    const due = stage.dueAtMs <= this.#host.clock.now()
+    const counter = due ? 'passSkipsStageDueReserved' : 'passSkipsStageNotDue'
+    this.#memory.count({ [counter]: 1 }, null)
+    const text = 'The debt is staged; its confirm will run it.'
+    return [flag('stage_not_pending', false, text)]
+  }
+
+  async #runKick(how: {
+    source: 'checkpoint_kick' | 'checkpoint_pending'
+    automatic: boolean
+    kickGates?: Gate[]
+  }): Promise<KickAnswer> {
     const { rewriteRuns, gcRuns } = this.#memory.counters
     this.#host.emit({ type: 'checkpoint_kick_start' }, null)
     this.#memory.update({ lastCheckpointKickAtMs: this.#host.clock.now() }, null)
     this.#memory.count({ checkpointKicks: 1 }, null)
     // No wait since the slot was found free, so it still is.
-    const call = callFor('checkpoint_kick', { automatic, kickGates: gates })
-    const { report } = await this.#run(call)
+    const { source, automatic, kickGates: gates = [] } = how
+    const { report } = await this.#run(callFor(source, { automatic, kickGates: gates }))
     const after = this.#memory.counters
+    this.#memory.count(
+      {
+        checkpointKickRewriteRuns: after.rewriteRuns > rewriteRuns ? 1 : 0,
+        checkpointKickGcRuns: after.gcRuns > gcRuns ? 1 : 0,
+      },
+      null,
+    )
     this.#host.emit(
       {
         type: 'checkpoint_kick_done',
@@ -308,25 +455,23 @@ export class MaintenanceScheduler implements MaintenanceControl {
         rewriteRunsAfter: after.rewriteRuns,
         gcRunsBefore: gcRuns,
         gcRunsAfter: after.gcRuns,
-        pending: this.#kickLatched,
+        pending: this.#memory.facts.checkpointKickPending,
       },
       null,
     )
     return { pass: report, skipped: null }
   }
 
-  #skipKick(reason: SkipReason, text: string): KickAnswer {
-    this.#host.emit({ type: 'checkpoint_kick_skip', reason, text, gate: null }, null)
+  #skipKick(reason: SkipReason, text: string, gate: Gate | null): KickAnswer {
+    this.#host.emit({ type: 'checkpoint_kick_skip', reason, text, gate }, null)
+    this.#memory.count({ checkpointKickSkips: 1 }, null)
     return { pass: null, skipped: text }
   }
 
-  #latchKick(slot: Slot): void {
-    this.#kickLatched = true
+  #collide(source: PassSource, slot: Slot): void {
     const active = slot.pass.source
-    this.#host.emit(
-      { type: 'maintenance_retry_collision', source: 'checkpoint_kick', active },
-      null,
-    )
+    this.#memory.count({ passCollisions: 1 }, null)
+    this.#host.emit({ type: 'maintenance_retry_collision', source, active }, null)
   }
 
   // ---------------------------------------------------------------- the slot
@@ -339,136 +484,34 @@ export class MaintenanceScheduler implements MaintenanceControl {
   async #run(call: PassCall): Promise<{ report: PassReport; pass: Pass }> {
     this.#mustBeOpen()
     if (this.#slot !== null) {
-      const { source } = call
-      const active = this.#slot.pass.source
-      this.#host.emit({ type: 'maintenance_retry_collision', source, active }, null)
-      throw new EngineError('ENGINE_BUSY', `a ${active} pass is running`)
+      this.#collide(call.source, this.#slot)
+      throw new EngineError('ENGINE_BUSY', `a ${this.#slot.pass.source} pass is running`)
     }
     if (this.#settingDebt) throw new EngineError('ENGINE_BUSY', 'the debt is being set')
     this.#lastPassId += 1
     const abort = new AbortController()
     const slotOf = { passId: this.#lastPassId, signal: abort.signal }
     const pass = new Pass(this.#environment, call, slotOf)
-    let end: () => void = () => undefined
-    const done = new Promise<void>((resolve) => (end = resolve))
+    let end: (report: PassReport | null) => void = () => undefined
+    const done = new Promise<PassReport | null>((resolve) => (end = resolve))
     // Before the pass begins: whoever hears its first event and asks for another pass finds it taken.
     this.#slot = { pass, abort, done }
+    let report: PassReport | null = null
     try {
-      const report = await pass.run()
-      if (restaged(report)) this.#kickLatched = false
+      report = await pass.run()
       return { report, pass }
     } finally {
       this.#slot = null
-      end()
-      this.#afterPass(call)
+      this.#stepper.passEnded()
+      end(report)
+      this.#wakes.afterPass(call, report !== null && restaged(report))
     }
-  }
-
-  /** The exit hook: whatever the pass left behind gets its timer, and a kick that waited its turn. */
-  #afterPass(call: PassCall): void {
-    const stage = this.#memory.debt.stage
-    const now = this.#host.clock.now()
-    if (call.source === 'rewrite_stage_confirm' && stage !== null && stage.dueAtMs <= now) {
-      const { confirmDelayMs } = this.#environment.options
-      this.#confirmNotBeforeMs = now + Math.max(confirmDelayMs, CONFIRM_RETRY_MIN_MS)
-    }
-    this.#armStage()
-    if (!this.#kickLatched || !this.#runsByItself()) return
-    this.#kickLatched = false
-    this.#background(this.#kickNow(true))
   }
 
   #mustBeOpen(): void {
     if (!this.#started || this.#closed) {
       throw new EngineError('ENGINE_NOT_OPEN', 'maintenance is not running')
     }
-  }
-
-  // ---------------------------------------------------------------- timers
-
-  #runsByItself(): boolean {
-    const { mode, paused } = this.#memory.facts
-    return this.#started && !this.#closed && mode === 'auto' && !paused
-  }
-
-  #setLoop(patch: { mode?: SchedulerMode; paused?: boolean }): void {
-    if (this.#closed) return
-    const facts = { ...this.#memory.facts, ...patch }
-    // A running or failed action keeps its own state until the next action ends.
-    const resting = facts.state === 'idle' || facts.state === 'disabled'
-    const state = resting ? restingState(facts, this.#environment.options) : facts.state
-    this.#memory.update({ mode: facts.mode, paused: facts.paused, state }, null)
-    this.#idleWhy = null
-    this.#disarm()
-    if (this.#runsByItself()) this.#arm()
-    else this.#kickLatched = false
-  }
-
-  /** Everything that wakes passes by itself; nothing unless it may. */
-  #arm(): void {
-    if (!this.#runsByItself()) return
-    this.#armTick()
-    this.#armStage()
-  }
-
-  #disarm(): void {
-    this.#cancelTick?.()
-    this.#cancelStage?.()
-    this.#cancelTick = null
-    this.#cancelStage = null
-  }
-
-  #armTick(): void {
-    this.#cancelTick?.()
-    const atMs = this.#host.clock.now() + this.#environment.options.loopIntervalMs
-    this.#cancelTick = this.#host.clock.setTimer(atMs, () => {
-      this.#armTick()
-      this.#tick()
-    })
-  }
-
-  /** At any time one timer at most, for the stage as it is now; none while a pass holds the slot. */
-  #armStage(): void {
-    this.#cancelStage?.()
-    this.#cancelStage = null
-    const stage = this.#memory.debt.stage
-    if (stage === null || this.#slot !== null || !this.#runsByItself()) return
-    const atMs = Math.max(stage.dueAtMs, this.#confirmNotBeforeMs)
-    this.#cancelStage = this.#host.clock.setTimer(atMs, () => {
-      this.#cancelStage = null
-      // A pass that took the slot meanwhile sets the timer again when it ends.
-      if (this.#slot === null) this.#runAutomatic(callFor('rewrite_stage_confirm', AUTOMATIC))
-    })
-  }
-
-  /**
-   * A store at rest would fill the trace with the same empty pass every second. So the decision is
-   * taken first, and a pass is made of it only when it does something or is idle for a new reason.
-   */
-  #tick(): void {
-    this.#ticks += 1
-    if (this.#slot !== null) return
-    const gcTick = this.#ticks % this.#environment.options.gcEvery === 0
-    const call = callFor('periodic', { automatic: true, gcTick })
-    const input = passInput(this.#environment, call)
-    const decision = decidePass(input)
-    if (!isIdle(decision)) {
-      this.#idleWhy = null
-      this.#runAutomatic(call)
-      return
-    }
-    const why = idleReason(decision)
-    if (why !== null && why !== this.#idleWhy) {
-      this.#idleWhy = why
-      this.#runAutomatic(call)
-    } else if (decision.planHoldMs !== null) {
-      const { planHoldMs } = decision
-      this.#memory.update({ lastPlanAtMs: input.nowMs, planHoldMs }, null)
-    }
-  }
-
-  #runAutomatic(call: PassCall): void {
-    this.#background(this.#run(call))
   }
 
   /** Nobody waits for it. Passes report their own failures, so what arrives here is a bug of ours. */
@@ -485,25 +528,4 @@ export class MaintenanceScheduler implements MaintenanceControl {
     const floor = staleTriggerFloor(totalBytes(this.#host.segments()), options)
     return { ...filtersFor(floor, options), ...filters }
   }
-}
-
-const AUTOMATIC = { automatic: true }
-
-function callFor(
-  source: PassSource,
-  how: Partial<Pick<PassCall, 'request' | 'automatic' | 'gcTick' | 'kickGates'>>,
-): PassCall {
-  return { source, request: null, automatic: false, gcTick: false, kickGates: [], ...how }
-}
-
-/**
- * Names why nothing is to be done; null when it is only too early to look again, which says nothing
- * new about the store.
- */
-function idleReason(decision: Decision): string | null {
-  const { action } = decision
-  if (action.kind !== 'blocked') return action.kind
-  return action.by === 'plan_min_interval' || action.by === 'rewrite_min_interval'
-    ? null
-    : action.by
 }

@@ -48,6 +48,8 @@ function inputFor(source: PassSource, setup: Setup): PassInput {
       openIterators: 0,
       checkpoints: 1,
       dirty: false,
+      checkpointing: false,
+      bytesPut: 0,
       ...foreground,
     },
     times: {
@@ -67,6 +69,7 @@ function inputFor(source: PassSource, setup: Setup): PassInput {
     },
     options: { ...DEFAULTS, triggerTotalBytes: 0, ...options },
     kickGates: [],
+    churnSample: null,
     plan: (filters) => planRewrite({ segments, filters, nowMs: T0 }),
     ...rest,
   }
@@ -272,7 +275,10 @@ describe('queued debt', () => {
       segments: [segment(1, 0), segment(2, 1), segment(3, 0.01)],
       debt: queueOnlyDebt([id(1), id(2), id(3)]),
     })
-    expect(decision.prunes[0]).toMatchObject({ kind: 'quality', dropped: [id(1), id(2)] })
+    expect(decision.prunes).toMatchObject([
+      { kind: 'dead', dropped: [id(2)] },
+      { kind: 'quality', dropped: [id(1)] },
+    ])
   })
 
   test('only hot passes restage, and none with restage off', () => {

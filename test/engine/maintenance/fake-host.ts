@@ -7,6 +7,7 @@ import { EngineError } from '../../../engine/errors.ts'
 import type { ForegroundActivity, MaintenanceHost } from '../../../engine/maintenance/host.ts'
 import { MaintenanceScheduler } from '../../../engine/maintenance/scheduler.ts'
 import { encodeState, NO_EXTRAS } from '../../../engine/maintenance/state-file.ts'
+import { planRewrite, type PlanRequest } from '../../../engine/maintenance/planner.ts'
 import { resolveOptions } from '../../../engine/options.ts'
 import type {
   Counters,
@@ -15,13 +16,16 @@ import type {
   GcReport,
   LedgerEntry,
   MaintenanceOptions,
+  PlanFilters,
   RewriteDebt,
+  RewritePlan,
   RewriteReport,
   SchedulerInfo,
   SchedulerMode,
   SegmentId,
   SegmentInfo,
   Stage,
+  VacuumReport,
 } from '../../../engine/types.ts'
 import { rewriteReportOf } from '../../support/rewrite-report.ts'
 import { makeGcReport } from '../../support/gc-report.ts'
@@ -84,9 +88,14 @@ export class FakeHost implements MaintenanceHost {
     openIterators: 0,
     checkpoints: 1,
     dirty: false,
+    checkpointing: false,
+    bytesPut: 0,
   }
   /** Sources of each rewrite call, in order. */
   readonly rewrites: SegmentId[][] = []
+  /** Filters of each plan that a pass asked for. */
+  readonly plans: PlanFilters[] = []
+  vacuums = 0
   /** dryRun of each reclaim call. */
   readonly reclaims: boolean[] = []
   /** Every state file written; null = removed. */
@@ -95,6 +104,8 @@ export class FakeHost implements MaintenanceHost {
   stateFile: string | null = null
   /** Runs inside rewrite before it takes effect; may throw, wait or change segments. */
   onRewrite: (sources: SegmentId[], signal: AbortSignal) => Promise<void> = () => Promise.resolve()
+  /** Runs inside a pass's plan before it is made; may wait for the signal. */
+  onPlan: (signal: AbortSignal) => Promise<void> = () => Promise.resolve()
   onReclaim: () => Promise<void> = () => Promise.resolve()
   onSave: () => Promise<void> = () => Promise.resolve()
 
@@ -130,6 +141,19 @@ export class FakeHost implements MaintenanceHost {
       sourcesUnreferenced: sources,
       sourceBytesUnreferenced: bytes,
     })
+  }
+
+  async plan(request: PlanRequest, signal: AbortSignal): Promise<RewritePlan> {
+    this.plans.push(request.filters)
+    await this.onPlan(signal)
+    signal.throwIfAborted()
+    return planRewrite(request)
+  }
+
+  vacuumIndex(): Promise<VacuumReport> {
+    this.vacuums += 1
+    const report = { done: true, text: 'vacuumed', bytesBefore: 2, bytesAfter: 1, elapsedMs: 1 }
+    return Promise.resolve(report)
   }
 
   async reclaim(options: { dryRun: boolean }): Promise<GcReport> {

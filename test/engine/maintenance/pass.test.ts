@@ -111,6 +111,8 @@ describe('hot pass', () => {
       'rewrite_done',
       'debt_changed',
       'gc_run',
+      'rewrite_retained_cleanup_done',
+      'rewrite_source_state',
       'rewrite_queue_restage',
       'debt_changed',
       'rewrite_queue_restaged',

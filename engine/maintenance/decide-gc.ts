@@ -1,0 +1,103 @@
+/** When dead segments are deleted, and index.db vacuumed, on their own: pure. */
+import type { Gate, MaintenanceOptions, SegmentInfo } from '../types.ts'
+import type { Decision } from './decision.ts'
+import { atLeast, flag, isBlocking, upToBlock } from './gates.ts'
+import { isHot, isKick, since, sinceText, type PassInput } from './pass-input.ts'
+import { bytesText } from './text.ts'
+
+export function decideGc(input: PassInput, decision: Decision): void {
+  if (!isHot(input.source) && !input.gcTick) return
+  // The landed design makes no GC runs of its own in kicks (scheduler.md 9).
+  if (input.options.policy === 'queue_runner' && isKick(input.source)) return
+  const gates = upToBlock(gcGates(input, false))
+  decision.gates.push(...gates)
+  decision.gc = !gates.some(isBlocking)
+}
+
+/** The interval holds back what one kick after another would repeat; the bytes, what would not pay. */
+export function gcGates(input: PassInput, asked: boolean): Gate[] {
+  const { options, times } = input
+  const sinceGc = since(times.lastGcAtMs, input.nowMs)
+  const dead = reclaimableBytes(input.segments)
+  const waits = times.ageBlockedUntilMs !== null && input.source === 'periodic' && input.automatic
+  const gates: Gate[] = []
+  if (options.disableGc) gates.push(gcSwitch(options, asked))
+  if (waits) {
+    // Upstream's step 32: the retry's own pass runs GC.
+    const text = 'An age-blocked retry waits; its pass deletes what is dead.'
+    gates.push(flag('gc_not_held_back', false, text, { bypassed: asked }))
+  }
+  return [
+    ...gates,
+    atLeast({
+      name: 'gc_min_interval',
+      input: sinceGc,
+      threshold: options.gcMinIntervalMs,
+      unit: 'ms',
+      bypassed: asked,
+      text: sinceText('GC', sinceGc, options.gcMinIntervalMs),
+    }),
+    atLeast({
+      name: 'gc_eligible',
+      input: dead,
+      // With a minimum of 0, an empty GC would still run at every chance.
+      threshold: Math.max(1, options.gcMinBytes),
+      unit: 'bytes',
+      bypassed: asked,
+      text: `${bytesText(dead)} in dead segments that nothing holds; the minimum is ${bytesText(options.gcMinBytes)}.`,
+    }),
+  ]
+}
+
+/** The switch binds every GC run that nobody asked for, also the one after a rewrite (D13). */
+export function gcSwitch(options: MaintenanceOptions, asked: boolean): Gate {
+  const text = `GC is switched ${options.disableGc ? 'off' : 'on'}.`
+  return flag('gc_enabled', !options.disableGc, text, { bypassed: asked })
+}
+
+/** Dead bytes that a GC run could free: pins and writers hold some, old roots and the journal do not. */
+function reclaimableBytes(segments: readonly SegmentInfo[]): number {
+  let bytes = 0
+  for (const segment of segments) {
+    if (segment.bytesLive > 0 || segment.state === 'active') continue
+    const held = segment.keptBy.some(
+      ({ kind }) =>
+        kind === 'snapshot' ||
+        kind === 'iterator' ||
+        kind === 'active_writer' ||
+        kind === 'rewriting',
+    )
+    if (!held) bytes += segment.bytesTotal
+  }
+  return bytes
+}
+
+/**
+ * Whether a rewrite of `sourceBytes` is followed by an index vacuum: moving values dirties index pages
+ * all over, and a big rewrite leaves many free ones behind (upstream's threshold and interval).
+ */
+export function vacuumGates(
+  input: Pick<PassInput, 'options' | 'times' | 'nowMs'>,
+  sourceBytes: number,
+): Gate[] {
+  const { options, times, nowMs } = input
+  const off = options.disableVacuum || options.vacuumTriggerRewriteBytes === 0
+  const sinceVacuum = since(times.lastVacuumAtMs, nowMs)
+  return upToBlock([
+    flag('vacuum_enabled', !off, `The index vacuum is switched ${off ? 'off' : 'on'}.`),
+    atLeast({
+      name: 'vacuum_trigger_bytes',
+      input: sourceBytes,
+      threshold: options.vacuumTriggerRewriteBytes,
+      unit: 'bytes',
+      text: `${bytesText(sourceBytes)} were rewritten; the trigger is ${bytesText(options.vacuumTriggerRewriteBytes)}.`,
+    }),
+    atLeast({
+      name: 'vacuum_min_interval',
+      input: sinceVacuum,
+      threshold: options.vacuumMinIntervalMs,
+      unit: 'ms',
+      text: sinceText('index vacuum', sinceVacuum, options.vacuumMinIntervalMs),
+    }),
+  ])
+}

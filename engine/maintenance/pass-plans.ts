@@ -1,0 +1,125 @@
+/**
+ * Plans of one pass. A decision is pure and asks for a plan in the middle; making one may take time
+ * and may be cancelled. So the decision is taken again with the plan at hand: the same input gives
+ * the same way up to there.
+ */
+import type { EngineEventBody, PlanFilters, RewritePlan } from '../types.ts'
+import { bound, type CancelCause } from './bounds.ts'
+import { decidePass } from './decide.ts'
+import type { Decision, PlanMade } from './decision.ts'
+import type { Pass } from './pass.ts'
+import type { PassInput } from './pass-input.ts'
+
+/** Says which plan the decision needs; never leaves this file. */
+class PlanWanted extends Error {
+  readonly filters: PlanFilters
+
+  constructor(filters: PlanFilters) {
+    super('a plan is wanted')
+    this.filters = filters
+  }
+}
+
+export class PassPlans {
+  readonly #pass: Pass
+  readonly #made = new Map<string, RewritePlan | null>()
+  readonly #elapsedMs = new Map<RewritePlan, number>()
+
+  constructor(pass: Pass) {
+    this.#pass = pass
+  }
+
+  elapsedMs(plan: RewritePlan): number {
+    return this.#elapsedMs.get(plan) ?? 0
+  }
+
+  async decide(input: PassInput): Promise<Decision> {
+    const plan = (filters: PlanFilters): RewritePlan | null => {
+      const made = this.#made.get(JSON.stringify(filters))
+      if (made === undefined) throw new PlanWanted(filters)
+      return made
+    }
+    for (;;) {
+      try {
+        return decidePass({ ...input, plan })
+      } catch (error) {
+        if (!(error instanceof PlanWanted)) throw error
+        const { filters } = error
+        this.#made.set(JSON.stringify(filters), await this.#plan(filters, input))
+      }
+    }
+  }
+
+  /** null: cancelled by the foreground after its grace, or by time. A failure is thrown. */
+  async #plan(filters: PlanFilters, input: PassInput): Promise<RewritePlan | null> {
+    const { passId, signal, source, environment } = this.#pass
+    const { host, memory, options } = environment
+    const { segments, nowMs, penalties } = input
+    const cooling = new Map(penalties.map((p) => [p.segmentId, p.cooldownUntilMs]))
+    const begun = host.clock.monotonic()
+    // Who bypasses the quiet gate is not stopped by what it bypassed.
+    const foregroundGraceMs = source === 'periodic' ? options.planResumeGraceMs : null
+    const bounds = bound(host, signal, { timeoutMs: options.planTimeoutMs, foregroundGraceMs })
+    try {
+      const plan = await host.plan({ segments, filters, nowMs, cooling }, bounds.signal)
+      const elapsedMs = host.clock.monotonic() - begun
+      this.#elapsedMs.set(plan, elapsedMs)
+      const { length } = plan.selected
+      memory.count(
+        {
+          planRuns: 1,
+          planElapsedMs: elapsedMs,
+          ...(length === 0 ? { planEmpty: 1 } : { planSelected: 1, planSelectedSegments: length }),
+        },
+        passId,
+      )
+      return plan
+    } catch (error) {
+      const cause = bounds.cause()
+      if (cause === null) {
+        memory.count({ planRuns: 1, planErrors: 1, rewriteFailedRuns: 1 }, passId)
+        throw error
+      }
+      this.#cancelled(cause, host.clock.monotonic() - begun)
+      if (cause === 'aborted') throw error
+      return null
+    } finally {
+      bounds.release()
+    }
+  }
+
+  /** Nothing is stamped as planned; the backoff holds the next plan back. */
+  #cancelled(why: CancelCause, elapsedMs: number): void {
+    const pass = this.#pass
+    const { memory, host } = pass.environment
+    memory.count({ planRuns: 1, planCanceled: 1 }, pass.passId)
+    memory.update({ lastPlanCanceledAtMs: host.clock.now(), ageBlockedUntilMs: null }, pass.passId)
+    pass.emit({ type: 'rewrite_plan_canceled', why, durMs: elapsedMs })
+    pass.steps.push({ kind: 'plan_canceled', why, elapsedMs })
+  }
+}
+
+/** The body of a `rewrite_plan` event. */
+export function planEvent(
+  trigger: PlanMade['trigger'] | 'dry_run',
+  plan: RewritePlan,
+  durMs: number,
+): EngineEventBody {
+  return {
+    type: 'rewrite_plan',
+    trigger,
+    minRatio: plan.filters.minStaleRatio,
+    minStaleBytes: plan.filters.minStaleBytes,
+    maxSourceBytes: plan.filters.maxLiveBytes,
+    selected: plan.selected.map((entry) => entry.segmentId),
+    candidates: plan.candidates.length,
+    selectedBytesTotal: plan.selectedBytesTotal,
+    selectedBytesLive: plan.selectedBytesLive,
+    selectedBytesStale: plan.selectedBytesStale,
+    bytesTotal: plan.bytesTotal,
+    bytesLive: plan.bytesLive,
+    bytesStale: plan.bytesStale,
+    ageBlockedSegments: plan.ageBlockedSegments,
+    durMs,
+  }
+}

@@ -1,0 +1,484 @@
+/**
+ * The rewrites of one pass: copy, consume, reclaim, judge, restage. At each point a crash leaves debt
+ * that is still right.
+ */
+import { EngineError } from '../errors.ts'
+import type { PassOutcome, RewriteReason, RewriteReport, SegmentId, SegmentInfo } from '../types.ts'
+import { bound } from './bounds.ts'
+import { draw } from './budget.ts'
+import { vacuumGates } from './decide-gc.ts'
+import type { QueueRewrite } from './decision.ts'
+import { judgeRewrite, sum, type Effect, type Processed } from './effect.ts'
+import { isBlocking } from './gates.ts'
+import {
+  clearStage,
+  consume,
+  nextToRun,
+  pruneDead,
+  ratioOf,
+  segmentLookup,
+  stage,
+} from './ledger.ts'
+import type { Pass } from './pass.ts'
+import { describeError } from './pass-environment.ts'
+import { factsOf, isConfirm, isQueueRun } from './pass-input.ts'
+import { penalise } from './penalties.ts'
+import type { RewrittenSegment } from './sentence.ts'
+
+interface RewriteLimits {
+  reason: RewriteReason
+  maxSegments: number
+  maxCopiedBytes: number
+  minStaleRatio: number
+  fresh: boolean
+}
+
+export class Rewriting {
+  readonly #pass: Pass
+  /** Every source whose rewrite began, in order. */
+  readonly chosen: Processed[] = []
+  /** Those that ended. */
+  readonly rewritten: RewrittenSegment[] = []
+
+  constructor(pass: Pass) {
+    this.#pass = pass
+  }
+
+  // ---------------------------------------------------------------- what a pass asks for
+
+  async runQueued(action: QueueRewrite, havePlan: boolean): Promise<PassOutcome> {
+    const pass = this.#pass
+    const { memory, host } = pass.environment
+    const { reason, minStaleRatio, maxSegments } = action
+    // A fresh queue is on disk before its first rewrite, so a crash cannot forget the rest of it.
+    if (action.fresh) {
+      const { debt } = action
+      const { passId } = pass
+      await memory.replaceDebt(debt, { cause: 'planned', passId, minStaleRatio })
+    }
+    // Saving debt let writes in: the choice is made on the segments as they are now.
+    if (nextToRun(memory.debt, segmentLookup(host.segments())) === null) return this.#dropDead()
+    if (isConfirm(pass.source)) {
+      if (pass.stopsBefore('confirm')) await pass.stop('confirm', 'Before it confirms the stage.')
+      pass.steps.push({ kind: 'confirm', segmentIds: memory.debt.queue, result: 'executes' })
+    }
+    if (pass.stopsBefore('rewrite')) await pass.stop('rewrite', 'Before it rewrites a segment.')
+    this.#start(reason, memory.debt.queue.length, havePlan)
+    const limits = {
+      reason,
+      maxSegments,
+      maxCopiedBytes: action.maxCopiedBytes,
+      minStaleRatio: minStaleRatio ?? 0,
+      fresh: action.fresh,
+    }
+    const before = this.#bytesTotal()
+    await this.#drain(limits, action.restage)
+    let effect: Effect
+    try {
+      await this.#reclaim(reason)
+      effect = this.#judge(reason, before)
+    } finally {
+      // Also when GC failed: the rest must be behind its delay, or the next kick goes on at once (D3).
+      if (action.restage) await this.#restage(action)
+    }
+    await this.#penalise(reason, effect)
+    this.#afterQueueRun()
+    await this.#vacuum()
+    pass.rest()
+    return 'rewrote'
+  }
+
+  /** Exactly these, one after another; nothing is staged or unstaged by it. */
+  async runNamed(segmentIds: readonly SegmentId[]): Promise<PassOutcome> {
+    const pass = this.#pass
+    const { host } = pass.environment
+    if (pass.stopsBefore('rewrite')) {
+      await pass.stop('rewrite', `Before it rewrites ${segmentIds.length} segments.`)
+    }
+    this.#start('manual', segmentIds.length, false)
+    const limits = {
+      reason: 'manual' as const,
+      maxSegments: segmentIds.length,
+      maxCopiedBytes: 0,
+      minStaleRatio: 0,
+      fresh: false,
+    }
+    for (const segmentId of segmentIds) {
+      // The ones before took time: this one may be dead, deleted or cancelled by now.
+      const segment = segmentLookup(host.segments()).get(segmentId)
+      if (segment === undefined || segment.state === 'zombie') continue
+      await this.#rewrite(segment, limits)
+      await this.#consume(segmentId, true)
+    }
+    await this.#reclaim('manual')
+    await this.#vacuum()
+    pass.rest()
+    return this.rewritten.length > 0 ? 'rewrote' : 'nothing_to_do'
+  }
+
+  /** Everything queued died while the debt was saved: GC's work now. */
+  async #dropDead(): Promise<PassOutcome> {
+    const pass = this.#pass
+    const { memory, host } = pass.environment
+    const queued = memory.debt.queue.length
+    const pruned = pruneDead(memory.debt, segmentLookup(host.segments()))
+    await pass.prune({ kind: 'dead', ...pruned, minStaleRatio: 0, queued })
+    pass.skipRewrite('dropped_zero_live', null)
+    return 'nothing_to_do'
+  }
+
+  /** One segment, or for the queue runner up to its cap of segments and copied bytes. */
+  async #drain(limits: RewriteLimits, keepStage: boolean): Promise<void> {
+    const { memory, host } = this.#pass.environment
+    let left = limits.maxCopiedBytes
+    for (let run = 0; run < limits.maxSegments; run += 1) {
+      const target = nextToRun(memory.debt, segmentLookup(host.segments()))
+      if (target === null) return
+      const report = await this.#rewrite(target, { ...limits, maxCopiedBytes: left })
+      // Staged debt that goes on to be restaged keeps its old stage until then: a crash in between
+      // leaves it due, not open to every kick.
+      const whole = !report.sourcesUnfinished.includes(target.segmentId)
+      if (whole) await this.#consume(target.segmentId, keepStage)
+      else return
+      if (limits.maxCopiedBytes === 0) continue
+      left -= report.sourceBytesProcessed
+      if (left <= 0) return
+    }
+  }
+
+  // ---------------------------------------------------------------- debt
+
+  /** By id, whatever else changed in the queue (D4). */
+  async #consume(segmentId: SegmentId, keepStage: boolean): Promise<void> {
+    const pass = this.#pass
+    const { memory } = pass.environment
+    if (!memory.debt.queue.includes(segmentId)) return
+    const rest = consume(memory.debt, [segmentId])
+    await pass.replaceDebt(keepStage ? rest : clearStage(rest), 'consumed')
+    const remaining = rest.queue.length
+    pass.steps.push({ kind: 'consume', segmentIds: [segmentId], remaining })
+  }
+
+  /** The delay starts now, after rewrite and GC, not when the pass began (M2). */
+  async #restage(action: QueueRewrite): Promise<void> {
+    const pass = this.#pass
+    const { memory, host, options } = pass.environment
+    const { confirmDelayMs } = options
+    const { minStaleRatio, reason } = action
+    if (memory.debt.queue.length > 0 && pass.stopsBefore('restage')) {
+      await pass.stop('restage', `Before it restages ${memory.debt.queue.length} segments.`)
+    }
+    const debt = stage(memory.debt, host.clock.now(), { confirmDelayMs, minStaleRatio })
+    if (debt.stage === null) return
+    const remaining = debt.queue.length
+    const word = { type: 'rewrite_queue_restage' as const, remaining, confirmDelayMs }
+    await pass.replaceDebt(debt, 'restaged', word)
+    const processedIds = this.rewritten.map(({ segmentId }) => segmentId)
+    pass.emit({ type: 'rewrite_queue_restaged', reason, processedIds })
+    pass.steps.push({ kind: 'restage', remaining, dueAtMs: debt.stage.dueAtMs })
+  }
+
+  // ---------------------------------------------------------------- one rewrite
+
+  /** Only here is a rewrite stamped: staging and empty passes must not delay a real one (D6). */
+  #start(reason: RewriteReason, rewriteQueue: number, havePlan: boolean): void {
+    const pass = this.#pass
+    const facts = factsOf(pass.input())
+    pass.emit({ type: 'rewrite_start', reason, rewriteQueue, havePlan, facts })
+    const lastRewriteAtMs = pass.startedAtMs
+    const patch = { state: 'running' as const, lastReason: reason, lastRewriteAtMs }
+    pass.environment.memory.update(patch, pass.passId)
+  }
+
+  /** Throws what the host throws; a cancelled copy throws ENGINE_ABORTED and consumes nothing. */
+  async #rewrite(segment: SegmentInfo, limits: RewriteLimits): Promise<RewriteReport> {
+    const pass = this.#pass
+    const { memory, host, options } = pass.environment
+    const { segmentId } = segment
+    const { reason, maxSegments, maxCopiedBytes, minStaleRatio } = limits
+    pass.signal.throwIfAborted()
+    const planned = memory.debt.ledger.find((entry) => entry.segmentId === segmentId)
+    const liveBytes = planned?.bytesLive ?? segment.bytesLive
+    pass.emit({
+      type: 'rewrite_exec',
+      reason,
+      sourceIds: [segmentId],
+      maxSegments,
+      budgetTokensBytes: memory.facts.budget?.tokensBytes ?? null,
+      maxCopiedBytes,
+      minStaleRatio,
+      queueLen: memory.debt.queue.length,
+      ledgerLiveBytes: liveBytes,
+    })
+    const processed: Processed = { segment, liveBytes, report: null }
+    this.chosen.push(processed)
+    const begun = host.clock.monotonic()
+    // Queued debt is only bounded by time: a busy foreground must not starve it (scheduler.md 1.6).
+    const cancelable = limits.fresh && pass.source === 'periodic'
+    const bounds = bound(host, pass.signal, {
+      timeoutMs: limits.fresh ? options.freshRewriteTimeoutMs : options.rewriteTimeoutMs,
+      foregroundGraceMs: cancelable ? 0 : null,
+    })
+    try {
+      const request = maxCopiedBytes > 0 ? { maxCopiedBytes } : {}
+      const report = await host.rewrite([segmentId], bounds.signal, request)
+      pass.steps.push({ kind: 'rewrite', reason, report })
+      this.#count(segment, report)
+      if (report.cancelled) throw new EngineError('ENGINE_ABORTED', 'the rewrite was cancelled')
+      processed.report = report
+      this.#done(processed, report, reason)
+      return report
+    } catch (error) {
+      const cause = bounds.cause()
+      this.#failed(error, cause === 'foreground' || cause === 'deadline')
+      const durMs = host.clock.monotonic() - begun
+      pass.emit({ type: 'rewrite_err', reason, ...describeError(error), durMs })
+      throw error
+    } finally {
+      bounds.release()
+    }
+  }
+
+  #count(segment: SegmentInfo, report: RewriteReport): void {
+    const { memory } = this.#pass.environment
+    const ended = report.cancelled ? 0 : 1
+    memory.count(
+      {
+        rewriteRuns: ended,
+        rewriteElapsedMs: report.elapsedMs,
+        rewriteRecordsCopied: report.recordsCopied,
+        rewriteBytesRead: report.bytesRead,
+        rewriteBytesWritten: report.bytesWritten,
+        rewriteSourceSegments: ended,
+        rewriteSourceSegmentsStillReferenced: ended * report.sourcesStillReferenced.length,
+        rewriteSourceSegmentsUnreferenced: ended * report.sourcesUnreferenced.length,
+        rewriteSourceBytes: ended * segment.bytesTotal,
+        rewriteSourceBytesStillReferenced: ended * report.sourceBytesStillReferenced,
+        rewriteSourceBytesUnreferenced: ended * report.sourceBytesUnreferenced,
+        rewriteProcessedLiveBytes: ended * segment.bytesLive,
+        rewriteProcessedStaleBytes: ended * segment.bytesStale,
+      },
+      this.#pass.passId,
+    )
+  }
+
+  /** Draws from the budget what the ledger promised; of a source left unfinished, what was done. */
+  #done(processed: Processed, report: RewriteReport, reason: RewriteReason): void {
+    const pass = this.#pass
+    const { memory } = pass.environment
+    const { segment, liveBytes } = processed
+    const { segmentId } = segment
+    const unfinished = report.sourcesUnfinished.includes(segmentId)
+    const drawn = unfinished ? report.sourceBytesProcessed : liveBytes
+    const { budget } = memory.facts
+    if (budget !== null) memory.update({ budget: draw(budget, drawn) }, pass.passId)
+    const consumed = budget === null ? 0 : drawn
+    memory.count({ rewriteBytesIn: drawn, budgetConsumedBytes: consumed }, pass.passId)
+    pass.emit({ type: 'rewrite_done', reason, report })
+    if (!unfinished) this.rewritten.push({ segmentId, staleRatio: ratioOf(segment) })
+  }
+
+  /** Cancelled by the foreground or by time: a kick is remembered, which goes on with what is queued. */
+  #failed(error: unknown, bounded: boolean): void {
+    const { memory, host } = this.#pass.environment
+    const { passId } = this.#pass
+    const aborted = error instanceof EngineError && error.code === 'ENGINE_ABORTED'
+    if (!aborted) {
+      memory.count({ rewriteFailedRuns: 1 }, passId)
+      return
+    }
+    memory.count({ rewriteCanceledRuns: 1 }, passId)
+    const lastRewriteCanceledAtMs = host.clock.now()
+    memory.update(
+      { lastRewriteCanceledAtMs, ...(bounded ? { checkpointKickPending: true } : {}) },
+      passId,
+    )
+  }
+
+  // ---------------------------------------------------------------- what came of it
+
+  /** GC after the rewrite, and where each source is now: known without any scan (B3, D11, F14). */
+  async #reclaim(reason: RewriteReason): Promise<void> {
+    const pass = this.#pass
+    const { memory, host } = pass.environment
+    await pass.reclaim('after_rewrite')
+    const sourceIds = this.rewritten.map(({ segmentId }) => segmentId)
+    const now = segmentLookup(host.segments())
+    const gone = this.chosen.filter(({ segment }) => !now.has(segment.segmentId))
+    const removed = gone.length
+    if (removed > 0) {
+      pass.emit({ type: 'rewrite_retained_cleanup_done', reason, sourceIds, removed })
+    }
+    for (const segmentId of sourceIds) {
+      const segment = now.get(segmentId)
+      const kept = segment?.keptBy.map(({ kind }) => kind) ?? []
+      pass.emit({
+        type: 'rewrite_source_state',
+        reason,
+        segmentId,
+        liveBytes: segment?.bytesLive ?? 0,
+        retained: segment?.state === 'zombie',
+        inUse: kept.includes('snapshot') || kept.includes('iterator'),
+        current: segment?.state === 'active',
+        queued: memory.debt.queue.includes(segmentId),
+        exists: segment !== undefined,
+        file: segment?.file ?? '',
+      })
+    }
+    this.#remember(sum(gone, ({ segment }) => segment.bytesTotal))
+  }
+
+  #remember(reclaimedBytes: number): void {
+    const { memory, host } = this.#pass.environment
+    const { passId } = this.#pass
+    const ended = this.chosen.filter(({ report }) => report !== null)
+    const stays = reclaimedBytes === 0 && ended.length > 0
+    memory.count(
+      {
+        rewriteReclaimedBytes: reclaimedBytes,
+        rewriteNoReclaimRuns: stays ? 1 : 0,
+        rewriteNoReclaimStaleBytes: stays ? sum(ended, ({ segment }) => segment.bytesStale) : 0,
+      },
+      passId,
+    )
+    const lastRewrite = {
+      atMs: host.clock.now(),
+      elapsedMs: sum(ended, ({ report }) => report?.elapsedMs ?? 0),
+      sourceSegments: ended.length,
+      sourceBytes: sum(ended, ({ segment }) => segment.bytesTotal),
+      sourceBytesStillReferenced: sum(
+        ended,
+        ({ report }) => report?.sourceBytesStillReferenced ?? 0,
+      ),
+      sourceBytesUnreferenced: sum(ended, ({ report }) => report?.sourceBytesUnreferenced ?? 0),
+      liveBytes: sum(ended, ({ segment }) => segment.bytesLive),
+      bytesWritten: sum(ended, ({ report }) => report?.bytesWritten ?? 0),
+      reclaimedBytes,
+    }
+    memory.update({ lastRewrite }, passId)
+  }
+
+  /** Upstream's effect accounting, with its penalties. */
+  #judge(reason: RewriteReason, bytesBefore: number): Effect {
+    const pass = this.#pass
+    const { memory, options } = pass.environment
+    const ended = this.chosen.filter(({ report }) => report !== null)
+    const bytesOut = sum(ended, ({ report }) => report?.bytesWritten ?? 0)
+    const gcBytesDeleted = sum(pass.steps, (s) => (s.kind === 'gc' ? s.report.bytesDeleted : 0))
+    // As it was before GC; the writes of the foreground meanwhile are in it, as in upstream's.
+    const bytesAfter = this.#bytesTotal() + gcBytesDeleted
+    const run = { bytesBefore, bytesAfter, gcBytesDeleted }
+    const effect = judgeRewrite(run, ended, options.ineffectiveGrowthMinBytes)
+    const processedIds = ended.map(({ segment }) => segment.segmentId)
+    if (effect.locallyEffective && effect.growthBytes >= 0) {
+      pass.emit({
+        type: 'rewrite_effective_local',
+        reason,
+        processedIds,
+        plannedTotal: sum(ended, ({ segment }) => segment.bytesTotal),
+        plannedLive: sum(ended, ({ segment }) => segment.bytesLive),
+        plannedStale: sum(ended, ({ segment }) => segment.bytesStale),
+        ...run,
+        records: sum(ended, ({ report }) => report?.recordsCopied ?? 0),
+      })
+    }
+    if (!effect.ineffective) return effect
+    const bytesIn = sum(ended, ({ liveBytes }) => liveBytes)
+    memory.count(
+      {
+        rewriteIneffectiveRuns: 1,
+        rewriteIneffectiveBytesIn: bytesIn,
+        rewriteIneffectiveBytesOut: bytesOut,
+      },
+      pass.passId,
+    )
+    const queueLen = memory.debt.queue.length
+    pass.emit({ type: 'rewrite_ineffective', reason, sourceIds: processedIds, ...run, queueLen })
+    return effect
+  }
+
+  async #penalise(reason: RewriteReason, effect: Effect): Promise<void> {
+    const pass = this.#pass
+    const { memory, host, options } = pass.environment
+    const { passId } = pass
+    const { growthBytes, penalty, gcBytesDeleted } = effect
+    if (penalty === null) return
+    const ended = this.chosen.filter(({ report }) => report !== null)
+    const nowMs = host.clock.now()
+    const cooldownUntilMs = nowMs + options.penaltyCooldownMs
+    const failed = ended.map(({ segment: { segmentId, bytesStale } }) => {
+      return { segmentId, staleBytes: bytesStale }
+    })
+    const segmentIds = failed.map(({ segmentId }) => segmentId)
+    const penalties = penalise(memory.penalties, failed, { cooldownUntilMs, growthBytes })
+    await memory.replacePenalties(penalties, { cause: 'recorded', segmentIds, passId })
+    memory.count({ penaltiesRecorded: segmentIds.length }, passId)
+    memory.update({ lastIneffectiveAtMs: nowMs }, passId)
+    pass.emit({
+      type: 'rewrite_ineffective_penalty',
+      reason,
+      processedIds: segmentIds,
+      remainingIds: memory.debt.queue.length,
+      growth: growthBytes,
+      threshold: options.ineffectiveGrowthMinBytes,
+      penaltyReason: penalty,
+      cooldownMs: options.penaltyCooldownMs,
+      gcBytesDeleted,
+    })
+    pass.steps.push({ kind: 'penalty', segmentIds, growthBytes, cooldownUntilMs })
+  }
+
+  /** The queue runner goes on at once while it frees something, and pauses when it does not. */
+  #afterQueueRun(): void {
+    const pass = this.#pass
+    const { memory, host, options } = pass.environment
+    if (!isQueueRun(pass.source)) return
+    const reclaimed = pass.steps.some((s) => s.kind === 'gc' && s.report.deleted.length > 0)
+    const queueLen = memory.debt.queue.length
+    const pauses = !reclaimed && queueLen > 0
+    const cooldownMs = options.queueFollowupCooldownMs
+    const queueCooldownUntilMs = pauses ? host.clock.now() + cooldownMs : null
+    memory.update({ queueCooldownUntilMs }, pass.passId)
+    if (pauses) pass.emit({ type: 'rewrite_queue_followup_suppressed', queueLen, cooldownMs })
+  }
+
+  async #vacuum(): Promise<void> {
+    const pass = this.#pass
+    const { memory, host } = pass.environment
+    const { passId } = pass
+    const sourceBytes = sum(this.chosen, ({ segment }) => segment.bytesTotal)
+    const block = vacuumGates(pass.input(), sourceBytes).find(isBlocking)
+    if (block !== undefined) {
+      const reason =
+        block.name === 'vacuum_enabled'
+          ? ('disabled' as const)
+          : block.name === 'vacuum_trigger_bytes'
+            ? ('threshold' as const)
+            : ('cooldown' as const)
+      const counter = {
+        disabled: 'vacuumSkipsDisabled',
+        threshold: 'vacuumSkipsThreshold',
+        cooldown: 'vacuumSkipsCooldown',
+      } as const
+      memory.count({ [counter[reason]]: 1 }, passId)
+      // Every small rewrite is below the threshold: that is counted and not told.
+      if (reason !== 'threshold') pass.emit({ type: 'vacuum_skip', reason, gate: block.name })
+      return
+    }
+    if (pass.stopsBefore('vacuum')) await pass.stop('vacuum', 'Before it vacuums the index.')
+    memory.update({ lastReason: 'post_rewrite_vacuum', lastVacuumAtMs: host.clock.now() }, passId)
+    try {
+      const report = await host.vacuumIndex()
+      memory.count({ vacuumRuns: 1, vacuumElapsedMs: report.elapsedMs }, passId)
+      pass.emit({ type: 'vacuum_run', report })
+      pass.steps.push({ kind: 'vacuum', report })
+    } catch (error) {
+      memory.count({ vacuumFailures: 1 }, passId)
+      throw error
+    }
+  }
+
+  #bytesTotal(): number {
+    return sum(this.#pass.environment.host.segments(), ({ bytesTotal }) => bytesTotal)
+  }
+}

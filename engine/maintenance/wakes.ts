@@ -1,0 +1,291 @@
+/**
+ * What starts passes by itself: the tick, the timers of staged and of age-blocked debt, and at the end
+ * of each pass the exit hook for what came due or collided meanwhile. Nothing here runs in step mode,
+ * while paused or closed; `disableAutoDeferred` leaves only the tick and fresh kicks (M7, F15).
+ *
+ * What is started is chosen from the state of that moment and never from what was asked for earlier,
+ * so a retry cannot run with another one's source (D2).
+ */
+import type { PassSource } from '../types.ts'
+import { decidePass } from './decide.ts'
+import type { Decision } from './decision.ts'
+import { isIdle } from './pass.ts'
+import { passInput, type PassCall, type PassEnvironment } from './pass-environment.ts'
+import { isConfirm } from './pass-input.ts'
+
+export const AUTOMATIC = { automatic: true }
+
+/** A confirm that left its stage due in spite of everything waits at least this long; else it could spin. */
+const CONFIRM_RETRY_MIN_MS = 1_000
+
+export interface WakeTarget {
+  /** Loaded and not closed. */
+  isRunning(): boolean
+  isSlotTaken(): boolean
+  run(call: PassCall): void
+  runKick(source: 'checkpoint_pending'): void
+}
+
+export function callFor(
+  source: PassSource,
+  how: Partial<Pick<PassCall, 'request' | 'automatic' | 'gcTick' | 'kickGates'>>,
+): PassCall {
+  return { source, request: null, automatic: false, gcTick: false, kickGates: [], ...how }
+}
+
+export class Wakes {
+  readonly #environment: PassEnvironment
+  readonly #target: WakeTarget
+  #ticks = 0
+  /** What kept the last automatic periodic pass idle; the same again is not reported again. */
+  #idleWhy: string | null = null
+  #confirmNotBeforeMs = 0
+  /** Since when a kick, or a retry, waits for the slot. */
+  #kickWaitsSinceMs: number | null = null
+  #retryWaitsSinceMs: number | null = null
+  #cancelTick: (() => void) | null = null
+  #cancelStage: (() => void) | null = null
+  #cancelAge: (() => void) | null = null
+  #cancelQueue: (() => void) | null = null
+
+  constructor(environment: PassEnvironment, target: WakeTarget) {
+    this.#environment = environment
+    this.#target = target
+  }
+
+  get #runsByItself(): boolean {
+    const { mode, paused } = this.#environment.memory.facts
+    return this.#target.isRunning() && mode === 'auto' && !paused
+  }
+
+  /** May start passes that nobody asked for and no tick or checkpoint is behind. */
+  get #defers(): boolean {
+    return this.#runsByItself && !this.#environment.options.disableAutoDeferred
+  }
+
+  /** Everything that wakes passes by itself; nothing unless it may. */
+  arm(): void {
+    if (!this.#runsByItself) return
+    this.#armTick()
+    this.#armDeferred()
+  }
+
+  /** Mode, pause or options have changed. */
+  rearm(): void {
+    this.#idleWhy = null
+    this.#disarm()
+    if (this.#runsByItself) this.arm()
+    if (!this.#defers) this.#forget()
+  }
+
+  close(): void {
+    this.#disarm()
+    this.#forget()
+  }
+
+  /** A kick found the slot taken; one is remembered, however many came. */
+  latchKick(): void {
+    const { memory, host, options } = this.#environment
+    if (this.#kickWaitsSinceMs === null) {
+      this.#kickWaitsSinceMs = host.clock.now()
+      const retryWindowMs = options.checkpointKickRetryWindowMs
+      const source = 'checkpoint_pending'
+      host.emit({ type: 'maintenance_retry_start', source, retryWindowMs }, null)
+    }
+    memory.update({ checkpointKickPending: true }, null)
+  }
+
+  /**
+   * The exit hook: due debt first, an age-blocked retry before a confirm as upstream has it, then the
+   * kick that waited, then the queue runner; whatever is not due gets its timer. A pass that restaged
+   * makes the kicks that piled up meanwhile pointless.
+   */
+  afterPass(call: PassCall, restaged: boolean): void {
+    const { memory, host, options } = this.#environment
+    const { stage } = memory.debt
+    const now = host.clock.now()
+    if (isConfirm(call.source) && stage !== null && stage.dueAtMs <= now) {
+      const { confirmDelayMs } = options
+      this.#confirmNotBeforeMs = now + Math.max(confirmDelayMs, CONFIRM_RETRY_MIN_MS)
+    }
+    if (restaged || !this.#defers) this.#forgetKick()
+    if (!this.#defers) {
+      this.#forget()
+      return
+    }
+    if (this.#isAgeDue(now)) return this.#startDeferred('rewrite_age_blocked_exit')
+    if (this.#isStageDue(now)) return this.#startDeferred('rewrite_stage_confirm_exit')
+    this.#forgetRetry()
+    if (memory.facts.checkpointKickPending) {
+      this.#tellRetry('checkpoint_pending', this.#kickWaitsSinceMs ?? now)
+      this.#forgetKick()
+      return this.#target.runKick('checkpoint_pending')
+    }
+    this.#armDeferred()
+  }
+
+  // ---------------------------------------------------------------- what is due
+
+  #isAgeDue(nowMs: number): boolean {
+    const { memory } = this.#environment
+    const untilMs = memory.facts.ageBlockedUntilMs
+    return memory.debt.stage === null && untilMs !== null && untilMs <= nowMs
+  }
+
+  #isStageDue(nowMs: number): boolean {
+    const { stage } = this.#environment.memory.debt
+    return stage !== null && Math.max(stage.dueAtMs, this.#confirmNotBeforeMs) <= nowMs
+  }
+
+  #startDeferred(source: 'rewrite_age_blocked_exit' | 'rewrite_stage_confirm_exit'): void {
+    const now = this.#environment.host.clock.now()
+    if (this.#retryWaitsSinceMs !== null) this.#tellRetry(source, this.#retryWaitsSinceMs)
+    this.#forgetRetry()
+    if (source === 'rewrite_age_blocked_exit') this.#tellAgeDue(now)
+    this.#target.run(callFor(source, AUTOMATIC))
+  }
+
+  #tellAgeDue(now: number): void {
+    const { host, memory } = this.#environment
+    const retryAfterMs = Math.max(0, now - (memory.facts.lastPlanAtMs ?? now))
+    host.emit({ type: 'rewrite_age_blocked_retry_due', retryAfterMs }, null)
+  }
+
+  /** The slot is free: the wait of a kick or a retry is over. */
+  #tellRetry(source: PassSource, sinceMs: number): void {
+    const { host, options } = this.#environment
+    const waitedMs = host.clock.now() - sinceMs
+    const windowMs =
+      source === 'checkpoint_pending'
+        ? options.checkpointKickRetryWindowMs
+        : options.deferredRetryWindowMs
+    const attempt = 1
+    if (waitedMs > windowMs) {
+      host.emit({ type: 'maintenance_retry_deadline', source, attempt, waitedMs }, null)
+    }
+    host.emit({ type: 'maintenance_retry_attempt', source, attempt }, null)
+    host.emit({ type: 'maintenance_retry_done', source, attempt, acquired: true }, null)
+  }
+
+  #forget(): void {
+    this.#forgetKick()
+    this.#forgetRetry()
+  }
+
+  #forgetKick(): void {
+    this.#kickWaitsSinceMs = null
+    this.#environment.memory.update({ checkpointKickPending: false }, null)
+  }
+
+  #forgetRetry(): void {
+    this.#retryWaitsSinceMs = null
+    this.#environment.memory.update({ deferredPending: false }, null)
+  }
+
+  // ---------------------------------------------------------------- timers
+
+  #disarm(): void {
+    this.#cancelTick?.()
+    this.#cancelTick = null
+    this.#disarmDeferred()
+  }
+
+  #disarmDeferred(): void {
+    this.#cancelStage?.()
+    this.#cancelAge?.()
+    this.#cancelQueue?.()
+    this.#cancelStage = null
+    this.#cancelAge = null
+    this.#cancelQueue = null
+  }
+
+  #armTick(): void {
+    this.#cancelTick?.()
+    this.#cancelTick = null
+    const { host, options } = this.#environment
+    if (options.disableLoop) return
+    const atMs = host.clock.now() + options.loopIntervalMs
+    this.#cancelTick = host.clock.setTimer(atMs, () => {
+      this.#armTick()
+      this.#tick()
+    })
+  }
+
+  /**
+   * At any time one timer of each kind at most, for the state as it is now, so an earlier deadline
+   * takes the place of a later one. One that fires while a pass holds the slot is remembered.
+   */
+  #armDeferred(): void {
+    this.#disarmDeferred()
+    if (!this.#defers) return
+    const { memory, host, options } = this.#environment
+    const { debt, facts } = memory
+    const { clock } = host
+    if (debt.stage !== null) {
+      const atMs = Math.max(debt.stage.dueAtMs, this.#confirmNotBeforeMs)
+      this.#cancelStage = clock.setTimer(atMs, () => this.#due('rewrite_stage_confirm'))
+    } else if (facts.ageBlockedUntilMs !== null) {
+      const atMs = facts.ageBlockedUntilMs
+      this.#cancelAge = clock.setTimer(atMs, () => this.#due('rewrite_age_blocked'))
+    } else if (options.policy === 'queue_runner' && debt.queue.length > 0) {
+      const atMs = facts.queueCooldownUntilMs ?? clock.now()
+      this.#cancelQueue = clock.setTimer(atMs, () => this.#due('rewrite_queue_pending'))
+    }
+  }
+
+  #due(source: 'rewrite_stage_confirm' | 'rewrite_age_blocked' | 'rewrite_queue_pending'): void {
+    const { host, memory, options } = this.#environment
+    if (!this.#target.isSlotTaken()) {
+      if (source === 'rewrite_age_blocked') this.#tellAgeDue(host.clock.now())
+      this.#target.run(callFor(source, AUTOMATIC))
+      return
+    }
+    // The pass that has the slot looks again when it ends; the runner needs no reservation.
+    if (source === 'rewrite_queue_pending') return
+    if (this.#retryWaitsSinceMs === null) {
+      this.#retryWaitsSinceMs = host.clock.now()
+      const retryWindowMs = options.deferredRetryWindowMs
+      host.emit({ type: 'maintenance_retry_start', source, retryWindowMs }, null)
+    }
+    memory.update({ deferredPending: true }, null)
+  }
+
+  /**
+   * A store at rest would fill the trace with the same empty pass every second. So the decision is
+   * taken first, and a pass is made of it only when it does something or is idle for a new reason.
+   */
+  #tick(): void {
+    const { memory, options } = this.#environment
+    this.#ticks += 1
+    if (this.#target.isSlotTaken()) return
+    const gcTick = this.#ticks % options.gcEvery === 0
+    const call = callFor('periodic', { automatic: true, gcTick })
+    const input = passInput(this.#environment, call)
+    const decision = decidePass(input)
+    if (!isIdle(decision)) {
+      this.#idleWhy = null
+      this.#target.run(call)
+      return
+    }
+    const why = idleReason(decision)
+    if (why !== null && why !== this.#idleWhy) {
+      this.#idleWhy = why
+      this.#target.run(call)
+    } else if (decision.planHoldMs !== null) {
+      const { planHoldMs } = decision
+      memory.update({ lastPlanAtMs: input.nowMs, planHoldMs }, null)
+    }
+  }
+}
+
+/**
+ * Names why nothing is to be done; null when it is only too early to look again, which says nothing
+ * new about the store.
+ */
+function idleReason(decision: Decision): string | null {
+  const { action } = decision
+  if (action.kind !== 'blocked') return action.kind
+  return action.by === 'plan_min_interval' || action.by === 'rewrite_min_interval'
+    ? null
+    : action.by
+}
