@@ -40,12 +40,14 @@ export function bound(
   const aborted = (): void => end('aborted')
   const look = (): void => {
     const now = clock.now()
-    if (now >= startedAtMs + limits.timeoutMs) return end('deadline')
-    const grace = limits.foregroundGraceMs
-    if (grace !== null && now >= startedAtMs + grace && isActive(host, startedAtMs)) {
-      return end('foreground')
+    if (now >= startedAtMs + limits.timeoutMs) {
+      end('deadline')
+      return
     }
-    arm()
+    const grace = limits.foregroundGraceMs
+    const active = grace !== null && now >= startedAtMs + grace && isActive(host, startedAtMs)
+    if (active) end('foreground')
+    else arm()
   }
   const arm = (): void => {
     const deadline = startedAtMs + limits.timeoutMs

@@ -165,8 +165,10 @@ export class MaintenanceMemory {
   }
 
   info(): SchedulerInfo {
-    const { planHoldMs: _hold, churnSample: _sample, ...info } = this.#facts
-    return info
+    const facts: Partial<SchedulerFacts> & SchedulerInfo = { ...this.#facts }
+    delete facts.planHoldMs
+    delete facts.churnSample
+    return facts
   }
 
   /** State as found on disk at open: it is saved already. */

@@ -124,15 +124,14 @@ export class MaintenanceScheduler implements MaintenanceControl {
     const { extras, dropped } = expireHistory(found.extras, nowMs)
     this.#memory.adopt({ debt: { ...debt, stage }, penalties: found.penalties, extras })
     const now = { nowMs, segments: segmentLookup(this.#host.segments()) }
-    const { kept, expired } = liftPenalties(found.penalties, now, this.#environment.options)
+    // Readmission waits for the first pass: it is a decision, and passes decide.
+    const { expired } = liftPenalties(found.penalties, now, this.#environment.options)
     if (expired.length > 0 || dropped > 0) {
       const rest = found.penalties.filter((p) => !expired.includes(p.segmentId))
       const change = { cause: 'expired' as const, segmentIds: expired, passId: null }
       await this.#memory.replacePenalties(rest, change)
       this.#memory.count({ penaltiesExpired: found.penalties.length - rest.length }, null)
     }
-    // Readmission waits for the first pass: it is a decision, and passes decide.
-    void kept
     this.#started = true
     this.#wakes.arm()
   }
@@ -354,7 +353,7 @@ export class MaintenanceScheduler implements MaintenanceControl {
     const first = await Promise.race([next, ended])
     if (first !== null && 'before' in first && 'why' in first) return { stop: first, report: null }
     if (first === null) throw new EngineError('ENGINE_ABORTED', 'the pass broke; see its events')
-    return { stop: null, report: first as PassReport }
+    return { stop: null, report: first }
   }
 
   // ---------------------------------------------------------------- checkpoint kicks

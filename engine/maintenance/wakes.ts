@@ -113,15 +113,19 @@ export class Wakes {
       this.#forget()
       return
     }
-    if (this.#isAgeDue(now)) return this.#startDeferred('rewrite_age_blocked_exit')
-    if (this.#isStageDue(now)) return this.#startDeferred('rewrite_stage_confirm_exit')
-    this.#forgetRetry()
-    if (memory.facts.checkpointKickPending) {
-      this.#tellRetry('checkpoint_pending', this.#kickWaitsSinceMs ?? now)
-      this.#forgetKick()
-      return this.#target.runKick('checkpoint_pending')
+    if (this.#isAgeDue(now)) this.#startDeferred('rewrite_age_blocked_exit')
+    else if (this.#isStageDue(now)) this.#startDeferred('rewrite_stage_confirm_exit')
+    else {
+      this.#forgetRetry()
+      if (memory.facts.checkpointKickPending) this.#startPendingKick(now)
+      else this.#armDeferred()
     }
-    this.#armDeferred()
+  }
+
+  #startPendingKick(now: number): void {
+    this.#tellRetry('checkpoint_pending', this.#kickWaitsSinceMs ?? now)
+    this.#forgetKick()
+    this.#target.runKick('checkpoint_pending')
   }
 
   // ---------------------------------------------------------------- what is due
