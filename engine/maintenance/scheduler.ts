@@ -257,7 +257,7 @@ export class MaintenanceScheduler implements MaintenanceControl {
     } finally {
       this.#settingDebt = false
     }
-    this.#armStage()
+    this.#wakes.debtChanged()
   }
 
   /** Timers and kicks stop; a running pass ends as it would have. */

@@ -78,6 +78,11 @@ export class Wakes {
     if (!this.#defers) this.#forget()
   }
 
+  /** Somebody outside of passes has set it. */
+  debtChanged(): void {
+    this.#armDeferred()
+  }
+
   close(): void {
     this.#disarm()
     this.#forget()
