@@ -3,7 +3,6 @@
  * It holds no algorithm of its own; `openStore` made the parts it drives. Everything between two
  * `await`s is one indivisible turn.
  */
-import { dirname } from 'node:path'
 import type {
   BatchOperation,
   Engine,
@@ -19,12 +18,11 @@ import { checkSizes } from './write-limits.ts'
 import type { JournalOperation } from './commit-log/codec.ts'
 import { EngineError } from './errors.ts'
 import { EventHub } from './events.ts'
-import { readSmallFile, removeIfPresent, replaceFile } from './file-system.ts'
 import { GroupCommit } from './group-commit.ts'
 import type { Located } from './index/leaf.ts'
 import type { KeyChange, ReadView } from './key-space.ts'
 import type { ForegroundActivity, MaintenanceHost } from './maintenance/host.ts'
-import { planRewrite } from './maintenance/planner.ts'
+import { planAlone, stateText, vacuumIndex } from './maintenance-host.ts'
 import { pruneRetained, reclaim } from './maintenance/reclaim.ts'
 import { rewriteSegments } from './maintenance/rewrite.ts'
 import { MaintenanceScheduler } from './maintenance/scheduler.ts'
@@ -41,12 +39,8 @@ import type {
   PassReport,
   Pin,
   SegmentId,
-  VacuumReport,
 } from './types.ts'
 import { verifyLiveBytes } from './verify.ts'
-
-/** A queue of 100,000 segments needs less. */
-const STATE_BYTES_MAX = 2 ** 25
 
 /** What a replay reads at most, about: larger makes opening after a crash slow, smaller checkpoints more. */
 const JOURNAL_CHECKPOINT_BYTES = 64 * 1024 * 1024
@@ -498,26 +492,12 @@ class RestageEngine implements Engine {
       foreground: () => this.#foreground(store),
       rewrite: (sources, signal) =>
         this.#guard(() => rewriteSegments(this.#rewriteParts(store), sources, signal)),
-      plan: async (request, signal) => {
-        // One slice of its own: it holds the thread for microseconds a segment.
-        await this.#deps.yieldNow()
-        signal.throwIfAborted()
-        return planRewrite(request)
-      },
-      vacuumIndex: () => Promise.resolve(this.#vacuumIndex(store)),
+      plan: (request, signal) => planAlone(request, signal, this.#deps.yieldNow),
+      vacuumIndex: () => Promise.resolve(vacuumIndex(store.pages)),
       reclaim: (options) => this.#guard(() => reclaim(this.#reclaimParts(), options)),
       checkpoint: (reason) => this.#runCheckpoint(reason),
       emit: (body, passId) => this.#emit(body, passId),
-      saveState: async (json) => {
-        if (json === null) {
-          const removed = await removeIfPresent(fileSystem, store.paths.state)
-          if (removed) await fileSystem.syncFolder(dirname(store.paths.state))
-        } else await replaceFile(fileSystem, store.paths.state, Buffer.from(json))
-      },
-      loadState: () => {
-        const bytes = readSmallFile(fileSystem, store.paths.state, STATE_BYTES_MAX)
-        return Promise.resolve(bytes === undefined ? null : Buffer.from(bytes).toString('utf8'))
-      },
+      ...stateText(fileSystem, store.paths.state),
     }
   }
 
@@ -531,13 +511,6 @@ class RestageEngine implements Engine {
       checkpointing: store.checkpointer.running,
       bytesPut: this.#counts.bytesPut,
     }
-  }
-
-  /** Free pages are used again before the file grows; giving them back to the disk is not built. */
-  #vacuumIndex(store: Store): VacuumReport {
-    const { freePages, fileBytes } = store.pages
-    const text = `${freePages} free pages of index.db stay for new ones; shrinking the file is not built.`
-    return { done: false, text, bytesBefore: fileBytes, bytesAfter: fileBytes, elapsedMs: 0 }
   }
 
   #rewriteParts(store: Store): Parameters<typeof rewriteSegments>[0] {

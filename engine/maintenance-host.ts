@@ -1,0 +1,53 @@
+/** The plain parts of what maintenance sees of the engine: those that need no state of the engine's own. */
+import { dirname } from 'node:path'
+import { readSmallFile, removeIfPresent, replaceFile, type FileSystem } from './file-system.ts'
+import type { PageStore } from './index/page-store.ts'
+import type { MaintenanceHost } from './maintenance/host.ts'
+import { planRewrite, type PlanRequest } from './maintenance/planner.ts'
+import type { RewritePlan, VacuumReport } from './types.ts'
+
+/** A queue of 100,000 segments needs less. */
+const STATE_BYTES_MAX = 2 ** 25
+
+/** The state file, replaced as a whole and durable when it is said to be. */
+export function stateText(
+  fileSystem: FileSystem,
+  file: string,
+): Pick<MaintenanceHost, 'saveState' | 'loadState'> {
+  return {
+    saveState: async (json) => {
+      if (json === null) {
+        const removed = await removeIfPresent(fileSystem, file)
+        if (removed) await fileSystem.syncFolder(dirname(file))
+      } else await replaceFile(fileSystem, file, Buffer.from(json))
+    },
+    loadState: () => {
+      const bytes = readSmallFile(fileSystem, file, STATE_BYTES_MAX)
+      return Promise.resolve(bytes === undefined ? null : Buffer.from(bytes).toString('utf8'))
+    },
+  }
+}
+
+/** A turn of the thread to itself: a plan takes a microsecond or two a segment. */
+export async function planAlone(
+  request: PlanRequest,
+  signal: AbortSignal,
+  yieldNow: () => Promise<void>,
+): Promise<RewritePlan> {
+  await yieldNow()
+  signal.throwIfAborted()
+  return planRewrite(request)
+}
+
+/** Free pages are used again before the file grows; giving them back to the disk is not built. */
+export function vacuumIndex(pages: PageStore): Promise<VacuumReport> {
+  const { freePages, fileBytes } = pages
+  const text = `${freePages} free pages of index.db stay for new ones; shrinking the file is not built.`
+  return Promise.resolve({
+    done: false,
+    text,
+    bytesBefore: fileBytes,
+    bytesAfter: fileBytes,
+    elapsedMs: 0,
+  })
+}
