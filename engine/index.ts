@@ -9,6 +9,20 @@ export type {
   Recording,
   RecordingDeps,
 } from './recording/reader.ts'
+export {
+  eventOfLine,
+  formatTraceLine,
+  parseTraceLine,
+  printTraceLine,
+  traceValue,
+} from './trace-line.ts'
+export type {
+  ParsedTraceLine,
+  TraceLine,
+  TraceRefusal,
+  TraceStyle,
+  TraceValue,
+} from './trace-line.ts'
 export { inspectFolder } from './inspect.ts'
 export { rewriteFolder } from './offline-rewrite/rewrite.ts'
 export type * from './offline-rewrite/rewrite.ts'

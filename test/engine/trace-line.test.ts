@@ -1,0 +1,235 @@
+/** Trace lines: upstream's words, order and formats; each event prints and parses back. */
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import {
+  eventOfLine,
+  formatTraceLine,
+  parseTraceLine,
+  printTraceLine,
+  traceValue,
+  type TraceLine,
+} from '../../engine/trace-line.ts'
+import type { EngineEvent } from '../../engine/types.ts'
+import { oneOfEachEvent } from '../support/one-of-each-event.ts'
+
+const EVENTS = Object.entries(oneOfEachEvent).map(
+  ([type, [fields]], i) =>
+    ({ seq: i + 1, atMs: 1_774_040_000_123, passId: 3, type, ...fields }) as EngineEvent,
+)
+
+function parsed(text: string): TraceLine {
+  const { line, refusal } = parseTraceLine(text)
+  if (line === null) throw new Error(`${text}: at ${refusal.at} ${refusal.expected}`)
+  return line
+}
+
+/** Lines of scheduler.md 4, operators.md 8.1 and the seed, as upstream prints them. */
+const FOREIGN: [string, string[], Record<string, string>][] = [
+  [
+    'ts=2026-03-20T20:41:07.123456789Z treedb debug vlog_maint db=application.db wal_dir=/data/application.db/wal rewrite_stage_confirm_use_persisted queued=5 ledger=5',
+    ['rewrite_stage_confirm_use_persisted'],
+    { queued: '5', ledger: '5' },
+  ],
+  [
+    'treedb debug vlog_maint maintenance_active_acquire source=rewrite_stage_confirm run_gc=true bypass_quiet=true skip_checkpoint=false checkpoint_pending=false deferred_pending=false',
+    ['maintenance_active_acquire'],
+    { source: 'rewrite_stage_confirm', skip_checkpoint: 'false' },
+  ],
+  [
+    'treedb debug vlog_maint rewrite_plan stale_ratio_trigger min_ratio=0.500000 max_source_bytes=134217728 selected=4/9 selected_bytes_total=1073741824 selected_bytes_live=107374182 selected_bytes_stale=966367642 total_bytes=2415919104 live_bytes=1449551462 stale_bytes=966367642 dur_ms=812.331 err=<nil>',
+    ['rewrite_plan', 'stale_ratio_trigger'],
+    { selected: '4/9', err: '<nil>' },
+  ],
+  [
+    'treedb debug vlog_maint rewrite_plan stale_ratio_trigger age_blocked segments=2 stale_bytes=9 retry_after_ms=1200 min_age_ms=30000',
+    ['rewrite_plan', 'stale_ratio_trigger', 'age_blocked'],
+    { retry_after_ms: '1200' },
+  ],
+  [
+    'treedb debug vlog_maint rewrite_err reason=rewrite_resume err=open /a b/value-l0-1.log: no such file (x=1) dur_ms=3.250',
+    ['rewrite_err'],
+    { err: 'open /a b/value-l0-1.log: no such file (x=1)', dur_ms: '3.250' },
+  ],
+  ['treedb debug vlog_maint checkpoint_kick_start', ['checkpoint_kick_start'], {}],
+  [
+    'ts=2026-04-02T08:15:30.123456789Z treedb debug vlog_maint db=maindb wal_dir=/home/u/.celestia-app-mainnet-treedb-20260402080000/data/application.db/maindb/wal checkpoint_kick_skip reason=foreground_hot_no_debt quiet=false queue_len=0 eligible_queue_len=0 checkpoint_pending=false deferred_pending=false deferred_due=false hot_no_debt_wake_running=true',
+    ['checkpoint_kick_skip'],
+    { reason: 'foreground_hot_no_debt', hot_no_debt_wake_running: 'true' },
+  ],
+  [
+    'treedb debug vlog_maint rewrite_queue_missing_prune dropped=2 remaining=0 stage_pending=false',
+    ['rewrite_queue_missing_prune'],
+    { dropped: '2', stage_pending: 'false' },
+  ],
+  [
+    'ts=2026-03-20T20:41:07Z treedb debug vlog_maint wal_dir=/my data/wal gc_run done deleted_segments=1 deleted_bytes=268435848',
+    ['gc_run', 'done'],
+    { deleted_bytes: '268435848' },
+  ],
+]
+
+describe('a trace line', () => {
+  test.each(FOREIGN)('%s', (text, words, fields) => {
+    const line = parsed(text)
+    expect(line.words).toEqual(words)
+    expect(Object.fromEntries(line.fields)).toMatchObject(fields)
+    expect(formatTraceLine(line)).toBe(text)
+  })
+
+  test('carries its store and its nanoseconds', () => {
+    const [text] = FOREIGN[0] as [string]
+    expect(parsed(text)).toMatchObject({
+      ts: '2026-03-20T20:41:07.123456789Z',
+      db: 'application.db',
+      walDir: '/data/application.db/wal',
+    })
+    expect(parsed((FOREIGN.at(-1) as [string])[0]).walDir).toBe('/my data/wal')
+    expect(parsed(`\u001b[36m${text}\u001b[0m\r\n`)).toEqual(parsed(text))
+  })
+
+  test.each(EVENTS.map((event) => [event.type, event] as const))(
+    '%s prints and parses back, in both prefixes, whole or not',
+    (_, event) => {
+      for (const prefix of ['march', 'dated'] as const) {
+        const style = { prefix, db: 'application.db', walDir: '/a b/wal' }
+        const text = printTraceLine(event, style)
+        expect(text).not.toMatch(/undefined|NaN|\[object|\n/)
+        expect(formatTraceLine(parsed(text))).toBe(text)
+        expect(eventOfLine(parsed(text))).toBeNull()
+        const whole = printTraceLine(event, { ...style, whole: true })
+        expect(whole.startsWith(text)).toBe(true)
+        expect(eventOfLine(parsed(whole))).toEqual(event)
+        expect(parsed(whole).fields.slice(0, -1)).toEqual(parsed(text).fields)
+      }
+    },
+  )
+
+  test('of any event with any text in it gives the event back', () => {
+    const anyText = fc.oneof(fc.string({ unit: 'binary' }), fc.constant(' a=b  dur_ms=3 event={} '))
+    fc.assert(
+      fc.property(fc.constantFrom(...EVENTS), anyText, fc.double(), (event, words, number) => {
+        // Every text and every fraction of the event becomes another one.
+        const changed = JSON.parse(
+          JSON.stringify(event, (key, value: unknown) => {
+            if (['message', 'text', 'why', 'problem', 'label', 'sentence'].includes(key))
+              return words
+            if (key === 'durMs' && Number.isFinite(number)) return Math.abs(number) % 1e9
+            return value
+          }),
+        ) as EngineEvent
+        const whole = printTraceLine(changed, { prefix: 'dated', whole: true })
+        expect(eventOfLine(parsed(whole))).toEqual(changed)
+        const plain = printTraceLine(changed, { prefix: 'march' })
+        expect(formatTraceLine(parsed(plain))).toBe(plain)
+      }),
+    )
+  })
+
+  test('has upstream’s words, order and formats', () => {
+    const line = (type: EngineEvent['type'], change: object = {}): string => {
+      const event = EVENTS.find((e) => e.type === type)
+      return printTraceLine({ ...event, ...change } as EngineEvent, { prefix: 'march' }).replace(
+        'treedb debug vlog_maint ',
+        '',
+      )
+    }
+    expect(line('rewrite_queue_restage', { remaining: 3, confirmDelayMs: 30_000 })).toBe(
+      'rewrite_queue_restage remaining=3 confirm_delay_ms=30000',
+    )
+    expect(line('rewrite_queue_restaged', { reason: 'rewrite_resume', processedIds: [7] })).toBe(
+      'rewrite_queue_restaged reason=rewrite_resume processed_ids=1',
+    )
+    expect(
+      line('checkpoint_kick_done', {
+        rewriteRunsBefore: 0,
+        rewriteRunsAfter: 1,
+        gcRunsBefore: 0,
+        gcRunsAfter: 1,
+        pending: false,
+      }),
+    ).toBe(
+      'checkpoint_kick_done rewrite_runs_before=0 rewrite_runs_after=1 gc_runs_before=0 gc_runs_after=1 pending=false',
+    )
+    expect(
+      line('maintenance_active_acquire', {
+        source: 'checkpoint_kick',
+        runGc: true,
+        bypassQuiet: true,
+        checkpointPending: false,
+        deferredPending: false,
+      }),
+    ).toBe(
+      'maintenance_active_acquire source=bypass run_gc=true bypass_quiet=true skip_checkpoint=false checkpoint_pending=false deferred_pending=false',
+    )
+    expect(
+      line('rewrite_queue_quality_prune', {
+        dropped: [1],
+        remaining: 2,
+        minRatio: 0.5,
+        minStaleBytes: 1,
+      }),
+    ).toBe('rewrite_queue_quality_prune dropped=1 remaining=2 min_ratio=0.500000 min_stale_bytes=1')
+  })
+
+  test.each([
+    [0, '2026-11-26T14:00:00Z'],
+    [120, '2026-11-26T14:00:00.12Z'],
+    [Date.UTC(2000, 1, 29, 23, 59, 59, 7) - Date.UTC(2026, 10, 26, 14), '2000-02-29T23:59:59.007Z'],
+    [Date.UTC(1970, 0, 1) - Date.UTC(2026, 10, 26, 14), '1970-01-01T00:00:00Z'],
+  ])('has its time in RFC 3339', (after, ts) => {
+    const atMs = Date.UTC(2026, 10, 26, 14) + after
+    const event = { ...(EVENTS[0] as EngineEvent), atMs }
+    expect(parsed(printTraceLine(event, { prefix: 'dated' })).ts).toBe(ts)
+  })
+
+  test('days of four centuries agree with the calendar', () => {
+    fc.assert(
+      fc.property(
+        fc.date({ min: new Date(0), max: new Date('2399-12-31'), noInvalidDate: true }),
+        (date) => {
+          const event = { ...(EVENTS[0] as EngineEvent), atMs: date.getTime() }
+          const { ts } = parsed(printTraceLine(event, { prefix: 'dated' }))
+          expect(Date.parse(ts ?? '')).toBe(date.getTime())
+        },
+      ),
+    )
+  })
+
+  test.each([
+    ['', 0],
+    ['treedb debug', 0],
+    ['ts=2026-03-20T20:41:07Z something else', 24],
+    ['treedb debug vlog_maint ', 24],
+    ['treedb debug vlog_maint x=1', 24],
+    ['treedb debug vlog_maint gc_skip reason=a  b=1', 41],
+    ['treedb debug vlog_maint gc_skip reason=a Stray b=1', 41],
+    ['treedb debug vlog_maint gc_skip reason=a ', 41],
+  ])('%j is refused at its place', (text, at) => {
+    expect(parseTraceLine(text).refusal?.at).toBe(at)
+  })
+
+  test('anything at all is read or refused', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (tail) => {
+        const text = `treedb debug vlog_maint rewrite_done ${tail}`
+        const { line, refusal } = parseTraceLine(text)
+        if (refusal !== null) expect(refusal.at).toBeLessThanOrEqual(text.length)
+        // Colours and line ends are dropped, the one blank behind the words may be.
+        // eslint-disable-next-line no-control-regex -- it is about them
+        else if (!/[\u001b\r\n]/.test(tail)) expect(formatTraceLine(line)).toBe(text.trimEnd())
+      }),
+    )
+  })
+
+  test('values have kinds', () => {
+    expect(traceValue('12.500')).toEqual({ kind: 'number', value: 12.5 })
+    expect(traceValue('1774040000000000000')).toEqual({
+      kind: 'integer',
+      value: '1774040000000000000',
+    })
+    expect(traceValue('4/9')).toEqual({ kind: 'share', part: 4, whole: 9 })
+    expect(traceValue('<nil>')).toEqual({ kind: 'nil' })
+    expect(traceValue('false')).toEqual({ kind: 'flag', value: false })
+    expect(traceValue('rewrite_resume')).toEqual({ kind: 'text', value: 'rewrite_resume' })
+  })
+})
