@@ -77,13 +77,13 @@ describe('a trace line', () => {
   })
 
   test('carries its store and its nanoseconds', () => {
-    const [text] = FOREIGN[0] as [string]
+    const text = FOREIGN[0]?.[0] ?? ''
     expect(parsed(text)).toMatchObject({
       ts: '2026-03-20T20:41:07.123456789Z',
       db: 'application.db',
       walDir: '/data/application.db/wal',
     })
-    expect(parsed((FOREIGN.at(-1) as [string])[0]).walDir).toBe('/my data/wal')
+    expect(parsed(FOREIGN.at(-1)?.[0] ?? '').walDir).toBe('/my data/wal')
     expect(parsed(`\u001b[36m${text}\u001b[0m\r\n`)).toEqual(parsed(text))
   })
 
