@@ -16,6 +16,7 @@ import { addMaintOnceCommand } from './maint-once-command.ts'
 import { addPlanCommand } from './plan-command.ts'
 import { addRewriteCommand } from './rewrite-command.ts'
 import type { Profile, SchedulerMode } from './protocol.ts'
+import { storeIdOf } from './stores.ts'
 
 export const DEFAULT_PORT = 4810
 
@@ -68,6 +69,8 @@ interface ServeOptions {
   mode: SchedulerMode
   profile: Profile
   token?: string
+  viewerToken?: string
+  allowRoot: string[]
   /** undefined: as the kind of store wants it. */
   workload?: boolean
   open: boolean
@@ -116,7 +119,11 @@ function makeProgram(serve: (dir: string | undefined, options: ServeOptions) => 
     .command('serve', { isDefault: true })
     .description('serve the dashboard of one store; without DIR a demo store in ./data/demo')
     .argument('[dir]', 'data folder to host, or to attach to with --read-only')
-    .option('--read-only', 'attach: read the folder and never write anything in it', false)
+    .option(
+      '--read-only',
+      'attach: read the folder and never write anything in it; nothing else is hosted either',
+      false,
+    )
     .option('--create', 'make DIR a new store when it is absent or empty', false)
     .option(
       '--port <port>',
@@ -148,6 +155,17 @@ function makeProgram(serve: (dir: string | undefined, options: ServeOptions) => 
       parseToken,
     )
     .option(
+      '--viewer-token <token>',
+      'token that may look and not act (default: random; also RESTAGE_VIEWER_TOKEN)',
+      parseToken,
+    )
+    .option(
+      '--allow-root <dir>',
+      'stores below this folder may be opened from the page; repeatable (default: none)',
+      (dir: string, before: string[]) => [...before, dir],
+      [],
+    )
+    .option(
       '--allow-origin <origin>',
       'serve this origin and host, too, such as a proxy; repeatable',
       collectOrigin,
@@ -156,7 +174,7 @@ function makeProgram(serve: (dir: string | undefined, options: ServeOptions) => 
     .option('--no-open', 'do not open a browser')
     .option(
       '--json-ready',
-      'print one line of JSON when ready: {"event","url","port","pid"}',
+      'print one line of JSON when ready: {"event","url","viewerUrl","port","pid"}',
       false,
     )
     .addOption(
@@ -194,16 +212,25 @@ function serveIntent(
   if (problem !== null) return stop(problem)
 
   const hosted = { mode: options.mode, profile: options.profile }
-  const named = options.token ?? environmentToken(from)
-  if (named !== undefined && !TOKEN_FORM.test(named)) return stop(`RESTAGE_TOKEN: ${TOKEN_RULE}`)
-  const token = named ?? randomBytes(32).toString('base64url')
+  const tokens = {
+    operator: options.token ?? environmentToken(from, 'RESTAGE_TOKEN'),
+    viewer: options.viewerToken ?? environmentToken(from, 'RESTAGE_VIEWER_TOKEN'),
+  }
+  if (!TOKEN_FORM.test(tokens.operator)) return stop(`RESTAGE_TOKEN: ${TOKEN_RULE}`)
+  if (!TOKEN_FORM.test(tokens.viewer)) return stop(`RESTAGE_VIEWER_TOKEN: ${TOKEN_RULE}`)
+  if (tokens.operator === tokens.viewer) return stop('the two tokens must differ')
+  const allowRoots = options.allowRoot.map((root) => path.resolve(from.cwd, root))
+  const absent = allowRoots.find((root) => from.fileSystem.list(root) === undefined)
+  if (absent !== undefined) return stop(`--allow-root: there is no folder ${absent}`)
   return {
     kind: 'serve',
     config: {
       app: {
         host: options.host,
         port: options.port ?? DEFAULT_PORT,
-        token,
+        tokens,
+        readOnly: options.readOnly,
+        allowRoots,
         allowedOrigins: options.allowOrigin,
         logLevel: options.logLevel ?? (from.isTerminal ? 'warn' : 'info'),
         stores: [
@@ -248,24 +275,15 @@ function folderProblem(
   return `${dir} is empty${how.readOnly ? '' : '; --create makes a new store there'}`
 }
 
-/** From the folder's name, for addresses; there is one store, so it need not be unique. */
-function storeIdOf(dir: string): string {
-  const id = path
-    .basename(dir)
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9]+/g, '-')
-    .replaceAll(/^-+|-+$/g, '')
-  return id === '' ? 'store' : id.slice(0, 60)
-}
-
 function hasDesktop({ platform, env }: Surroundings): boolean {
   if (platform === 'darwin' || platform === 'win32') return true
   return (env['DISPLAY'] ?? '') !== '' || (env['WAYLAND_DISPLAY'] ?? '') !== ''
 }
 
-function environmentToken({ env }: Surroundings): string | undefined {
-  const token = env['RESTAGE_TOKEN']
-  return token === '' ? undefined : token
+/** A random one when the environment has none. */
+function environmentToken({ env }: Surroundings, name: string): string {
+  const token = env[name] ?? ''
+  return token === '' ? randomBytes(32).toString('base64url') : token
 }
 
 function parsePort(text: string): number {

@@ -9,7 +9,8 @@ import { type App, buildApp, listeningPort } from './app.ts'
 import { EXIT_INTERRUPTED, type CommandRun } from './command-support.ts'
 import { processSurroundings, readIntent, type ServeConfig } from './config.ts'
 import { runInspect } from './inspect-command.ts'
-import { API_BASE, type StoreInfo, type StoresBody } from './protocol.ts'
+import { API_BASE, type Role, type StoreInfo, type StoresBody } from './protocol.ts'
+import { VERSION } from './version.ts'
 
 /** Ports tried after the usual one before any free port is taken. */
 const PORTS_TRIED = 20
@@ -17,6 +18,7 @@ const PORTS_TRIED = 20
 const deps = {
   workerUrl: new URL('./store/store-worker.js', import.meta.url),
   webRoot: fileURLToPath(new URL('../web', import.meta.url)),
+  version: VERSION,
   // Standard output is for people, and for the one line of --json-ready.
   logStream: process.stderr,
 }
@@ -34,14 +36,17 @@ async function serve(config: ServeConfig): Promise<void> {
   endOnSignals(app)
   await listen(app, config)
   const port = listeningPort(app) ?? config.app.port
-  const url = pageUrl(config, port)
+  const url = pageUrl(config, port, 'operator')
+  const viewerUrl = pageUrl(config, port, 'viewer')
   if (config.jsonReady) {
-    say(JSON.stringify({ event: 'ready', url, port, pid: process.pid }))
+    say(JSON.stringify({ event: 'ready', url, viewerUrl, port, pid: process.pid }))
     return
   }
   const [store] = await storesOf(app, config, port)
   if (store !== undefined) describe(store, config)
-  say(`\n  ${url}\n\nThe address holds the access token of this start. Stop with Ctrl+C.`)
+  say(
+    `\n  ${url}\n\nThe address holds the access token of this start. Stop with Ctrl+C.\n\nTo only look:\n  ${viewerUrl}`,
+  )
   if (config.openBrowser) openInBrowser(url)
 }
 
@@ -68,7 +73,7 @@ async function listen(app: App, config: ServeConfig): Promise<void> {
 async function storesOf(app: App, config: ServeConfig, port: number): Promise<StoreInfo[]> {
   const answer = await app.inject({
     url: `${API_BASE}/stores`,
-    headers: { host: `127.0.0.1:${port}`, authorization: `Bearer ${config.app.token}` },
+    headers: { host: `127.0.0.1:${port}`, authorization: `Bearer ${config.app.tokens.operator}` },
   })
   return answer.json<StoresBody>().stores
 }
@@ -86,12 +91,12 @@ function describe(store: StoreInfo, config: ServeConfig): void {
   }
 }
 
-function pageUrl(config: ServeConfig, port: number): string {
-  const { host, token } = config.app
+function pageUrl(config: ServeConfig, port: number, role: Role): string {
+  const { host, tokens } = config.app
   // 0.0.0.0 and :: are no addresses to visit.
   const name =
     host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host
-  return `http://${name}:${port}/#token=${token}`
+  return `http://${name}:${port}/#token=${tokens[role]}`
 }
 
 /** First signal: stop in order; second: stop now. */

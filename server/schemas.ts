@@ -6,12 +6,17 @@ import { Type, type Static, type TSchema, type TUnsafe } from 'typebox'
 import type {
   ActionName,
   Actions,
+  ApplyPlanBody,
   BatchBody,
   ClientMessage,
   GateName,
   MaintenanceOptions,
   MaintenancePolicy,
+  OpenStoreBody,
   PassOutcome,
+  PlanRequest,
+  Profile,
+  SchedulerMode,
 } from './protocol.ts'
 import { EVENT_TOPICS, type EngineEventType, type Topic } from './protocol.ts'
 
@@ -252,6 +257,53 @@ export const keyParamsSchema = Type.Object({
   keyHex: Type.String({ pattern: '^(?:[0-9a-fA-F]{2})+$' }),
 })
 
+export const planParamsSchema = Type.Object({
+  storeId: Type.String({ minLength: 1 }),
+  planId: Type.String({ minLength: 1, maxLength: 100 }),
+})
+
+const planned = <Name extends 'gc' | 'rewrite' | 'release-pin', Body extends TSchema>(
+  action: Name,
+  body: Body,
+) => Type.Object({ action: Type.Literal(action), body }, closed)
+
+export const planRequestSchema = Type.Union([
+  planned('gc', nothing),
+  planned('rewrite', actionBodySchemas.rewrite),
+  planned('release-pin', actionBodySchemas['release-pin']),
+])
+
+export const applyPlanBodySchema = Type.Object(
+  { confirm: Type.Object({ segments: count, bytes: count }, closed) },
+  closed,
+)
+
+const folder = Type.String({ minLength: 1, maxLength: 4096 })
+
+export const openStoreBodySchema = Type.Object(
+  {
+    dir: folder,
+    mode: Type.Union([Type.Literal('hosted'), Type.Literal('attached')]),
+    create: Type.Optional(Type.Boolean()),
+    profile: Type.Optional(oneOf<Profile>({ durable: 0, wal_on_fast: 0, fast: 0 })),
+    scheduler: Type.Optional(oneOf<SchedulerMode>({ auto: 0, step: 0 })),
+    maintenance: Type.Optional(maintenanceOptions),
+  },
+  closed,
+)
+
+export const foldersQuerySchema = Type.Object({ dir: Type.Optional(folder) }, closed)
+
+export const AUDIT_LIMIT_MAX = 1_000
+
+export const pageQuerySchema = Type.Object(
+  {
+    after: Type.Optional(count),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: AUDIT_LIMIT_MAX })),
+  },
+  closed,
+)
+
 export const EVENTS_LIMIT_MAX = 10_000
 
 export const eventsQuerySchema = Type.Object(
@@ -293,5 +345,8 @@ export const schemasMatchProtocol: [
   Same<ActionBodies, ProtocolBodies>,
   Same<Required<Static<typeof maintenanceOptions>>, MaintenanceOptions>,
   Same<Static<typeof batchBodySchema>, BatchBody>,
+  Same<Static<typeof planRequestSchema>, PlanRequest>,
+  Same<Static<typeof applyPlanBodySchema>, ApplyPlanBody>,
+  Same<Static<typeof openStoreBodySchema>, OpenStoreBody>,
   Same<Static<typeof clientMessageSchema>, ClientMessage>,
-] = [true, true, true, true]
+] = [true, true, true, true, true, true, true]

@@ -1,27 +1,41 @@
 /**
  * The live feed of one store: holds recent events, gives every subscriber a snapshot or exactly the
- * rest it lacks, then each batch as one frame, serialised once for all.
+ * rest it lacks, then each batch as one frame, made once for all who want the same topics.
  *
  * Why nothing is missing or doubled: a subscriber joins the frames in the same turn in which its
  * snapshot or its held events are sent, and the worker posts every event up to a snapshot's `seq`
  * before the snapshot itself. Positions are compared within one stream only; a new opening of the
  * store is a new stream with a new id.
+ *
+ * A subscriber that does not take a frame is not waited for: it leaves the frames (snapshot mode),
+ * gets a snapshot once it has read what it has, and is told which events it missed. One that stays
+ * behind for too many bytes is cut off.
  */
 import { randomBytes } from 'node:crypto'
-import type { EngineEvent, ServerMessage, Topic } from '../protocol.ts'
+import type { FeedBody, FeedClient, FeedCounters, Topic } from '../protocol.ts'
 import type { Refusal } from '../refusal.ts'
 import type { StoreClient } from '../store/store-client.ts'
 import type { SnapshotAnswer, WorkerBatch } from '../store/worker-contract.ts'
+import { cut, EventRing } from './event-ring.ts'
+import { frameText, messageText, snapshotBody, snapshotText } from './messages.ts'
+import type { SnapshotReason } from './messages.ts'
+import { ALL_TOPICS, maskOf, METRICS_BIT, PASSES_BIT, topicsOf, type TopicMask } from '../topics.ts'
 
 export interface FeedLimits {
   /** Events held for resuming. */
   eventsMax: number
-  /** Characters of their JSON held, about bytes. */
+  /** Bytes of their JSON held. */
   bytesMax: number
   /** Samples held, one a second. */
   samplesMax: number
   /** Newest events sent with a snapshot. */
   snapshotEventsMax: number
+  /** The same to a client that was too slow: a snapshot must be a relief. */
+  slowEventsMax: number
+  /** A slow client gets snapshots at most this often. */
+  slowSnapshotMs: number
+  /** Bytes of frames left out for a client that reads nothing, after which it is cut off. */
+  behindBytesMax: number
 }
 
 export const FEED_LIMITS: FeedLimits = {
@@ -29,11 +43,12 @@ export const FEED_LIMITS: FeedLimits = {
   bytesMax: 64 * 1024 * 1024,
   samplesMax: 1_800,
   snapshotEventsMax: 5_000,
+  slowEventsMax: 500,
+  slowSnapshotMs: 1_000,
+  behindBytesMax: 16 * 1024 * 1024,
 }
 
-/** Events of one resume are cut into frames of about this many characters. */
-export const ALL_TOPICS: Topic[] = ['segments', 'queue', 'passes', 'trace', 'metrics']
-
+/** Events of one resume are cut into frames of about this many bytes. */
 const RESUME_FRAME_BYTES = 1024 * 1024
 
 /** What a feed needs of its store. */
@@ -41,7 +56,19 @@ export type FeedSource = Pick<StoreClient, 'info' | 'listen' | 'requestInOrder'>
 
 export interface Subscriber {
   /** `bulk`: a snapshot or held events, whose size says nothing about the reader being slow. */
-  send(text: string, bulk: boolean): void
+  sendBulk(text: Buffer): void
+  sendControl(text: Buffer): void
+  /**
+   * false: it was not taken, because the reader is behind; `Feed.drained` is called when it has read
+   * what was sent before.
+   */
+  sendFrame(text: Buffer): boolean
+  cutOff(why: string): void
+  close(code: number, reason: string): void
+  describe(): Pick<
+    FeedClient,
+    'clientId' | 'role' | 'peer' | 'connectedAtMs' | 'bytesUnsent' | 'bytesSent'
+  >
 }
 
 /** What a client says it has. */
@@ -50,28 +77,46 @@ export interface Position {
   seq: number
 }
 
-interface HeldBatch {
-  firstSeq: number
-  count: number
-  eventsJson: string
+interface Follower {
+  mask: TopicMask
+  /** live: gets frames. waiting: for a snapshot. snapshot: behind; waits until it has read. */
+  mode: FeedClient['mode']
+  reason: SnapshotReason
+  /** Last event of this stream that it has; null when it comes from another one. */
+  seq: number | null
+  framesSent: number
+  snapshotsSent: number
+  eventsMissed: number
+  /** Bytes of frames left out since it fell behind. */
+  bytesBehind: number
+  lastSnapshotAtMs: number
+  retry: NodeJS.Timeout | null
 }
 
 export class Feed {
   readonly #store: FeedSource
   readonly #limits: FeedLimits
   readonly #report: (problem: string) => void
+  readonly #ring: EventRing
+  readonly #followers = new Map<Subscriber, Follower>()
+  readonly #counters: FeedCounters = {
+    events: 0,
+    batches: 0,
+    framesSerialised: 0,
+    framesSent: 0,
+    bytesSent: 0,
+    snapshotsSent: 0,
+    resumesSent: 0,
+    slowClients: 0,
+    clientsCutOff: 0,
+    eventsMissed: 0,
+  }
   #streamId = newStreamId()
-  #newestSeq = 0
-  #held: HeldBatch[] = []
-  #heldCount = 0
-  #heldBytes = 0
   /** With the newest event before each, so that a resume can tell which are new to the client. */
   #samples: { afterSeq: number; json: string }[] = []
   /** null until the first batch; an attached store never sends one. */
   #gaugesJson: string | null = null
   #workloadJson = 'null'
-  readonly #live = new Set<Subscriber>()
-  readonly #waiting = new Map<Subscriber, 'first' | 'resync'>()
   #snapshotAsked = false
 
   /** `report` is told of broken promises of the worker, which must not occur. */
@@ -79,6 +124,7 @@ export class Feed {
     this.#store = store
     this.#limits = limits
     this.#report = report
+    this.#ring = new EventRing(limits)
     store.listen({
       opened: (seq) => this.#opened(seq),
       batch: (batch) => this.#batch(batch),
@@ -91,51 +137,122 @@ export class Feed {
   }
 
   get newestSeq(): number {
-    return this.#newestSeq
+    return this.#ring.newestSeq
   }
 
   /** newestSeq + 1 when nothing is held. */
   get oldestSeq(): number {
-    return this.#newestSeq - this.#heldCount + 1
+    return this.#ring.oldestSeq
   }
 
+  get counters(): Readonly<FeedCounters> {
+    return this.#counters
+  }
+
+  get clients(): number {
+    return this.#followers.size
+  }
+
+  // ---------------------------------------------------------------- subscribers
+
   /** Attaching again starts over from the new position. */
-  attach(subscriber: Subscriber, position: Position): void {
+  attach(subscriber: Subscriber, position: Position, topics: readonly Topic[] = ALL_TOPICS): void {
     this.detach(subscriber)
-    if (this.#store.info.status === 'failed') {
-      this.#live.add(subscriber)
-      this.#sendFailure(subscriber)
-    } else if (this.#holds(position)) {
-      this.#resume(subscriber, position.seq)
-      this.#live.add(subscriber)
-    } else {
-      this.#waiting.set(subscriber, position.streamId === null ? 'first' : 'resync')
-      this.#askSnapshot()
+    const known = position.streamId === this.#streamId
+    const follower: Follower = {
+      mask: maskOf(topics),
+      mode: 'live',
+      reason: position.streamId === null ? 'first' : 'resync',
+      seq: known ? position.seq : null,
+      framesSent: 0,
+      snapshotsSent: 0,
+      eventsMissed: 0,
+      bytesBehind: 0,
+      lastSnapshotAtMs: -Infinity,
+      retry: null,
     }
+    this.#followers.set(subscriber, follower)
+    if (this.#store.info.status === 'failed') this.#sendFailure(subscriber)
+    else if (known && this.#ring.holdsAfter(position.seq)) {
+      this.#resume(subscriber, follower, position.seq)
+    } else this.#wait(follower)
+  }
+
+  /** New topics come with a snapshot of now; fewer take effect at once. */
+  subscribe(subscriber: Subscriber, topics: readonly Topic[]): void {
+    const follower = this.#followers.get(subscriber)
+    if (follower === undefined) return
+    const mask = maskOf(topics)
+    const joining = (mask & ~follower.mask) !== 0
+    follower.mask = mask
+    subscriber.sendControl(messageText({ type: 'subscribed', topics: topicsOf(mask) }))
+    if (!joining || follower.mode !== 'live' || this.#store.info.status !== 'open') return
+    follower.reason = 'topics'
+    this.#wait(follower)
   }
 
   detach(subscriber: Subscriber): void {
-    this.#live.delete(subscriber)
-    this.#waiting.delete(subscriber)
+    const follower = this.#followers.get(subscriber)
+    if (follower?.retry != null) clearTimeout(follower.retry)
+    this.#followers.delete(subscriber)
   }
+
+  /** The reader has taken all that was sent: one in snapshot mode gets its snapshot now. */
+  drained(subscriber: Subscriber): void {
+    const follower = this.#followers.get(subscriber)
+    if (follower?.mode !== 'snapshot' || follower.retry !== null) return
+    const dueInMs = follower.lastSnapshotAtMs + this.#limits.slowSnapshotMs - performance.now()
+    if (dueInMs <= 0) this.#wait(follower)
+    else {
+      follower.retry = setTimeout(() => {
+        follower.retry = null
+        if (this.#followers.get(subscriber) === follower) this.#wait(follower)
+      }, dueInMs)
+      follower.retry.unref()
+    }
+  }
+
+  /** The store was closed: everybody who follows it, once. */
+  end(): Subscriber[] {
+    const subscribers = [...this.#followers.keys()]
+    for (const subscriber of subscribers) this.detach(subscriber)
+    return subscribers
+  }
+
+  // ---------------------------------------------------------------- looking in
 
   /** An EventsBody: at most `limit` events after `after`, from the oldest held one on. */
-  eventsBody(after: number, limit: number): string {
+  eventsBody(after: number, limit: number): Buffer {
     const first = Math.max(after + 1, this.oldestSeq)
-    const events = this.#eventsJson(first, limit)
-    return (
-      `{"streamId":${JSON.stringify(this.#streamId)},"events":[${events}],` +
-      `"oldestSeq":${this.oldestSeq},"newestSeq":${this.#newestSeq}}`
-    )
+    return Buffer.concat([
+      Buffer.from(`{"streamId":${JSON.stringify(this.#streamId)},"events":[`),
+      this.#ring.slice(first, limit),
+      Buffer.from(`],"oldestSeq":${this.oldestSeq},"newestSeq":${this.newestSeq}}`),
+    ])
   }
 
-  #holds(position: Position): boolean {
-    return (
-      position.streamId === this.#streamId &&
-      position.seq <= this.#newestSeq &&
-      position.seq >= this.oldestSeq - 1
-    )
+  body(): FeedBody {
+    return {
+      streamId: this.#streamId,
+      oldestSeq: this.oldestSeq,
+      newestSeq: this.newestSeq,
+      eventsHeld: this.#ring.count,
+      bytesHeld: this.#ring.bytes,
+      samplesHeld: this.#samples.length,
+      counters: { ...this.#counters },
+      clients: [...this.#followers].map(([subscriber, follower]) => ({
+        ...subscriber.describe(),
+        topics: topicsOf(follower.mask),
+        mode: follower.mode,
+        seq: follower.mode === 'live' ? this.newestSeq : (follower.seq ?? 0),
+        framesSent: follower.framesSent,
+        snapshotsSent: follower.snapshotsSent,
+        eventsMissed: follower.eventsMissed,
+      })),
+    }
   }
+
+  // ---------------------------------------------------------------- the store's side
 
   #opened(seq: number): void {
     this.#startStream(seq)
@@ -144,93 +261,149 @@ export class Feed {
 
   #startStream(seq: number): void {
     this.#streamId = newStreamId()
-    this.#newestSeq = seq
-    this.#held = []
-    this.#heldCount = 0
-    this.#heldBytes = 0
+    this.#ring.restart(seq)
     this.#samples = []
     this.#gaugesJson = null
     this.#workloadJson = 'null'
+    for (const follower of this.#followers.values()) follower.seq = null
   }
 
   #resyncAll(): void {
-    const store = storeMessage(this.#store)
-    for (const subscriber of this.#live) {
-      subscriber.send(store, false)
-      this.#waiting.set(subscriber, 'resync')
+    const store = messageText({ type: 'store', store: this.#store.info })
+    for (const [subscriber, follower] of this.#followers) {
+      if (follower.mode === 'live') {
+        subscriber.sendControl(store)
+        follower.reason = 'resync'
+      }
+      if (follower.mode !== 'snapshot') this.#wait(follower)
     }
-    this.#live.clear()
-    if (this.#waiting.size > 0) this.#askSnapshot()
   }
 
   #batch(batch: WorkerBatch): void {
-    if (batch.eventCount > 0 && batch.firstSeq !== this.#newestSeq + 1) {
-      this.#report(`event ${batch.firstSeq} follows event ${this.#newestSeq}: new stream`)
-      this.#opened(batch.firstSeq - 1)
+    const { events } = batch
+    if (events.count > 0 && events.firstSeq !== this.newestSeq + 1) {
+      this.#report(`event ${events.firstSeq} follows event ${this.newestSeq}: new stream`)
+      this.#opened(events.firstSeq - 1)
     }
     this.#hold(batch)
-    this.#gaugesJson = batch.gaugesJson
-    this.#workloadJson = batch.workloadJson
-    if (this.#live.size === 0) return
-    const firstSeq = this.#newestSeq - batch.eventCount + 1
-    const range = { firstSeq, lastSeq: this.#newestSeq }
-    const frame = this.#frame(range, batch.eventsJson, batch.samples.join(','))
-    for (const subscriber of this.#live) subscriber.send(frame, false)
+    this.#fanOut(batch)
   }
 
   #hold(batch: WorkerBatch): void {
-    const { firstSeq, eventCount: count, eventsJson } = batch
-    if (count > 0) {
-      this.#held.push({ firstSeq, count, eventsJson })
-      this.#newestSeq = firstSeq + count - 1
-      this.#heldCount += count
-      this.#heldBytes += eventsJson.length
-    }
-    let drop = 0
-    while (this.#heldCount > this.#limits.eventsMax || this.#heldBytes > this.#limits.bytesMax) {
-      const oldest = this.#held[drop]
-      if (oldest === undefined) break
-      this.#heldCount -= oldest.count
-      this.#heldBytes -= oldest.eventsJson.length
-      drop += 1
-    }
-    if (drop > 0) this.#held.splice(0, drop)
-    for (const json of batch.samples) this.#samples.push({ afterSeq: this.#newestSeq, json })
+    this.#counters.batches += 1
+    this.#counters.events += batch.events.count
+    this.#ring.push(batch.events)
+    for (const json of batch.samples) this.#samples.push({ afterSeq: this.newestSeq, json })
     const excess = this.#samples.length - this.#limits.samplesMax
     if (excess > 0) this.#samples.splice(0, excess)
+    this.#gaugesJson = batch.gaugesJson
+    this.#workloadJson = batch.workloadJson
   }
 
-  #resume(subscriber: Subscriber, seq: number): void {
-    const message: ServerMessage = {
-      type: 'resumed',
-      streamId: this.#streamId,
-      seq,
-      topics: ALL_TOPICS,
-      store: this.#store.info,
+  #fanOut(batch: WorkerBatch): void {
+    const frames = new Map<TopicMask, Buffer>()
+    for (const [subscriber, follower] of this.#followers) {
+      if (follower.mode === 'waiting' || follower.mask === 0) continue
+      // Facts and samples alone are for those who asked for them.
+      if (batch.events.count === 0 && (follower.mask & METRICS_BIT) === 0) continue
+      let frame = frames.get(follower.mask)
+      if (frame === undefined) {
+        frame = this.#frameOf(batch, follower.mask)
+        frames.set(follower.mask, frame)
+        this.#counters.framesSerialised += 1
+      }
+      if (follower.mode === 'live') this.#sendFrame(subscriber, follower, frame)
+      else this.#leaveOut(subscriber, follower, frame)
     }
-    subscriber.send(JSON.stringify(message), true)
+  }
+
+  #frameOf({ events, samples }: WorkerBatch, mask: TopicMask): Buffer {
+    const wanted =
+      events.count === 0
+        ? events.bytes
+        : cut(events, events.firstSeq, events.firstSeq + events.count, mask)
+    return this.#frame(
+      { firstSeq: this.newestSeq - events.count + 1, lastSeq: this.newestSeq, events: wanted },
+      (mask & METRICS_BIT) === 0 ? '' : samples.join(','),
+    )
+  }
+
+  #frame(
+    range: { firstSeq: number; lastSeq: number; events: Uint8Array },
+    samplesJson: string,
+  ): Buffer {
+    return frameText({
+      ...range,
+      streamId: this.#streamId,
+      gaugesJson: this.#gaugesJson ?? 'null',
+      workloadJson: this.#workloadJson,
+      samplesJson,
+    })
+  }
+
+  #sendFrame(subscriber: Subscriber, follower: Follower, frame: Buffer): void {
+    if (subscriber.sendFrame(frame)) {
+      follower.seq = this.newestSeq
+      follower.framesSent += 1
+      this.#counters.framesSent += 1
+      this.#counters.bytesSent += frame.length
+      return
+    }
+    follower.mode = 'snapshot'
+    follower.reason = 'slow'
+    follower.bytesBehind = 0
+    this.#counters.slowClients += 1
+    this.#leaveOut(subscriber, follower, frame)
+  }
+
+  #leaveOut(subscriber: Subscriber, follower: Follower, frame: Buffer): void {
+    follower.bytesBehind += frame.length
+    const { behindBytesMax } = this.#limits
+    if (follower.bytesBehind <= behindBytesMax) return
+    this.#counters.clientsCutOff += 1
+    this.detach(subscriber)
+    const since = follower.seq === null ? '' : `; nothing after event ${follower.seq} was sent`
+    subscriber.cutOff(`more than ${behindBytesMax} bytes behind${since}`)
+  }
+
+  // ---------------------------------------------------------------- resuming and snapshots
+
+  #resume(subscriber: Subscriber, follower: Follower, seq: number): void {
+    const topics = topicsOf(follower.mask)
+    const { info: store } = this.#store
+    subscriber.sendBulk(
+      messageText({ type: 'resumed', streamId: this.#streamId, seq, topics, store }),
+    )
+    this.#counters.resumesSent += 1
+    follower.mode = 'live'
+    follower.seq = this.newestSeq
     // Without a batch there is no event and no sample: the position is complete as it is.
     if (this.#gaugesJson === null) return
-    let parts: string[] = []
-    let bytes = 0
     let firstSeq = seq + 1
-    for (const batch of this.#held) {
-      if (batch.firstSeq + batch.count - 1 <= seq) continue
-      const json = seq < batch.firstSeq ? batch.eventsJson : eventsFrom(batch, seq + 1)
-      parts.push(json)
-      bytes += json.length
+    let bytes = 0
+    for (const batch of this.#ring.after(seq)) {
+      bytes += batch.bytes.length
       if (bytes < RESUME_FRAME_BYTES) continue
       const lastSeq = batch.firstSeq + batch.count - 1
-      subscriber.send(this.#frame({ firstSeq, lastSeq }, parts.join(','), ''), true)
+      const events = this.#ring.slice(firstSeq, lastSeq - firstSeq + 1, follower.mask)
+      subscriber.sendBulk(this.#frame({ firstSeq, lastSeq, events }, ''))
       firstSeq = lastSeq + 1
-      parts = []
       bytes = 0
+    }
+    const range = {
+      firstSeq,
+      lastSeq: this.newestSeq,
+      events: this.#ring.slice(firstSeq, Infinity, follower.mask),
     }
     // A sample taken right at the position may be known already; its atMs tells.
     const samples = this.#samples.filter((sample) => sample.afterSeq >= seq)
-    const range = { firstSeq, lastSeq: this.#newestSeq }
-    const rest = samples.map((s) => s.json).join(',')
-    subscriber.send(this.#frame(range, parts.join(','), rest), true)
+    const wanted = (follower.mask & METRICS_BIT) === 0 ? [] : samples
+    subscriber.sendBulk(this.#frame(range, wanted.map((sample) => sample.json).join(',')))
+  }
+
+  #wait(follower: Follower): void {
+    follower.mode = 'waiting'
+    this.#askSnapshot()
   }
 
   /** One request serves everybody who waits when the answer comes. */
@@ -254,92 +427,92 @@ export class Feed {
   }
 
   #sendSnapshots(answer: SnapshotAnswer): void {
-    if (answer.seq !== this.#newestSeq) {
-      this.#report(`snapshot at event ${answer.seq}, newest event ${this.#newestSeq}: new stream`)
+    if (answer.seq !== this.newestSeq) {
+      this.#report(`snapshot at event ${answer.seq}, newest event ${this.newestSeq}: new stream`)
       this.#startStream(answer.seq)
     }
-    const first = this.#newestSeq - Math.min(this.#heldCount, this.#limits.snapshotEventsMax) + 1
-    const rest =
-      `,"streamId":${JSON.stringify(this.#streamId)},"seq":${answer.seq},` +
-      `"topics":${JSON.stringify(ALL_TOPICS)},"missed":null,` +
-      `"store":${JSON.stringify(this.#store.info)},"snapshot":${answer.snapshotJson},` +
-      `"events":[${this.#eventsJson(first, this.#limits.snapshotEventsMax)}],` +
-      `"passes":${answer.passesJson},"samples":[${this.#samples.map((s) => s.json).join(',')}]}`
-    for (const [subscriber, reason] of this.#waiting) {
-      subscriber.send(`{"type":"snapshot","reason":"${reason}"${rest}`, true)
-      this.#live.add(subscriber)
+    const bodies = new Map<string, Buffer>()
+    for (const [subscriber, follower] of this.#followers) {
+      if (follower.mode !== 'waiting') continue
+      const { reason, mask } = follower
+      const { slowEventsMax, snapshotEventsMax } = this.#limits
+      const eventsMax = reason === 'slow' ? slowEventsMax : snapshotEventsMax
+      const key = `${mask} ${eventsMax}`
+      const body = bodies.get(key) ?? this.#snapshotBody(answer, mask, eventsMax)
+      bodies.set(key, body)
+      const missed = this.#missed(follower, eventsMax)
+      const text = snapshotText(reason, missed, body)
+      follower.mode = 'live'
+      follower.seq = answer.seq
+      follower.bytesBehind = 0
+      follower.lastSnapshotAtMs = performance.now()
+      follower.snapshotsSent += 1
+      this.#counters.snapshotsSent += 1
+      this.#counters.bytesSent += text.length
+      if (missed !== null) {
+        follower.eventsMissed += missed.toSeq - missed.fromSeq + 1
+        this.#counters.eventsMissed += missed.toSeq - missed.fromSeq + 1
+      }
+      subscriber.sendBulk(text)
     }
-    this.#waiting.clear()
   }
+
+  #snapshotBody(answer: SnapshotAnswer, mask: TopicMask, eventsMax: number): Buffer {
+    return snapshotBody({
+      streamId: this.#streamId,
+      seq: answer.seq,
+      mask,
+      store: this.#store.info,
+      snapshotJson: answer.snapshotJson,
+      events: this.#ring.slice(this.#firstShown(eventsMax), eventsMax, mask),
+      passesJson: (mask & PASSES_BIT) === 0 ? '[]' : answer.passesJson,
+      samplesJson:
+        (mask & METRICS_BIT) === 0 ? '' : this.#samples.map((sample) => sample.json).join(','),
+    })
+  }
+
+  /** First event that goes with a snapshot of now. */
+  #firstShown(eventsMax: number): number {
+    return this.newestSeq - Math.min(this.#ring.count, eventsMax) + 1
+  }
+
+  #missed(follower: Follower, eventsMax: number): { fromSeq: number; toSeq: number } | null {
+    if (follower.seq === null || follower.reason === 'topics') return null
+    const fromSeq = follower.seq + 1
+    const toSeq = this.#firstShown(eventsMax) - 1
+    return fromSeq <= toSeq ? { fromSeq, toSeq } : null
+  }
+
+  // ---------------------------------------------------------------- failing
 
   /** The store failed meanwhile: `#failed` has told everybody, unless the refusal came first. */
   #snapshotRefused(refusal: Refusal): void {
-    const message: ServerMessage = { type: 'error', code: refusal.code, message: refusal.message }
-    const text = JSON.stringify(message)
-    for (const subscriber of this.#waiting.keys()) {
-      subscriber.send(text, false)
-      this.#live.add(subscriber)
+    const text = messageText({ type: 'error', code: refusal.code, message: refusal.message })
+    for (const [subscriber, follower] of this.#followers) {
+      if (follower.mode !== 'waiting') continue
+      follower.mode = 'live'
+      subscriber.sendControl(text)
     }
-    this.#waiting.clear()
   }
 
   #failed(): void {
-    for (const subscriber of this.#waiting.keys()) this.#live.add(subscriber)
-    this.#waiting.clear()
-    for (const subscriber of this.#live) this.#sendFailure(subscriber)
+    for (const [subscriber, follower] of this.#followers) {
+      follower.mode = 'live'
+      this.#sendFailure(subscriber)
+    }
   }
 
   #sendFailure(subscriber: Subscriber): void {
-    subscriber.send(storeMessage(this.#store), false)
-    const message: ServerMessage = {
-      type: 'error',
-      code: 'STORE_FAILED',
-      message: this.#store.info.failure?.message ?? 'the store failed',
-    }
-    subscriber.send(JSON.stringify(message), false)
-  }
-
-  #frame(
-    range: { firstSeq: number; lastSeq: number },
-    eventsJson: string,
-    samplesJson: string,
-  ): string {
-    return (
-      `{"type":"frame","streamId":${JSON.stringify(this.#streamId)},` +
-      `"firstSeq":${range.firstSeq},"lastSeq":${range.lastSeq},"events":[${eventsJson}],` +
-      `"gauges":${this.#gaugesJson ?? 'null'},"workload":${this.#workloadJson},"samples":[${samplesJson}]}`
+    const { info: store } = this.#store
+    subscriber.sendControl(messageText({ type: 'store', store }))
+    subscriber.sendControl(
+      messageText({
+        type: 'error',
+        code: 'STORE_FAILED',
+        message: store.failure?.message ?? 'the store failed',
+      }),
     )
   }
-
-  /** Held events from `first` on, at most `limit`, joined by commas. */
-  #eventsJson(first: number, limit: number): string {
-    const parts: string[] = []
-    let left = limit
-    for (const batch of this.#held) {
-      if (left <= 0) break
-      const skip = Math.max(0, first - batch.firstSeq)
-      if (skip >= batch.count) continue
-      if (skip === 0 && batch.count <= left) parts.push(batch.eventsJson)
-      else parts.push(eventsFrom(batch, batch.firstSeq + skip, left))
-      left -= batch.count - skip
-    }
-    return parts.join(',')
-  }
-}
-
-/** Part of a batch: the only place where the main thread parses events. */
-function eventsFrom(batch: HeldBatch, first: number, limit = Infinity): string {
-  const events = JSON.parse(`[${batch.eventsJson}]`) as EngineEvent[]
-  const from = first - batch.firstSeq
-  return events
-    .slice(from, from + limit)
-    .map((event) => JSON.stringify(event))
-    .join(',')
-}
-
-function storeMessage(store: FeedSource): string {
-  const message: ServerMessage = { type: 'store', store: store.info }
-  return JSON.stringify(message)
 }
 
 function newStreamId(): string {

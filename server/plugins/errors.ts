@@ -44,6 +44,7 @@ export const HTTP_STATUS: Record<ErrorCode, number> = {
 export function registerErrors(app: FastifyInstance): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const failure = requestFailureOf(error)
+    request.failure = failure
     const status = HTTP_STATUS[failure.code]
     if (failure.code === 'INTERNAL') request.log.error({ err: error }, 'request failed')
     else if (status >= 500) request.log.warn({ code: failure.code }, failure.message)

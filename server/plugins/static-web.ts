@@ -1,4 +1,4 @@
-/** The built UI and the health answer: everything that needs no token. */
+/** The built UI: needs no token, and says nothing without one. */
 import * as path from 'node:path'
 import fastifyStatic from '@fastify/static'
 import type { FastifyInstance } from 'fastify'
@@ -9,8 +9,6 @@ const ASSETS = 'assets/'
 const YEAR_SECONDS = 365 * 24 * 3600
 
 export async function registerStaticWeb(app: FastifyInstance, webRoot: string): Promise<void> {
-  app.get('/healthz', { config: { access: 'public' } }, () => ({ status: 'ok' }))
-
   // Looked up at every start only: a UI built later is served after the next start.
   if (nodeFileSystem.stat(path.join(webRoot, 'index.html'))?.isFile !== true) {
     app.get('/', { config: { access: 'public' } }, (_request, reply) =>
@@ -25,7 +23,13 @@ export async function registerStaticWeb(app: FastifyInstance, webRoot: string): 
     return
   }
 
-  await app.register(fastifyStatic, { root: webRoot, serve: false, cacheControl: false })
+  await app.register(fastifyStatic, {
+    root: webRoot,
+    serve: false,
+    cacheControl: false,
+    // A program around this server may serve files of its own.
+    decorateReply: !app.hasReplyDecorator('sendFile'),
+  })
   app.get<{ Params: { '*': string } }>('/*', { config: { access: 'public' } }, (request, reply) => {
     const wanted = request.params['*']
     const file = wanted === '' ? 'index.html' : wanted
@@ -34,6 +38,6 @@ export async function registerStaticWeb(app: FastifyInstance, webRoot: string): 
       'cache-control',
       forever ? `public, max-age=${YEAR_SECONDS}, immutable` : 'no-cache',
     )
-    return reply.sendFile(file)
+    return reply.sendFile(file, webRoot)
   })
 }

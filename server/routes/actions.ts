@@ -1,4 +1,5 @@
-/** POST actions: one route a name of `Actions`, made from the table of body schemas. */
+/** POST actions: one route a name of `Actions`, made from the tables of their schemas and rules. */
+import { ACTION_RULES, mustPlan } from '../action-rules.ts'
 import type { App } from '../app.ts'
 import { API_BASE, type ActionName } from '../protocol.ts'
 import { actionBodySchemas, storeParamsSchema } from '../schemas.ts'
@@ -6,12 +7,23 @@ import type { Stores } from '../stores.ts'
 
 export function registerActionRoutes(app: App, stores: Stores): void {
   for (const name of Object.keys(actionBodySchemas) as ActionName[]) {
+    const { role, changes } = ACTION_RULES[name]
     app.post(
       `${API_BASE}/stores/:storeId/actions/${name}`,
-      { schema: { params: storeParamsSchema, body: actionBodySchemas[name] } },
-      (request) =>
+      {
+        config: { access: role, changes, audited: role === 'operator' },
+        schema: {
+          summary: name,
+          tags: ['actions'],
+          params: storeParamsSchema,
+          body: actionBodySchemas[name],
+        },
+      },
+      (request) => {
+        mustPlan(name, request.body)
         // The route's schema has checked that the body belongs to this name.
-        stores.client(request.params.storeId).request(name, request.body),
+        return stores.client(request.params.storeId).request(name, request.body)
+      },
     )
   }
 }

@@ -11,7 +11,10 @@ const BATCH_BODY_LIMIT = 16 * 1024 * 1024
 export function registerKeyRoutes(app: App, stores: Stores): void {
   app.get(
     `${API_BASE}/stores/:storeId/keys/:keyHex`,
-    { schema: { params: keyParamsSchema } },
+    {
+      config: { access: 'viewer' },
+      schema: { summary: 'One value', tags: ['keys'], params: keyParamsSchema },
+    },
     async (request): Promise<KeyBody> => {
       const { storeId, keyHex } = request.params
       const key = Buffer.from(keyHex, 'hex')
@@ -23,7 +26,16 @@ export function registerKeyRoutes(app: App, stores: Stores): void {
 
   app.post(
     `${API_BASE}/stores/:storeId/batch`,
-    { bodyLimit: BATCH_BODY_LIMIT, schema: { params: storeParamsSchema, body: batchBodySchema } },
+    {
+      bodyLimit: BATCH_BODY_LIMIT,
+      config: { access: 'operator', changes: true },
+      schema: {
+        summary: 'Atomic writes',
+        tags: ['keys'],
+        params: storeParamsSchema,
+        body: batchBodySchema,
+      },
+    },
     (request) =>
       stores
         .client(request.params.storeId)

@@ -1,6 +1,6 @@
 /** Reading routes: the stores, their held events and their last passes. */
 import type { App } from '../app.ts'
-import { API_BASE, type StoresBody } from '../protocol.ts'
+import { API_BASE, type FeedBody, type StoresBody } from '../protocol.ts'
 import { Refusal } from '../refusal.ts'
 import { EVENTS_LIMIT_MAX, eventsQuerySchema, storeParamsSchema } from '../schemas.ts'
 import type { Stores } from '../stores.ts'
@@ -8,11 +8,17 @@ import type { Stores } from '../stores.ts'
 const JSON_TYPE = 'application/json; charset=utf-8'
 
 export function registerStoreRoutes(app: App, stores: Stores): void {
-  app.get(`${API_BASE}/stores`, (): StoresBody => ({ stores: stores.list() }))
+  const config = { access: 'viewer' } as const
+  const tags = ['stores']
+  app.get(
+    `${API_BASE}/stores`,
+    { config, schema: { summary: 'The stores', tags } },
+    (): StoresBody => ({ stores: stores.list() }),
+  )
 
   app.get(
     `${API_BASE}/stores/:storeId/state`,
-    { schema: { params: storeParamsSchema } },
+    { config, schema: { summary: 'State and gauges', tags, params: storeParamsSchema } },
     async (request, reply) => {
       const answer = await stores.client(request.params.storeId).request('snapshot', {})
       return reply.type(JSON_TYPE).send(answer.snapshotJson)
@@ -21,7 +27,15 @@ export function registerStoreRoutes(app: App, stores: Stores): void {
 
   app.get(
     `${API_BASE}/stores/:storeId/events`,
-    { schema: { params: storeParamsSchema, querystring: eventsQuerySchema } },
+    {
+      config,
+      schema: {
+        summary: 'Held events',
+        tags,
+        params: storeParamsSchema,
+        querystring: eventsQuerySchema,
+      },
+    },
     (request, reply) => {
       const { storeId } = request.params
       const feed = stores.feed(storeId)
@@ -32,8 +46,22 @@ export function registerStoreRoutes(app: App, stores: Stores): void {
   )
 
   app.get(
+    `${API_BASE}/stores/:storeId/feed`,
+    {
+      config,
+      schema: { summary: 'What the live feed holds, and whom', tags, params: storeParamsSchema },
+    },
+    (request): FeedBody => {
+      const { storeId } = request.params
+      const feed = stores.feed(storeId)
+      if (feed === undefined) throw new Refusal('NOT_FOUND', `no store ${storeId}`)
+      return feed.body()
+    },
+  )
+
+  app.get(
     `${API_BASE}/stores/:storeId/passes`,
-    { schema: { params: storeParamsSchema } },
+    { config, schema: { summary: 'Last pass reports', tags, params: storeParamsSchema } },
     async (request, reply) => {
       const { bodyJson } = await stores.client(request.params.storeId).request('passes', {})
       return reply.type(JSON_TYPE).send(bodyJson)

@@ -7,6 +7,7 @@ import * as path from 'node:path'
 import { inspectFolder, nodeFileSystem } from '../engine-door.ts'
 import type { FolderReading } from '../engine-door.ts'
 import type { EngineGauges, StoreSnapshot } from '../protocol.ts'
+import { figuresOf } from './figures.ts'
 import type { RequestHandlers, WorkerInit, WorkerMessage } from './worker-contract.ts'
 
 /** What is kept of a reading: its report in upstream's words is not shown here. */
@@ -15,7 +16,7 @@ type Reading = Pick<FolderReading, 'state' | 'info' | 'attachment'>
 const wallMs = Date.now
 
 export class AttachedStore {
-  readonly handlers: RequestHandlers<'snapshot' | 'passes' | 'reread' | 'close'>
+  readonly handlers: RequestHandlers<'snapshot' | 'passes' | 'figures' | 'reread' | 'close'>
   readonly #post: (message: WorkerMessage) => void
   #reading: Reading
 
@@ -38,6 +39,10 @@ export class AttachedStore {
         return { seq: 0, snapshotJson: JSON.stringify(snapshot), passesJson: '[]' }
       },
       passes: () => ({ bodyJson: '{"passes":[]}' }),
+      figures: () => {
+        const { state, attachment } = this.#reading
+        return figuresOf(state, folderGauges(dir, attachment.readAtMs), [])
+      },
       reread: async () => {
         this.#reading = await read(dir)
         this.#announce()

@@ -2,6 +2,7 @@
 import type { Engine, StepClock } from '../engine-door.ts'
 import type { SegmentId } from '../protocol.ts'
 import { Refusal } from '../refusal.ts'
+import { applyPlan, draftPlan } from './plan-drafts.ts'
 import { runUntil } from './run-until.ts'
 import type { RequestHandlers, RequestName } from './worker-contract.ts'
 import type { Workload } from './workload.ts'
@@ -13,18 +14,24 @@ export interface HeldReader {
 
 export interface HostedParts {
   engine: Engine
-  clock: StepClock
-  workload: Workload
+  /** null: the engine's time is not ours to move. */
+  clock: StepClock | null
+  /** null: the program around this server writes. */
+  workload: Workload | null
   /** Snapshots and iterators held by people, by pinId. */
   held: Map<number, HeldReader>
 }
 
-type Handled = Exclude<RequestName, 'reread' | 'snapshot' | 'passes' | 'close'>
+type Handled = Exclude<RequestName, 'reread' | 'snapshot' | 'passes' | 'figures' | 'close'>
 type KeyRequest = 'get-key' | 'batch' | 'verify'
+type PlanRequests = 'draft-plan' | 'apply-plan'
 type StepRequest = 'mode' | 'advance-clock' | 'run-until' | 'set-options'
 type PinRequest = 'hold-snapshot' | 'release-snapshot' | 'hold-iterator' | 'release-pin'
 type WorkloadRequest = 'workload-start' | 'workload-stop'
-type PassRequest = Exclude<Handled, KeyRequest | StepRequest | PinRequest | WorkloadRequest>
+type PassRequest = Exclude<
+  Handled,
+  KeyRequest | PlanRequests | StepRequest | PinRequest | WorkloadRequest
+>
 
 export function hostedHandlers(parts: HostedParts): RequestHandlers<Handled> {
   return {
@@ -32,6 +39,7 @@ export function hostedHandlers(parts: HostedParts): RequestHandlers<Handled> {
     ...passHandlers(parts),
     ...stepHandlers(parts),
     ...pinHandlers(parts),
+    ...planHandlers(parts),
     ...workloadHandlers(parts),
   }
 }
@@ -77,35 +85,42 @@ function stepHandlers({ engine, clock }: HostedParts): RequestHandlers<StepReque
     mode: ({ mode }) => {
       if (mode === 'step') {
         engine.maintenance.setMode('step')
-        clock.freeze()
+        clock?.freeze()
       } else {
         // Time first: the scheduler arms its timers by a clock that runs.
-        clock.unfreeze()
+        clock?.unfreeze()
         engine.maintenance.setMode('auto')
       }
       return { mode }
     },
     'advance-clock': ({ ms }) => {
-      mustBeFrozen(clock)
-      clock.advance(ms)
-      return { nowMs: clock.now() }
+      const frozen = frozenClock(clock)
+      frozen.advance(ms)
+      return { nowMs: frozen.now() }
     },
-    'run-until': (request) => {
-      mustBeFrozen(clock)
-      return runUntil({ engine, clock }, request)
-    },
+    'run-until': (request) => runUntil({ engine, clock: frozenClock(clock) }, request),
     'set-options': () => {
       throw new Refusal('BAD_REQUEST', 'this engine takes its options at opening only')
     },
   }
 }
 
-function mustBeFrozen(clock: StepClock): void {
-  if (clock.frozen) return
+function frozenClock(clock: StepClock | null): StepClock {
+  if (clock === null) {
+    throw new Refusal('BAD_REQUEST', 'the engine’s clock belongs to the program that opened it')
+  }
+  if (clock.frozen) return clock
   throw new Refusal(
     'BAD_REQUEST',
     'the clock can be advanced in step mode only; it runs by itself now',
   )
+}
+
+function planHandlers({ engine, held }: HostedParts): RequestHandlers<PlanRequests> {
+  return {
+    'draft-plan': ({ request }) => draftPlan(engine, request),
+    'apply-plan': (body) => applyPlan({ engine, held }, body),
+  }
 }
 
 function pinHandlers({ engine, held }: HostedParts): RequestHandlers<PinRequest> {
@@ -136,14 +151,18 @@ function pinHandlers({ engine, held }: HostedParts): RequestHandlers<PinRequest>
 }
 
 function workloadHandlers({ workload }: HostedParts): RequestHandlers<WorkloadRequest> {
+  const ours = (): Workload => {
+    if (workload !== null) return workload
+    throw new Refusal('BAD_REQUEST', 'the program that opened the engine writes to it')
+  }
   return {
     'workload-start': async ({ settings }) => {
-      await workload.start(settings)
-      return { workload: workload.state }
+      await ours().start(settings)
+      return { workload: ours().state }
     },
     'workload-stop': async () => {
-      await workload.stop()
-      return { workload: workload.state }
+      await ours().stop()
+      return { workload: ours().state }
     },
   }
 }

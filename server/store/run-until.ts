@@ -4,7 +4,7 @@
  * waits for: the stage's due time, the margin of the gate that blocked, the youngest candidate's age.
  */
 import type { EngineEvent, PassReport, RunUntil, RunUntilAnswer } from '../protocol.ts'
-import type { HostedParts } from './hosted-handlers.ts'
+import type { Engine, StepClock } from '../engine-door.ts'
 
 export interface RunUntilRequest {
   until: RunUntil
@@ -12,7 +12,10 @@ export interface RunUntilRequest {
   advanceMaxMs: number
 }
 
-type Parts = Pick<HostedParts, 'engine' | 'clock'>
+interface Parts {
+  engine: Engine
+  clock: StepClock
+}
 
 /** The clock must be frozen. Rejects only with what a pass itself is refused with, such as ENGINE_BUSY. */
 export async function runUntil(parts: Parts, request: RunUntilRequest): Promise<RunUntilAnswer> {

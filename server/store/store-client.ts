@@ -1,13 +1,13 @@
 /**
- * The main thread's side of one store: starts its worker, sends requests, hands on what the worker
- * pushes. A worker that dies or cannot open its folder leaves a store with status `failed` and its
- * reason; the server and the other stores go on.
+ * The main thread's side of one store: opens its port, sends requests, hands on what comes back. A
+ * store that dies or cannot open its folder is `failed` with its reason, and can be reopened; the
+ * server and the other stores go on.
  */
 import * as path from 'node:path'
-import { Worker } from 'node:worker_threads'
-import type { StoreInfo } from '../protocol.ts'
+import type { StoreInfo, StoreMode } from '../protocol.ts'
 import { Refusal, refusalOf } from '../refusal.ts'
 import type { Failure } from '../refusal.ts'
+import type { OpenPort, StorePort } from './store-port.ts'
 import {
   REQUEST_ACCESS,
   type RequestAnswer,
@@ -15,7 +15,6 @@ import {
   type RequestMessage,
   type RequestName,
   type WorkerBatch,
-  type WorkerInit,
   type WorkerMessage,
 } from './worker-contract.ts'
 
@@ -27,44 +26,56 @@ export interface StoreListener {
   failed(): void
 }
 
+export interface StorePlace {
+  storeId: string
+  /** Absolute. */
+  dir: string
+  mode: StoreMode
+  /** false: belongs to the program around this server. */
+  closable: boolean
+}
+
 interface Waiting {
   answered: (answer: unknown) => void
   refused: (refusal: Refusal) => void
 }
 
 export class StoreClient {
-  readonly storeId: string
-  readonly #init: WorkerInit
-  readonly #workerUrl: URL
-  #worker: Worker | null = null
+  readonly place: StorePlace
+  readonly #openPort: OpenPort
+  readonly #statusChanged: () => void
+  #port: StorePort | null = null
   #opened: Extract<WorkerMessage, { kind: 'opened' }> | null = null
-  #failure: Failure | null = null
   #openedAtMs: number | null = null
+  #failure: Failure | null = null
   #closing = false
   #listener: StoreListener | null = null
   #settled: (() => void) | null = null
   #lastId = 0
   readonly #waiting = new Map<number, Waiting>()
 
-  constructor(storeId: string, init: WorkerInit, workerUrl: URL) {
-    this.storeId = storeId
-    this.#init = init
-    this.#workerUrl = workerUrl
+  /** `statusChanged` is told whenever `info` says something else. */
+  constructor(place: StorePlace, openPort: OpenPort, statusChanged: () => void) {
+    this.place = place
+    this.#openPort = openPort
+    this.#statusChanged = statusChanged
   }
 
   get info(): StoreInfo {
+    const { storeId, dir, mode, closable } = this.place
     const failure = this.#failure
+    const opened = failure === null ? this.#opened : null
     return {
-      storeId: this.storeId,
-      name: path.basename(this.#init.dir),
-      dir: this.#init.dir,
-      mode: this.#init.mode,
-      status: failure !== null ? 'failed' : this.#opened === null ? 'opening' : 'open',
+      storeId,
+      name: path.basename(dir),
+      dir,
+      mode,
+      status: failure !== null ? 'failed' : opened === null ? 'opening' : 'open',
       failure: failure === null ? null : { code: failure.code, message: failure.message },
-      engine: failure === null ? (this.#opened?.engine ?? null) : null,
-      attachment: failure === null ? (this.#opened?.attachment ?? null) : null,
+      engine: opened?.engine ?? null,
+      attachment: opened?.attachment ?? null,
       openedAtMs: this.#openedAtMs,
-      closable: true,
+      closable,
     }
   }
 
@@ -73,25 +84,32 @@ export class StoreClient {
     this.#listener = listener
   }
 
-  /** Resolves once the folder is open or has failed to open; never rejects. */
+  /** Resolves once the folder is open or has failed to open; never rejects. A failed store opens again. */
   open(): Promise<void> {
     return new Promise((resolve) => {
       this.#settled = resolve
-      const worker = new Worker(this.#workerUrl, {
-        workerData: this.#init,
-        name: `store ${this.storeId}`,
-        // The worker needs no option of the command line, and test runners add ones that it cannot take.
-        execArgv: ['--enable-source-maps'],
+      this.#failure = null
+      this.#opened = null
+      this.#statusChanged()
+      // A port that was given up may still speak; it is not listened to any more.
+      const isCurrent = (): boolean => this.#port === port || this.#port === null
+      const port = this.#openPort({
+        message: (message) => {
+          if (isCurrent()) this.#receive(message)
+        },
+        died: (failure) => {
+          if (isCurrent()) this.#fail(failure)
+        },
       })
-      this.#worker = worker
-      worker.on('message', (message: WorkerMessage) => this.#receive(message))
-      worker.on('error', (error) =>
-        this.#fail({ code: 'STORE_FAILED', message: `the store's worker died: ${error.message}` }),
-      )
-      worker.on('exit', (code) =>
-        this.#fail({ code: 'STORE_FAILED', message: `the store's worker ended with code ${code}` }),
-      )
+      this.#port = port
     })
+  }
+
+  /** Ends what is left of the store's thread and opens the folder again, with the options of before. */
+  async reopen(): Promise<void> {
+    await this.close()
+    this.#closing = false
+    await this.open()
   }
 
   request<Name extends RequestName>(
@@ -110,7 +128,7 @@ export class StoreClient {
     on: { answered: (answer: RequestAnswer<Name>) => void; refused: (refusal: Refusal) => void },
   ): void {
     const refusal = this.#refusalFor(name)
-    if (refusal !== null || this.#worker === null) {
+    if (refusal !== null || this.#port === null) {
       on.refused(refusal ?? new Refusal('STORE_FAILED', 'the store is not open'))
       return
     }
@@ -119,13 +137,13 @@ export class StoreClient {
       answered: (answer) => on.answered(answer as RequestAnswer<Name>),
       refused: on.refused,
     })
-    this.#worker.postMessage(message)
+    this.#port.post(message as RequestMessage)
   }
 
-  /** Closes the folder and ends the worker. Idempotent; never rejects. */
+  /** Closes the folder and ends the thread. Idempotent; never rejects. */
   async close(): Promise<void> {
-    const worker = this.#worker
-    if (worker === null || this.#closing) return
+    const port = this.#port
+    if (port === null || this.#closing) return
     try {
       if (this.#failure === null) {
         const answer = this.request('close', {})
@@ -138,8 +156,8 @@ export class StoreClient {
       } else throw error
     } finally {
       this.#closing = true
-      this.#worker = null
-      await worker.terminate()
+      await port.end()
+      this.#port = null
     }
   }
 
@@ -152,7 +170,7 @@ export class StoreClient {
     }
     if (this.#closing) return new Refusal('STORE_FAILED', 'the store is closing')
     const access = REQUEST_ACCESS[name]
-    if (access === 'any' || access === this.#init.mode) return null
+    if (access === 'any' || access === this.place.mode) return null
     return access === 'hosted'
       ? new Refusal('READ_ONLY', `${name} needs a hosted store; this folder is attached read-only`)
       : new Refusal('BAD_REQUEST', `${name} is for attached stores; a hosted one is always current`)
@@ -162,7 +180,7 @@ export class StoreClient {
     switch (message.kind) {
       case 'opened':
         this.#opened = message
-        this.#openedAtMs ??= Date.now()
+        this.#openedAtMs = Date.now()
         this.#listener?.opened(message.seq)
         this.#settle()
         break
@@ -201,5 +219,6 @@ export class StoreClient {
   #settle(): void {
     this.#settled?.()
     this.#settled = null
+    this.#statusChanged()
   }
 }

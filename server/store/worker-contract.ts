@@ -8,12 +8,23 @@ import type { BatchOperation, EngineOptions } from '../engine-door.ts'
 import type {
   ActionName,
   Actions,
+  AppliedPlan,
   AttachmentReport,
+  EngineGauges,
   EngineInfo,
+  EngineState,
+  PassOutcome,
+  PassSource,
+  PlanRequest,
+  SegmentState,
+  StoredPlan,
   StoreMode,
   WorkloadSettings,
 } from '../protocol.ts'
 import type { Failure } from '../refusal.ts'
+
+/** Two frames of a 60 Hz screen: how often a store posts what happened, and a client gets a frame. */
+export const BATCH_INTERVAL_MS = 33
 
 /** `workerData` of a store worker. */
 export interface WorkerInit {
@@ -33,16 +44,46 @@ export interface SnapshotAnswer {
   passesJson: string
 }
 
+/** What the store adds to a stored plan. */
+export type PlanDraft = Pick<StoredPlan, 'inputHash' | 'effect' | 'confirm' | 'weight' | 'sentence'>
+
+/** Figures for the metrics page; counts of passes are since the opening. */
+export interface StoreFigures {
+  state: Pick<EngineState, 'debt' | 'scheduler' | 'counters' | 'pins' | 'checkpoint'>
+  segments: Record<SegmentState, { count: number; bytesTotal: number; bytesLive: number }>
+  gauges: EngineGauges
+  passes: PassFigures[]
+}
+
+export interface PassFigures {
+  source: PassSource
+  outcome: PassOutcome
+  count: number
+  /** Of all of them. */
+  elapsedMs: number
+  bytesReclaimed: number
+  bytesCopied: number
+}
+
 interface StoreRequests {
   snapshot: { body: Record<string, never>; answer: SnapshotAnswer }
   /** A PassesBody. */
   passes: { body: Record<string, never>; answer: { bodyJson: string } }
+  figures: { body: Record<string, never>; answer: StoreFigures }
+  'draft-plan': { body: { request: PlanRequest }; answer: PlanDraft }
+  /** Refused with PLAN_CHANGED when a draft of now has another hash, or would copy more. */
+  'apply-plan': {
+    body: { request: PlanRequest; inputHash: string; bytesCopiedMax: number }
+    answer: DistributiveOmit<AppliedPlan, 'plan'>
+  }
   /** null: no such key. */
   'get-key': { body: { key: Uint8Array }; answer: { value: Uint8Array | null } }
   batch: { body: { operations: BatchOperation[] }; answer: Record<string, never> }
   /** Last request: stops the workload, closes the engine, pushes what is left. */
   close: { body: Record<string, never>; answer: Record<string, never> }
 }
+
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
 
 export type Requests = StoreRequests & { [Name in ActionName]: Actions[Name] }
 export type RequestName = keyof Requests
@@ -63,6 +104,9 @@ export const REQUEST_ACCESS: Record<RequestName, 'any' | StoreMode> = {
   snapshot: 'any',
   passes: 'any',
   close: 'any',
+  figures: 'any',
+  'draft-plan': 'hosted',
+  'apply-plan': 'hosted',
   reread: 'attached',
   'get-key': 'hosted',
   batch: 'hosted',
@@ -95,14 +139,23 @@ export interface RequestMessage<Name extends RequestName = RequestName> {
   body: RequestBody<Name>
 }
 
-/** Everything that happened since the last batch; events already serialised, once for all readers. */
+/** Consecutive events, serialised once for all readers. */
+export interface EventBatch {
+  /** The first one; meaningless when count is 0. */
+  firstSeq: number
+  count: number
+  /** UTF-8 JSON of the events, joined by commas, without brackets. */
+  bytes: Uint8Array
+  /** Where each event ends in `bytes`; the next one starts one byte later. */
+  ends: Uint32Array
+  /** The topic bit of each event. */
+  topics: Uint8Array
+}
+
+/** Everything that happened since the last batch. */
 export interface WorkerBatch {
   kind: 'batch'
-  /** Consecutive from here; meaningless when eventCount is 0. */
-  firstSeq: number
-  eventCount: number
-  /** Events joined by commas, without brackets. */
-  eventsJson: string
+  events: EventBatch
   gaugesJson: string
   workloadJson: string
   /** One MetricSample each, serialised. */

@@ -90,14 +90,21 @@ describe('command line', () => {
   })
 
   test('the token is random unless given', () => {
-    const token = configOf([]).app.token
+    const token = configOf([]).app.tokens.operator
     expect(token).toMatch(/^[A-Za-z0-9_-]{43}$/)
-    expect(configOf([]).app.token).not.toBe(token)
-    expect(configOf(['--token', 'a-token-of-the-test']).app.token).toBe('a-token-of-the-test')
-    expect(configOf([], { env: { RESTAGE_TOKEN: 'token-in-environment' } }).app.token).toBe(
-      'token-in-environment',
+    expect(configOf([]).app.tokens.operator).not.toBe(token)
+    expect(configOf(['--token', 'a-token-of-the-test']).app.tokens.operator).toBe(
+      'a-token-of-the-test',
     )
+    expect(
+      configOf([], { env: { RESTAGE_TOKEN: 'token-in-environment' } }).app.tokens.operator,
+    ).toBe('token-in-environment')
     expect(textOf(['--token', 'short'])).toContain('16 to 200')
+    const same = ['--token', 'a-token-of-the-test', '--viewer-token', 'a-token-of-the-test']
+    expect(textOf(same)).toContain('must differ')
+    const viewer = { env: { RESTAGE_VIEWER_TOKEN: 'viewer-in-environment' } }
+    expect(configOf([], viewer).app.tokens.viewer).toBe('viewer-in-environment')
+    expect(configOf([]).app.tokens.viewer).not.toBe(configOf([]).app.tokens.operator)
   })
 
   test('a bad token in the environment is refused as one on the command line', () => {

@@ -1,15 +1,20 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { Feed, type FeedLimits, type FeedSource, type Subscriber } from '../../server/live/feed.ts'
-import type { ServerMessage, StoreInfo } from '../../server/protocol.ts'
+import type { EngineEventType, ServerMessage, StoreInfo, Topic } from '../../server/protocol.ts'
 import { Refusal } from '../../server/refusal.ts'
+import { eventBatch } from '../../server/store/outbox.ts'
 import type { StoreListener } from '../../server/store/store-client.ts'
 import type { RequestAnswer, WorkerBatch } from '../../server/store/worker-contract.ts'
+import { topicBit } from '../../server/topics.ts'
 
 const LIMITS: FeedLimits = {
   eventsMax: 10,
   bytesMax: 100_000,
   samplesMax: 5,
   snapshotEventsMax: 4,
+  slowEventsMax: 1,
+  slowSnapshotMs: 0,
+  behindBytesMax: 2_000,
 }
 
 interface SnapshotWaiting {
@@ -61,15 +66,22 @@ class ScriptedStore {
   }
 
   /** One batch with `count` further events. */
-  push(count: number, samples: number[] = []): void {
+  push(count: number, samples: number[] = [], types: EngineEventType[] = ['gc_skip']): void {
     const first = this.#seq + 1
     this.#seq += count
-    const events = Array.from({ length: count }, (_, i) => ({ seq: first + i, type: 'made_up' }))
+    // The name is not ASCII, so that bytes and characters differ.
+    const events = Array.from({ length: count }, (_, i) => ({
+      seq: first + i,
+      type: types[i % types.length] ?? 'gc_skip',
+      name: 'Gerät',
+    }))
     const batch: WorkerBatch = {
       kind: 'batch',
-      firstSeq: first,
-      eventCount: count,
-      eventsJson: events.map((event) => JSON.stringify(event)).join(','),
+      events: eventBatch(
+        first,
+        events.map((event) => JSON.stringify(event)),
+        events.map((event) => topicBit(event.type)),
+      ),
       gaugesJson: `{"nowMs":${this.#seq}}`,
       workloadJson: 'null',
       samples: samples.map((atMs) => JSON.stringify({ atMs })),
@@ -98,8 +110,40 @@ class ScriptedStore {
 class Reader implements Subscriber {
   readonly messages: ServerMessage[] = []
 
-  send(text: string): void {
-    this.messages.push(JSON.parse(text) as ServerMessage)
+  /** Frames are taken while there is room. */
+  full = false
+  cutOffBecause: string | null = null
+
+  sendBulk(text: Buffer): void {
+    this.messages.push(JSON.parse(text.toString()) as ServerMessage)
+  }
+
+  sendControl(text: Buffer): void {
+    this.sendBulk(text)
+  }
+
+  sendFrame(text: Buffer): boolean {
+    if (!this.full) this.sendBulk(text)
+    return !this.full
+  }
+
+  cutOff(why: string): void {
+    this.cutOffBecause = why
+  }
+
+  close(): void {
+    this.cutOffBecause = 'closed'
+  }
+
+  describe(): ReturnType<Subscriber['describe']> {
+    return {
+      clientId: 1,
+      role: 'viewer',
+      peer: 'test',
+      connectedAtMs: 0,
+      bytesUnsent: 0,
+      bytesSent: 0,
+    }
   }
 
   get types(): string[] {
@@ -287,7 +331,7 @@ describe('feed', () => {
     const { store, feed } = opened()
     for (let i = 0; i < 4; i++) store.push(3)
     const page = (after: number, limit: number): unknown =>
-      JSON.parse(feed.eventsBody(after, limit))
+      JSON.parse(feed.eventsBody(after, limit).toString())
     const seqsOf = (body: unknown): number[] =>
       (body as { events: { seq: number }[] }).events.map((e) => e.seq)
     // Whole batches leave, so of 12 events the newest 9 are held.
@@ -296,5 +340,149 @@ describe('feed', () => {
     expect(seqsOf(page(4, 4))).toEqual([5, 6, 7, 8])
     expect(seqsOf(page(8, 100))).toEqual([9, 10, 11, 12])
     expect(seqsOf(page(12, 100))).toEqual([])
+  })
+})
+
+describe('topics', () => {
+  const mixed: EngineEventType[] = ['gc_skip', 'debt_changed', 'segment_created']
+
+  test('a reader gets the events of its topics, and every range joins the one before', () => {
+    const { store, feed } = opened()
+    const reader = new Reader()
+    feed.attach(reader, nothing, ['queue', 'segments'])
+    store.answer()
+    store.push(3, [], mixed)
+    store.push(1, [], ['gc_skip'])
+    store.push(6, [], mixed)
+    const frames = reader.messages.filter((m) => m.type === 'frame')
+    expect(frames.map((f) => f.events.map((event) => event.seq))).toEqual([
+      [2, 3],
+      [],
+      [6, 7, 9, 10],
+    ])
+    expect(frames.map((f) => [f.firstSeq, f.lastSeq])).toEqual([
+      [1, 3],
+      [4, 4],
+      [5, 10],
+    ])
+    // Facts and samples alone are the topic metrics.
+    store.push(0, [1])
+    expect(reader.messages.filter((m) => m.type === 'frame')).toHaveLength(3)
+  })
+
+  test('one frame is made for all readers with the same topics', () => {
+    const { store, feed } = opened()
+    const sets: Topic[][] = [['queue'], ['queue'], ['trace', 'metrics'], ['metrics', 'trace']]
+    for (const topics of sets) feed.attach(new Reader(), nothing, topics)
+    store.answer()
+    store.push(3, [], mixed)
+    expect(feed.counters).toMatchObject({ framesSerialised: 2, framesSent: 4 })
+  })
+
+  test('more topics come with a snapshot of now, fewer at once', () => {
+    const { store, feed } = opened()
+    const reader = new Reader()
+    feed.attach(reader, nothing, ['queue', 'trace'])
+    store.answer()
+    feed.subscribe(reader, ['queue'])
+    expect(reader.messages.at(-1)).toEqual({ type: 'subscribed', topics: ['queue'] })
+    store.push(3, [], mixed)
+    expect(reader.frameSeqs).toEqual([2])
+    feed.subscribe(reader, ['queue', 'segments'])
+    store.push(3, [], mixed)
+    store.answer()
+    store.push(3, [], mixed)
+    expect(reader.types).toEqual([
+      'snapshot',
+      'subscribed',
+      'frame',
+      'subscribed',
+      'snapshot',
+      'frame',
+    ])
+    expect(reader.messages[4]).toMatchObject({ reason: 'topics', seq: 6, missed: null })
+    expect(reader.frameSeqs).toEqual([2, 8, 9])
+  })
+
+  test('a resume brings the topics only, with ranges that join', () => {
+    const { store, feed } = opened()
+    store.push(3, [], mixed)
+    store.push(3, [], mixed)
+    const reader = new Reader()
+    feed.attach(reader, { streamId: feed.streamId, seq: 1 }, ['segments'])
+    expect(reader.frameSeqs).toEqual([3, 6])
+    expect(reader.messages.at(-1)).toMatchObject({ firstSeq: 2, lastSeq: 6 })
+  })
+})
+
+describe('a slow reader', () => {
+  function slowReader(limits = LIMITS): {
+    store: ScriptedStore
+    feed: Feed
+    slow: Reader
+    quick: Reader
+  } {
+    const { store, feed } = opened(limits)
+    const slow = new Reader()
+    const quick = new Reader()
+    for (const reader of [slow, quick]) feed.attach(reader, nothing)
+    store.answer()
+    store.push(2)
+    slow.full = true
+    return { store, feed, slow, quick }
+  }
+
+  test('is moved to snapshot mode, told what it missed, and others notice nothing', () => {
+    const { store, feed, slow, quick } = slowReader()
+    store.push(2)
+    store.push(2)
+    expect(feed.body().clients.map((client) => client.mode)).toEqual(['snapshot', 'live'])
+    expect(store.asked).toBe(1)
+    slow.full = false
+    feed.drained(slow)
+    store.push(1)
+    store.answer()
+    store.push(1)
+    // Events 3 to 6 were left out; the newest one of 7 comes with the snapshot.
+    expect(slow.messages.at(-2)).toMatchObject({
+      type: 'snapshot',
+      reason: 'slow',
+      seq: 7,
+      missed: { fromSeq: 3, toSeq: 6 },
+    })
+    expect(slow.frameSeqs).toEqual([1, 2, 8])
+    expect(quick.frameSeqs).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
+    expect(feed.counters).toMatchObject({ slowClients: 1, eventsMissed: 4, clientsCutOff: 0 })
+    expect(feed.body().clients[0]).toMatchObject({ mode: 'live', seq: 8, eventsMissed: 4 })
+  })
+
+  test('that reads nothing at all is cut off past the byte limit, with the position it has', () => {
+    const { store, feed, slow, quick } = slowReader()
+    for (let i = 0; i < 40; i++) store.push(1)
+    expect(slow.cutOffBecause).toBe('more than 2000 bytes behind; nothing after event 2 was sent')
+    expect(feed.body().clients).toHaveLength(1)
+    expect(quick.frameSeqs).toHaveLength(42)
+    expect(feed.counters.clientsCutOff).toBe(1)
+  })
+
+  test('gets no second snapshot before the pause is over', () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const { store, feed, slow } = slowReader({ ...LIMITS, slowSnapshotMs: 1_000 })
+    store.push(1)
+    feed.drained(slow)
+    feed.drained(slow)
+    vi.advanceTimersByTime(999)
+    expect(store.asked).toBe(1)
+    vi.advanceTimersByTime(1)
+    expect(store.asked).toBe(2)
+    store.answer()
+    expect(slow.messages.at(-1)).toMatchObject({ reason: 'slow' })
+  })
+
+  test('of a store that is closed is let go with the others', () => {
+    const { feed, slow, quick } = slowReader()
+    expect(feed.end()).toEqual([slow, quick])
+    expect(feed.clients).toBe(0)
   })
 })

@@ -85,6 +85,16 @@ export class LiveClient {
     }
   }
 
+  /** The message after the first `count`, held or coming. */
+  async next(count: number): Promise<ServerMessage> {
+    for (;;) {
+      const message = this.messages[count]
+      if (message !== undefined) return message
+      if (this.#over) throw new Error('the socket closed before another message came')
+      await new Promise<void>((resolve) => this.#wake.push(resolve))
+    }
+  }
+
   /** First event, held or coming, that fits. */
   async event(fits: (event: EngineEvent) => boolean): Promise<EngineEvent> {
     const message = await this.find('frame', (frame) => frame.events.some(fits))

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
-import { SOCKET_LIMITS } from '../../server/live/socket.ts'
+import { SOCKET_LIMITS } from '../../server/live/connection.ts'
 import { CLOSE_CODES, LIVE_PATH, LIVE_PROTOCOL, LIVE_TOKEN_PREFIX } from '../../server/protocol.ts'
 import { LiveClient } from './live-client.ts'
 import { startServer, STORE, temporaryFolder, TOKEN } from './test-server.ts'
@@ -100,7 +100,7 @@ describe('live socket', () => {
   })
 
   test('cuts off a client that does not read, with the reason', async () => {
-    const socketLimits = { ...SOCKET_LIMITS, unsentBytesMax: 10_000 }
+    const socketLimits = { ...SOCKET_LIMITS, bulkBytesMax: 10_000, messagesBurst: 10_000 }
     const server = await startServer({ dir: temporaryFolder(), deps: { socketLimits } })
     const client = await server.live().hello(STORE)
     const { streamId, seq } = await client.find('snapshot')

@@ -2,7 +2,7 @@ import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { buildApp, type App } from '../../server/app.ts'
-import { temporaryFolder, TOKEN, WORKER_URL } from './test-server.ts'
+import { temporaryFolder, TOKEN, VIEWER_TOKEN, WORKER_URL } from './test-server.ts'
 
 const headers = { host: '127.0.0.1:4810' }
 
@@ -15,10 +15,11 @@ beforeEach(async () => {
   fs.writeFileSync(path.join(webRoot, 'index.html'), '<!doctype html><title>page</title>')
   fs.writeFileSync(path.join(webRoot, 'assets', 'index-a1b2.js'), 'export {}')
   fs.writeFileSync(path.join(folder, 'secret.txt'), 'secret')
-  const config = { host: '127.0.0.1', port: 4810, token: TOKEN, logLevel: 'silent' }
+  const tokens = { operator: TOKEN, viewer: VIEWER_TOKEN }
+  const config = { host: '127.0.0.1', port: 4810, tokens, readOnly: false, logLevel: 'silent' }
   app = await buildApp(
-    { ...config, allowedOrigins: [], stores: [] },
-    { workerUrl: WORKER_URL, webRoot },
+    { ...config, allowRoots: [], allowedOrigins: [], stores: [] },
+    { workerUrl: WORKER_URL, webRoot, version: 'test' },
   )
   onTestFinished(() => app.close())
 })

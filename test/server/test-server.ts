@@ -10,13 +10,18 @@ import {
   API_BASE,
   type ActionName,
   type Actions,
+  type AppliedPlan,
   type ErrorBody,
+  type PlanBody,
+  type PlanRequest,
+  type StoredPlan,
   type StoreMode,
   type WorkloadSettings,
 } from '../../server/protocol.ts'
 import { LiveClient } from './live-client.ts'
 
 export const TOKEN = 'token-of-the-server-tests'
+export const VIEWER_TOKEN = 'token-of-a-viewer-in-tests'
 export const STORE = 'store'
 
 export const WORKER_URL = new URL('../../dist/server/store/store-worker.js', import.meta.url)
@@ -34,6 +39,8 @@ export interface TestServerOptions {
   engine?: EngineOptions
   workload?: Partial<WorkloadSettings> & { autostart?: boolean }
   deps?: Partial<AppDeps>
+  readOnly?: boolean
+  allowRoots?: string[]
 }
 
 interface Answer<Body> {
@@ -62,13 +69,37 @@ export class TestServer {
     return { status: answer.status, body: (await answer.json()) as Body & ErrorBody }
   }
 
-  async post<Body>(url: string, body: unknown): Promise<Answer<Body>> {
+  async post<Body>(url: string, body: unknown, token = TOKEN): Promise<Answer<Body>> {
     const answer = await fetch(`${this.origin}${API_BASE}${url}`, {
       method: 'POST',
-      headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
       body: JSON.stringify(body),
     })
     return { status: answer.status, body: (await answer.json()) as Body & ErrorBody }
+  }
+
+  async delete<Body>(url: string): Promise<Answer<Body>> {
+    const answer = await fetch(`${this.origin}${API_BASE}${url}`, {
+      method: 'DELETE',
+      headers: { authorization: `Bearer ${TOKEN}` },
+    })
+    return { status: answer.status, body: (await answer.json()) as Body & ErrorBody }
+  }
+
+  /** A plan that is expected to be made. */
+  async plan(request: PlanRequest): Promise<StoredPlan> {
+    const { status, body } = await this.post<PlanBody>(`/stores/${STORE}/plans`, request)
+    if (status !== 200) throw new Error(`plan: ${status} ${JSON.stringify(body)}`)
+    return body.plan
+  }
+
+  /** Plans and applies at once. */
+  async carryOut(request: PlanRequest): Promise<AppliedPlan> {
+    const { planId, confirm } = await this.plan(request)
+    const url = `/stores/${STORE}/plans/${planId}/apply`
+    const { status, body } = await this.post<AppliedPlan>(url, { confirm })
+    if (status !== 200) throw new Error(`apply: ${status} ${JSON.stringify(body)}`)
+    return body
   }
 
   /** The answer of an action that is expected to succeed. */
@@ -108,7 +139,9 @@ export async function startServer(options: TestServerOptions): Promise<TestServe
     {
       host: '127.0.0.1',
       port: 0,
-      token: TOKEN,
+      tokens: { operator: TOKEN, viewer: VIEWER_TOKEN },
+      readOnly: options.readOnly ?? false,
+      allowRoots: options.allowRoots ?? [],
       allowedOrigins: [],
       logLevel: 'error',
       stores: [
@@ -123,7 +156,7 @@ export async function startServer(options: TestServerOptions): Promise<TestServe
         },
       ],
     },
-    { workerUrl: WORKER_URL, webRoot: '/nowhere', ...options.deps },
+    { workerUrl: WORKER_URL, webRoot: '/nowhere', version: 'test', ...options.deps },
   )
   onTestFinished(() => app.close())
   await app.listen({ host: '127.0.0.1', port: 0 })

@@ -4,8 +4,10 @@ import {
   API_BASE,
   type ActionName,
   type Actions,
+  type AppliedPlan,
   type ErrorBody,
   type ErrorCode,
+  type PlanBody,
   type StoresBody,
 } from '../../server/protocol.ts'
 
@@ -33,8 +35,8 @@ export interface Api {
   ): Promise<Actions[N]['answer']>
 }
 
-/** `base` is the origin to ask; empty for the page's own. */
-export function createApi(token: string, base = ''): Api {
+/** `base` is what stands before the API's paths: an origin, or the path that the page itself is below. */
+export function createApi(token: string, base = pageBase()): Api {
   const request = async (path: string, body?: unknown): Promise<unknown> => {
     let response: Response
     try {
@@ -62,12 +64,28 @@ export function createApi(token: string, base = ''): Api {
   }
   return {
     stores: async () => (await request('/stores')) as StoresBody,
-    act: async <N extends ActionName>(storeId: string, name: N, body: Actions[N]['body']) =>
-      (await request(
-        `/stores/${encodeURIComponent(storeId)}/actions/${name}`,
-        body,
-      )) as Actions[N]['answer'],
+    act: async <N extends ActionName>(storeId: string, name: N, body: Actions[N]['body']) => {
+      const store = `/stores/${encodeURIComponent(storeId)}`
+      if (!mustBePlanned(name, body)) {
+        return (await request(`${store}/actions/${name}`, body)) as Actions[N]['answer']
+      }
+      // The server takes these as plans only; the page has shown their dry run before.
+      const planBody = name === 'gc' ? {} : body
+      const made = await request(`${store}/plans`, { action: name, body: planBody })
+      const { planId, confirm } = (made as PlanBody).plan
+      const applied = await request(`${store}/plans/${planId}/apply`, { confirm })
+      return (applied as AppliedPlan).answer as Actions[N]['answer']
+    },
   }
+}
+
+/** Without the last slash; empty at the root. */
+export function pageBase(): string {
+  return new URL('.', location.href).pathname.replace(/\/$/, '')
+}
+
+function mustBePlanned(name: ActionName, body: object): boolean {
+  return name === 'rewrite' || (name === 'gc' && 'dryRun' in body && body.dryRun === false)
 }
 
 function parse(text: string): unknown {

@@ -1,7 +1,7 @@
 // Wires the page together: token, list of stores, live feed, actions. The only module that knows
 // both the network and the stores.
 import { LIVE_PATH, type ActionName, type Actions, type StoreInfo } from '../../server/protocol.ts'
-import { ApiError, createApi, type Api } from '../api/http.ts'
+import { ApiError, createApi, pageBase, type Api } from '../api/http.ts'
 import { LiveClient } from '../api/live.ts'
 import { takeToken } from '../api/token.ts'
 import { initialState } from './app-state.ts'
@@ -87,7 +87,7 @@ export function openStore(store: StoreInfo): void {
   }
   const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:'
   live = new LiveClient({
-    url: `${scheme}//${location.host}${LIVE_PATH}`,
+    url: `${scheme}//${location.host}${pageBase()}${LIVE_PATH}`,
     token,
     storeId: store.storeId,
     onMessages: (messages) => receive(messages, performance.now()),

@@ -1,0 +1,189 @@
+/**
+ * Figures of all stores in OpenMetrics form: base units, counters end in _total, no segment ids in
+ * labels. Made anew for every scrape from what the stores say then; what is not known is left out.
+ */
+import { Counter, Gauge, Registry } from 'prom-client'
+import type { Feed } from './live/feed.ts'
+import type { Connections } from './live/socket.ts'
+import type { FeedCounters, StoreInfo } from './protocol.ts'
+import type { StoreFigures } from './store/worker-contract.ts'
+import type { Stores } from './stores.ts'
+
+export const METRICS_TYPE = Registry.OPENMETRICS_CONTENT_TYPE
+
+type Labels = Record<string, string>
+
+export async function renderMetrics(stores: Stores, connections: Connections): Promise<string> {
+  const page = new MetricsPage()
+  page.gauge('restage_live_clients', 'Open live sockets.', {}, connections.size)
+  const memory = process.memoryUsage()
+  page.gauge('process_resident_memory_bytes', 'Resident memory of the process.', {}, memory.rss)
+  page.counter('process_cpu_seconds', 'CPU time of the process.', {}, cpuSeconds())
+  await Promise.all(
+    stores.list().map(async (info) => {
+      const labels = { store: info.storeId }
+      storeStatus(page, info)
+      const feed = stores.feed(info.storeId)
+      if (feed !== undefined) feedFigures(page, labels, feed)
+      if (info.status !== 'open') return
+      try {
+        storeFigures(page, labels, await stores.client(info.storeId).request('figures', {}))
+      } catch {
+        // It failed meanwhile: its figures are not known, which the next scrape says as up = 0.
+      }
+    }),
+  )
+  return page.text()
+}
+
+function storeStatus(page: MetricsPage, { storeId, mode, status }: StoreInfo): void {
+  const up = status === 'open' ? 1 : 0
+  page.gauge('restage_store_up', '1 while the store is open.', { store: storeId, mode }, up)
+}
+
+function storeFigures(page: MetricsPage, labels: Labels, figures: StoreFigures): void {
+  const { state, segments, gauges, passes } = figures
+  let total = 0
+  let live = 0
+  for (const [name, sums] of Object.entries(segments)) {
+    const of = { ...labels, state: name }
+    page.gauge('restage_segments', 'Value-log segments.', of, sums.count)
+    page.gauge('restage_segment_live_bytes', 'Referenced bytes.', of, sums.bytesLive)
+    const stale = sums.bytesTotal - sums.bytesLive
+    page.gauge('restage_segment_stale_bytes', 'Unreferenced bytes.', of, stale)
+    total += sums.bytesTotal
+    live += sums.bytesLive
+  }
+  page.gauge('restage_value_log_bytes', 'All value-log files.', labels, total)
+  if (live > 0) {
+    const ratio = total / live
+    page.gauge('restage_space_amplification_ratio', 'Files / live bytes.', labels, ratio)
+  }
+  const { debt, counters, pins } = state
+  page.gauge('restage_rewrite_queue_segments', 'Queued segments.', labels, debt.queue.length)
+  const owed = debt.ledger.reduce((sum, entry) => sum + entry.bytesStale, 0)
+  // Queue-only debt has no ledger: its bytes are not known.
+  if (debt.ledger.length > 0 || debt.queue.length === 0) {
+    page.gauge('restage_rewrite_debt_bytes', 'Stale bytes in the ledger.', labels, owed)
+  }
+  page.gauge(
+    'restage_stage_pending',
+    '1 while debt is staged.',
+    labels,
+    debt.stage === null ? 0 : 1,
+  )
+  page.gauge('restage_pins', 'Snapshots and iterators held.', labels, pins.length)
+  page.counter('restage_passes', 'Maintenance passes.', labels, counters.passes)
+  page.counter('restage_rewrite_runs', 'Rewrites.', labels, counters.rewriteRuns)
+  page.counter(
+    'restage_rewrite_read_bytes',
+    'Record bytes read.',
+    labels,
+    counters.rewriteBytesRead,
+  )
+  page.counter(
+    'restage_rewrite_written_bytes',
+    'Record bytes written.',
+    labels,
+    counters.rewriteBytesWritten,
+  )
+  page.counter('restage_gc_runs', 'GC runs.', labels, counters.gcRuns)
+  page.counter(
+    'restage_gc_deleted_segments',
+    'Deleted segments.',
+    labels,
+    counters.gcDeletedSegments,
+  )
+  page.counter(
+    'restage_gc_deleted_bytes',
+    'Bytes of deleted segments.',
+    labels,
+    counters.gcDeletedBytes,
+  )
+  page.counter('restage_checkpoints', 'Checkpoints.', labels, counters.checkpoints)
+  page.counter('restage_puts', 'Foreground puts.', labels, gauges.puts)
+  page.counter('restage_deletes', 'Foreground deletes.', labels, gauges.deletes)
+  page.counter('restage_gets', 'Foreground gets.', labels, gauges.gets)
+  page.counter('restage_put_bytes', 'Key and value bytes put.', labels, gauges.bytesPut)
+  page.gauge(
+    'restage_memtable_bytes',
+    'Bytes waiting for a checkpoint.',
+    labels,
+    gauges.memtableBytes,
+  )
+  page.gauge('restage_journal_bytes', 'Commit journal.', labels, gauges.journalBytes)
+  page.gauge('restage_index_bytes', 'Index file.', labels, gauges.indexFileBytes)
+  for (const pass of passes) {
+    const of = { ...labels, source: pass.source, outcome: pass.outcome }
+    page.counter('restage_passes_by_outcome', 'Passes by source and outcome.', of, pass.count)
+    page.counter('restage_pass_duration_seconds', 'Time in passes.', of, pass.elapsedMs / 1000)
+    page.counter(
+      'restage_pass_reclaimed_bytes',
+      'Bytes deleted by passes.',
+      of,
+      pass.bytesReclaimed,
+    )
+    page.counter('restage_pass_copied_bytes', 'Bytes copied by passes.', of, pass.bytesCopied)
+  }
+}
+
+const FEED_HELP: Record<keyof FeedCounters, [name: string, help: string]> = {
+  events: ['events', 'Events of the store.'],
+  batches: ['batches', 'Batches from the store.'],
+  framesSerialised: ['frames_serialised', 'Distinct frames made.'],
+  framesSent: ['frames_sent', 'Frames given to clients.'],
+  bytesSent: ['sent_bytes', 'Bytes given to clients.'],
+  snapshotsSent: ['snapshots_sent', 'Snapshots given to clients.'],
+  resumesSent: ['resumes_sent', 'Clients resumed where they were.'],
+  slowClients: ['slow_clients', 'Moves to snapshot mode.'],
+  clientsCutOff: ['clients_cut_off', 'Clients cut off for being slow.'],
+  eventsMissed: ['events_missed', 'Events left out for slow clients.'],
+}
+
+function feedFigures(page: MetricsPage, labels: Labels, feed: Feed): void {
+  for (const key of Object.keys(FEED_HELP) as (keyof FeedCounters)[]) {
+    const [name, help] = FEED_HELP[key]
+    page.counter(`restage_feed_${name}`, help, labels, feed.counters[key])
+  }
+  const held = feed.newestSeq - feed.oldestSeq + 1
+  page.gauge('restage_feed_held_events', 'Events that can be resumed.', labels, held)
+  page.gauge('restage_feed_clients', 'Clients that follow the store.', labels, feed.clients)
+}
+
+/** One text with every metric once, however many stores have it. */
+class MetricsPage {
+  readonly #registry = new Registry<typeof METRICS_TYPE>()
+  readonly #metrics = new Map<string, Gauge | Counter>()
+
+  constructor() {
+    this.#registry.setContentType(METRICS_TYPE)
+  }
+
+  gauge(name: string, help: string, labels: Labels, value: number): void {
+    const make = (): Gauge =>
+      new Gauge({ name, help, labelNames: Object.keys(labels), registers: [this.#registry] })
+    ;(this.#find(name, make) as Gauge).set(labels, value)
+  }
+
+  /** `name` without _total, which the form of the page adds. */
+  counter(name: string, help: string, labels: Labels, value: number): void {
+    const make = (): Counter =>
+      new Counter({ name, help, labelNames: Object.keys(labels), registers: [this.#registry] })
+    ;(this.#find(name, make) as Counter).inc(labels, value)
+  }
+
+  text(): Promise<string> {
+    return this.#registry.metrics()
+  }
+
+  #find(name: string, make: () => Gauge | Counter): Gauge | Counter {
+    const metric = this.#metrics.get(name) ?? make()
+    this.#metrics.set(name, metric)
+    return metric
+  }
+}
+
+function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1e6
+}

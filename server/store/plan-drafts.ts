@@ -1,0 +1,138 @@
+/**
+ * What a planned action would do, computed from the engine's own facts, with a hash of everything the
+ * promise rests on: which segments, how large, in which state, who keeps them. Live bytes are not in
+ * it: they fall with every overwrite, and a plan that promises "at most" stays true.
+ */
+import { createHash } from 'node:crypto'
+import type { Engine } from '../engine-door.ts'
+import type { PlanEffect, PlanRequest, SegmentId, SegmentInfo } from '../protocol.ts'
+import { Refusal } from '../refusal.ts'
+import type { HostedParts } from './hosted-handlers.ts'
+import type { PlanDraft, Requests } from './worker-contract.ts'
+
+/** From here on a person has to write the number instead of pressing a button. */
+const TYPED_SEGMENTS = 10
+const TYPED_BYTES = 1024 ** 3
+
+type Fate = PlanEffect['segments'][number]['fate']
+type Applied = Requests['apply-plan']['answer']
+
+export async function draftPlan(engine: Engine, request: PlanRequest): Promise<PlanDraft> {
+  switch (request.action) {
+    case 'gc': {
+      const { eligible } = await engine.maintenance.gc({ dryRun: true })
+      return draft(request, segmentsOf(engine, eligible), 'deleted')
+    }
+    case 'rewrite': {
+      const segments = segmentsOf(engine, request.body.segmentIds)
+      if (segments.length < new Set(request.body.segmentIds).size) {
+        const known = new Set(segments.map((segment) => segment.segmentId))
+        const missing = request.body.segmentIds.filter((id) => !known.has(id))
+        throw new Refusal('ENGINE_SEGMENT_MISSING', `no segments ${missing.join(', ')}`)
+      }
+      return draft(request, segments, 'rewritten')
+    }
+    case 'release-pin': {
+      const { pinId } = request.body
+      const { pins, segments } = engine.state()
+      if (!pins.some((pin) => pin.pinId === pinId)) {
+        throw new Refusal('NOT_FOUND', `there is no pin ${pinId}`)
+      }
+      return draft(
+        request,
+        segments.filter((segment) => isKeptOnlyBy(segment, pinId)),
+        'deleted',
+      )
+    }
+  }
+}
+
+/** Runs exactly what `inputHash` stands for; PLAN_CHANGED otherwise, and nothing was done. */
+export async function applyPlan(
+  parts: Pick<HostedParts, 'engine' | 'held'>,
+  { request, inputHash, bytesCopiedMax }: Requests['apply-plan']['body'],
+): Promise<Applied> {
+  const { engine, held } = parts
+  const { maintenance } = engine
+  const now = await draftPlan(engine, request)
+  if (now.inputHash !== inputHash || now.effect.bytesCopied > bytesCopiedMax) {
+    throw new Refusal(
+      'PLAN_CHANGED',
+      `the store has changed since the plan was made: now ${now.sentence}`,
+    )
+  }
+  // Each branch begins its work in this turn: nothing changes between the check and the act.
+  switch (request.action) {
+    case 'gc':
+      return { action: 'gc', answer: { gc: await maintenance.gc({ dryRun: false }) } }
+    case 'rewrite': {
+      const pass = await maintenance.rewrite(request.body.segmentIds)
+      return { action: 'rewrite', answer: { pass } }
+    }
+    case 'release-pin': {
+      const { pinId } = request.body
+      const reader = held.get(pinId)
+      if (reader === undefined) throw new Refusal('NOT_FOUND', `pin ${pinId} is not held here`)
+      held.delete(pinId)
+      return { action: 'release-pin', answer: { deleted: await reader.release() } }
+    }
+  }
+}
+
+function segmentsOf(engine: Engine, ids: readonly SegmentId[]): SegmentInfo[] {
+  const wanted = new Set(ids)
+  return engine.state().segments.filter((segment) => wanted.has(segment.segmentId))
+}
+
+function isKeptOnlyBy({ state, keptBy }: SegmentInfo, pinId: number): boolean {
+  return (
+    state === 'zombie' &&
+    keptBy.length > 0 &&
+    keptBy.every((keeper) => 'pinId' in keeper && keeper.pinId === pinId)
+  )
+}
+
+function draft(request: PlanRequest, segments: SegmentInfo[], fate: Fate): PlanDraft {
+  const input = segments.map(({ segmentId, bytesTotal, state, keptBy }) => [
+    segmentId,
+    bytesTotal,
+    state,
+    keptBy.map((keeper) => ('pinId' in keeper ? `${keeper.kind} ${keeper.pinId}` : keeper.kind)),
+  ])
+  const hash = createHash('sha256').update(JSON.stringify([request, input]))
+  const bytes = segments.reduce((sum, segment) => sum + segment.bytesTotal, 0)
+  const live = segments.reduce((sum, segment) => sum + segment.bytesLive, 0)
+  const bytesCopied = fate === 'rewritten' ? live : 0
+  const confirm = { segments: segments.length, bytes }
+  const typed = confirm.segments >= TYPED_SEGMENTS || bytes >= TYPED_BYTES
+  return {
+    inputHash: hash.digest('hex'),
+    effect: {
+      segments: segments.map(({ segmentId, bytesTotal, bytesLive, bytesStale }) => ({
+        segmentId,
+        fate,
+        bytesTotal,
+        bytesLive,
+        bytesStale,
+      })),
+      bytesCopied,
+      bytesFreed: bytes,
+      bytesGained: bytes - bytesCopied,
+      irreversible: segments.length > 0,
+    },
+    confirm,
+    weight: typed ? 'typed' : 'plain',
+    sentence: sentenceOf(fate, confirm, bytesCopied),
+  }
+}
+
+function sentenceOf(
+  fate: Fate,
+  { segments, bytes }: PlanDraft['confirm'],
+  bytesCopied: number,
+): string {
+  const files = `${segments} ${segments === 1 ? 'segment' : 'segments'} of ${bytes} bytes`
+  if (segments === 0) return 'no segment would be touched'
+  if (fate === 'deleted') return `${files} would be deleted for good; nothing live is in them`
+  return `at most ${bytesCopied} live bytes of ${files} would be copied, and the files deleted once nothing keeps them`
+}
