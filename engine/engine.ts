@@ -490,8 +490,8 @@ class RestageEngine implements Engine {
       clock,
       segments: () => store.set.infos(),
       foreground: () => this.#foreground(store),
-      rewrite: (sources, signal) =>
-        this.#guard(() => rewriteSegments(this.#rewriteParts(store), sources, signal)),
+      rewrite: (sources, signal, request) =>
+        this.#guard(() => rewriteSegments(this.#rewriteParts(store), sources, signal, request)),
       plan: (request, signal) => planAlone(request, signal, this.#deps.yieldNow),
       vacuumIndex: () => Promise.resolve(vacuumIndex(store.pages)),
       reclaim: (options) => this.#guard(() => reclaim(this.#reclaimParts(), options)),
@@ -524,6 +524,11 @@ class RestageEngine implements Engine {
         if (this.#options.profile === 'durable') await this.#groupCommit.commit()
         else if (this.#options.profile === 'wal_on_fast') flushAll(store)
       },
+      syncSwaps: async () => {
+        if (store.journal === null) await this.#runCheckpoint('maintenance')
+        else await this.#groupCommit.commit()
+      },
+      relieve: () => this.#checkpointBySize(store),
     }
   }
 

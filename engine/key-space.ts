@@ -11,6 +11,8 @@ import { TreeCursor, findInTree, walkTree, type Changes } from './index/tree.ts'
 import { Memtable, hashKey } from './memtable.ts'
 import type { RangeOptions } from './api.ts'
 import type { SegmentId } from './types.ts'
+import { KeyFinger } from './key-finger.ts'
+import type { PointerMoves } from './value-log/pointer-moves.ts'
 import type { SegmentSet } from './value-log/segment-set.ts'
 
 export interface TreeRoot {
@@ -107,6 +109,36 @@ export class KeySpace {
         return { key, value: isView ? { kind: 'inline', value: copyOf(now.value) } : now }
       }),
     )
+  }
+
+  /** Asks many keys, one after another: cheap when they come in key order. */
+  finger(): KeyFinger {
+    return new KeyFinger(this, this.#pages)
+  }
+
+  /** What the memtables hold of a key now; undefined when the tree has to be asked. */
+  inMemory(key: Uint8Array, hash: number): Located | undefined {
+    return this.#active.get(key, hash, this.#seq) ?? this.#frozen?.get(key, hash, this.#seq)
+  }
+
+  /**
+   * Points the keys of these moves to the copies, under one new sequence number. Each must hold exactly
+   * its old pointer, asked in the same turn of the thread.
+   */
+  movePointers(moves: PointerMoves, indexes: readonly number[]): void {
+    const active = this.#active
+    const seq = ++this.#seq
+    const moment = { seq, generation: active.generation }
+    const at = { seq, newestReaderSeq: this.#newestReaderSeq }
+    for (const index of indexes) {
+      const key = moves.key(index)
+      const hash = moves.hash(index)
+      const pointer = moves.to(index)
+      // The new place first: a segment that holds both never passes through zero.
+      this.#set.acquire(pointer)
+      this.#set.release(moves.from(index), moment)
+      active.set(active.find(key, hash), { bytes: key, hash }, { kind: 'pointer', pointer }, at)
+    }
   }
 
   /** What the key holds now; a tombstone or undefined when it holds nothing. */

@@ -35,7 +35,12 @@ export function samePointer(a: ValuePointer, b: ValuePointer): boolean {
 }
 
 export function isGrouped(pointer: ValuePointer): boolean {
-  return (pointer.length & GROUPED_BIT) !== 0
+  return isGroupedLength(pointer.length)
+}
+
+/** The same of a pointer's length alone. */
+export function isGroupedLength(length: number): boolean {
+  return (length & GROUPED_BIT) !== 0
 }
 
 /** 0 for a plain pointer. */
@@ -47,7 +52,12 @@ export function subIndexOf(pointer: ValuePointer): number {
 
 /** Record bytes without the CRC; 0 = not known, read the header. */
 export function hintOf(pointer: ValuePointer): number {
-  return pointer.length & (isGrouped(pointer) ? GROUPED_HINT_MASK : PLAIN_HINT_MASK)
+  return hintOfLength(pointer.length)
+}
+
+/** The same of a pointer's length alone. */
+export function hintOfLength(length: number): number {
+  return length & (isGroupedLength(length) ? GROUPED_HINT_MASK : PLAIN_HINT_MASK)
 }
 
 /** Marks a grouped pointer's length; a hint that does not fit is left out. */

@@ -18,6 +18,7 @@ import { copyBytes, readU64, viewOf, writeU64 } from '../bytes.ts'
 import { EngineError } from '../errors.ts'
 import type { OpenFile } from '../file-system.ts'
 import { corrupt, type RidWords } from '../value-log/record.ts'
+import type { PointerMoves } from '../value-log/pointer-moves.ts'
 import { decodeZstd } from '../value-log/zstd.ts'
 
 export const OP_SET_RID = 0
@@ -64,31 +65,86 @@ export function encodeBatch(
   batch: JournalBatch,
   kind: ChecksumKind,
 ): number {
-  const view = viewOf(target)
-  const payloadStart = at + SEGMENT_HEADER_BYTES
-  view.setUint8(payloadStart, PAYLOAD_VERSION)
-  view.setUint32(payloadStart + 1, batch.operations.length, true)
-  let cursor = payloadStart + PAYLOAD_HEADER_BYTES
+  const writer = new BatchWriter(target, at, batch.seq)
   for (const operation of batch.operations) {
     const value = operation.op === 'set_inline' ? operation.value : undefined
     const rid = operation.op === 'set_rid' ? operation.rid : undefined
-    view.setUint8(cursor, OPCODES[operation.op])
-    view.setUint16(cursor + 1, operation.key.length, true)
-    view.setUint32(cursor + 3, value?.length ?? 0, true)
-    view.setUint32(cursor + 7, rid?.low ?? 0, true)
-    view.setUint32(cursor + 11, rid?.high ?? 0, true)
-    writeU64(view, cursor + 15, batch.seq)
-    cursor += RECORD_HEADER_BYTES
-    copyBytes(operation.key, 0, target, { at: cursor, length: operation.key.length })
-    cursor += operation.key.length
-    if (value !== undefined) {
-      target.set(value, cursor)
-      cursor += value.length
-    }
+    writer.add(OPCODES[operation.op], operation.key, { rid, value })
   }
-  view.setUint32(at, cursor - payloadStart, true)
-  view.setUint32(at + 4, checksum(kind, target, payloadStart, cursor), true)
-  return cursor
+  return writer.end(kind)
+}
+
+export function movesBatchBytes(moves: PointerMoves, indexes: readonly number[]): number {
+  let bytes = SEGMENT_HEADER_BYTES + PAYLOAD_HEADER_BYTES
+  for (const index of indexes) bytes += RECORD_HEADER_BYTES + moves.keyBytes(index)
+  return bytes
+}
+
+/** The same for keys that a rewrite points to their copies, which are no objects. */
+export function encodeMoves(
+  target: Uint8Array,
+  at: number,
+  batch: { seq: number; moves: PointerMoves; indexes: readonly number[] },
+  kind: ChecksumKind,
+): number {
+  const { seq, moves, indexes } = batch
+  const writer = new BatchWriter(target, at, seq)
+  for (const index of indexes) {
+    writer.add(OP_SET_RID, moves.key(index), { rid: moves.rid(index), value: undefined })
+  }
+  return writer.end(kind)
+}
+
+/** Writes the records of one batch behind room for its headers. */
+class BatchWriter {
+  readonly #target: Uint8Array
+  readonly #view: DataView
+  readonly #start: number
+  readonly #seq: number
+  #cursor: number
+  #count = 0
+
+  constructor(target: Uint8Array, at: number, seq: number) {
+    this.#target = target
+    this.#view = viewOf(target)
+    this.#start = at
+    this.#seq = seq
+    this.#cursor = at + SEGMENT_HEADER_BYTES + PAYLOAD_HEADER_BYTES
+  }
+
+  add(
+    opcode: number,
+    key: Uint8Array,
+    { rid, value }: { rid: RidWords | undefined; value: Uint8Array | undefined },
+  ): void {
+    const view = this.#view
+    const at = this.#cursor
+    view.setUint8(at, opcode)
+    view.setUint16(at + 1, key.length, true)
+    view.setUint32(at + 3, value?.length ?? 0, true)
+    view.setUint32(at + 7, rid?.low ?? 0, true)
+    view.setUint32(at + 11, rid?.high ?? 0, true)
+    writeU64(view, at + 15, this.#seq)
+    const keyAt = at + RECORD_HEADER_BYTES
+    copyBytes(key, 0, this.#target, { at: keyAt, length: key.length })
+    this.#cursor = keyAt + key.length
+    if (value !== undefined) {
+      this.#target.set(value, this.#cursor)
+      this.#cursor += value.length
+    }
+    this.#count++
+  }
+
+  /** Fills in the headers; returns where the batch ends. */
+  end(kind: ChecksumKind): number {
+    const payloadStart = this.#start + SEGMENT_HEADER_BYTES
+    this.#view.setUint8(payloadStart, PAYLOAD_VERSION)
+    this.#view.setUint32(payloadStart + 1, this.#count, true)
+    this.#view.setUint32(this.#start, this.#cursor - payloadStart, true)
+    const crc = checksum(kind, this.#target, payloadStart, this.#cursor)
+    this.#view.setUint32(this.#start + 4, crc, true)
+    return this.#cursor
+  }
 }
 
 const OPCODES = { set_rid: OP_SET_RID, set_inline: OP_SET_INLINE, delete: OP_DELETE } as const

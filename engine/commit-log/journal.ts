@@ -7,7 +7,14 @@ import type { ChecksumKind } from '../checksum.ts'
 import type { FileSystem, OpenFile } from '../file-system.ts'
 import { journalFileName } from '../ids.ts'
 import { SerialTaskUntilFailure } from '../slicer.ts'
-import { encodeBatch, encodedBatchBytes, type JournalBatch } from './codec.ts'
+import type { PointerMoves } from '../value-log/pointer-moves.ts'
+import {
+  encodeBatch,
+  encodeMoves,
+  encodedBatchBytes,
+  movesBatchBytes,
+  type JournalBatch,
+} from './codec.ts'
 
 const JOURNAL_LANE = 0
 const BUFFER_BYTES = 256 * 1024
@@ -49,10 +56,20 @@ export class Journal {
   }
 
   append(batch: JournalBatch): void {
-    const bytes = encodedBatchBytes(batch.operations)
+    this.#makeRoom(encodedBatchBytes(batch.operations))
+    this.#buffered = encodeBatch(this.#buffer, this.#buffered, batch, this.#kind)
+  }
+
+  /** One batch: these keys point to their copies. */
+  appendMoves(seq: number, moves: PointerMoves, indexes: readonly number[]): void {
+    this.#makeRoom(movesBatchBytes(moves, indexes))
+    const batch = { seq, moves, indexes }
+    this.#buffered = encodeMoves(this.#buffer, this.#buffered, batch, this.#kind)
+  }
+
+  #makeRoom(bytes: number): void {
     if (this.#buffered + bytes > this.#buffer.length) this.flush()
     if (bytes > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(bytes)
-    this.#buffered = encodeBatch(this.#buffer, this.#buffered, batch, this.#kind)
   }
 
   flush(): void {

@@ -1,9 +1,11 @@
 /**
- * Where a rewrite puts its copies: segments of its own lane, filled pass after pass. Neighbouring values are
- * tried as one LZ4 frame; where that does not pay they become plain records. Nothing here is visible
+ * Where a rewrite puts its copies: segments of its own lane, filled pass after pass. Neighbouring values
+ * are tried as one LZ4 frame; where that does not pay they become plain records. Nothing here is visible
  * to readers until the caller swaps pointers.
  */
+import { assert } from '../assert.ts'
 import type { ChecksumKind } from '../checksum.ts'
+import type { SegmentId } from '../types.ts'
 import { CRC_BYTES, groupedLength, type ValuePointer } from '../value-pointer.ts'
 import { encodeLz4 } from '../value-log/compression.ts'
 import {
@@ -14,21 +16,11 @@ import {
   writeFramePrefix,
   type RidWords,
 } from '../value-log/record.ts'
+import type { LiveRecords } from '../value-log/live-records.ts'
+import { PointerMoves } from '../value-log/pointer-moves.ts'
 import type { Segment } from '../value-log/segment.ts'
+import type { ValuePlace } from '../value-log/source-reader.ts'
 import type { ValueLog } from '../value-log/value-log.ts'
-
-export interface Copied {
-  key: Uint8Array
-  from: ValuePointer
-  to: ValuePointer
-  rid: RidWords
-}
-
-interface Waiting {
-  key: Uint8Array
-  from: ValuePointer
-  value: Uint8Array
-}
 
 /**
  * Raw bytes of one frame. Larger compresses little better and keeps more dead values alive with the
@@ -36,123 +28,213 @@ interface Waiting {
  */
 const GROUP_RAW_BYTES = 8 * 1024
 const GROUP_VALUES_MAX = 16
-/** After this many groups in a row that did not pay, only every PROBE_EVERY-th is tried. */
-const FAILURES_UNTIL_PROBING = 8
-const PROBE_EVERY = 32
+/** After this many groups in a row that did not pay, groups are left out: first so many, then twice, ... */
+const FAILURES_UNTIL_SKIPPING = 4
+const SKIP_GROUPS_FIRST = 16
+const SKIP_GROUPS_MOST = 1024
+
+/** Values that wait to become a frame together; their bytes lie one behind the other. */
+class Group {
+  readonly rows: number[] = []
+  readonly hashes: number[] = []
+  /** Where each value ends. */
+  readonly ends: number[] = [0]
+  bytes: Buffer = Buffer.allocUnsafeSlow(2 * GROUP_RAW_BYTES)
+
+  get used(): number {
+    return this.ends[this.ends.length - 1] as number
+  }
+
+  get isEmpty(): boolean {
+    return this.rows.length === 0
+  }
+
+  add(row: number, hash: number, value: ValuePlace): void {
+    const at = this.used
+    const end = at + value.to - value.from
+    if (end > this.bytes.length) {
+      const grown = Buffer.allocUnsafeSlow(end)
+      grown.set(this.bytes.subarray(0, at))
+      this.bytes = grown
+    }
+    this.bytes.set(value.bytes.subarray(value.from, value.to), at)
+    this.rows.push(row)
+    this.hashes.push(hash)
+    this.ends.push(end)
+  }
+
+  clear(): void {
+    this.rows.length = 0
+    this.hashes.length = 0
+    this.ends.length = 1
+    if (this.bytes.length > 2 * GROUP_RAW_BYTES) {
+      this.bytes = Buffer.allocUnsafeSlow(2 * GROUP_RAW_BYTES)
+    }
+  }
+}
 
 export class RewriteOutput {
-  /** Every segment that got a copy. */
-  readonly segments = new Set<Segment>()
   bytesWritten = 0
+  groupsTried = 0
+  groupsKept = 0
+  groupBytesRaw = 0
+  groupBytesStored = 0
   readonly #valueLog: ValueLog
   readonly #kind: ChecksumKind
+  readonly #takeRid: () => RidWords
+  readonly #segments = new Set<Segment>()
   readonly #unsyncedSegments = new Set<Segment>()
-  #waiting: Waiting[] = []
-  #waitingBytes = 0
-  #copied: Copied[] = []
+  #current: Segment | null = null
+  readonly #group = new Group()
+  #moves: PointerMoves | null = null
   #unsynced = 0
   #failures = 0
-  #groups = 0
+  #skipNext = SKIP_GROUPS_FIRST
+  /** Values to be written plain before the next group is tried. */
+  #skipValues = 0
 
-  constructor(valueLog: ValueLog, kind: ChecksumKind) {
-    this.#valueLog = valueLog
-    this.#kind = kind
+  constructor(parts: { valueLog: ValueLog; kind: ChecksumKind; takeRid: () => RidWords }) {
+    this.#valueLog = parts.valueLog
+    this.#kind = parts.kind
+    this.#takeRid = parts.takeRid
   }
 
-  /** Bytes appended since the last `sync`. */
+  /** Every segment that got a copy. */
+  get segmentIds(): SegmentId[] {
+    return [...this.#segments].map((s) => s.id)
+  }
+
+  /** Bytes added since the last `sync`. */
   get unsyncedBytes(): number {
-    return this.#unsynced + this.#waitingBytes
+    return this.#unsynced + this.#group.used
   }
 
-  add(key: Uint8Array, from: ValuePointer, value: Uint8Array): void {
-    if (this.#waiting.length > 0 && this.#waitingBytes + value.length > GROUP_RAW_BYTES) {
-      this.#writeGroup()
-    }
-    this.#waiting.push({ key, from, value })
-    this.#waitingBytes += value.length
-    if (this.#waitingBytes >= GROUP_RAW_BYTES || this.#waiting.length >= GROUP_VALUES_MAX) {
-      this.#writeGroup()
-    }
+  /** What is added from now on are values of these records; nothing of others may be unsynced. */
+  begin(records: LiveRecords): void {
+    this.#moves = new PointerMoves(records)
   }
 
-  /** All copies so far are on disk, folder entry included, when it resolves; they may now be named. */
-  async sync(): Promise<Copied[]> {
+  /** `row` is the record's, `hash` its key's. */
+  add(row: number, hash: number, value: ValuePlace): void {
+    if (this.#skipValues > 0) {
+      this.#skipValues--
+      this.#writePlain(row, hash, value)
+      return
+    }
+    const group = this.#group
+    const length = value.to - value.from
+    if (!group.isEmpty && group.used + length > GROUP_RAW_BYTES) this.#writeGroup()
+    group.add(row, hash, value)
+    if (group.used >= GROUP_RAW_BYTES || group.rows.length >= GROUP_VALUES_MAX) this.#writeGroup()
+  }
+
+  /**
+   * All copies so far are on disk, folder entry included, when `done` resolves; they may be named then.
+   * What is added meanwhile belongs to the next sync.
+   */
+  sync(): { moves: PointerMoves; done: Promise<void> } {
     this.#writeGroup()
-    const copied = this.#copied
-    this.#copied = []
-    const unsynced = [...this.#unsyncedSegments]
+    const moves = this.#needMoves()
+    this.#moves = new PointerMoves(moves.records)
+    const segments = [...this.#unsyncedSegments]
     this.#unsyncedSegments.clear()
+    this.#current = null
     this.#unsynced = 0
-    for (const segment of unsynced) await segment.sync()
-    // The folder entries of new segments; foreground appends ride along.
-    if (unsynced.length > 0) await this.#valueLog.sync()
-    this.#valueLog.sealFullRewrites()
-    return copied
+    return { moves, done: this.#syncSegments(segments) }
+  }
+
+  #needMoves(): PointerMoves {
+    assert(this.#moves !== null, 'values are added after begin')
+    return this.#moves
+  }
+
+  async #syncSegments(segments: readonly Segment[]): Promise<void> {
+    for (const segment of segments) await segment.sync()
+    await this.#valueLog.syncNames()
+    this.#valueLog.sealFullRewrites(segments)
   }
 
   #writeGroup(): void {
-    const group = this.#waiting
-    if (group.length === 0) return
-    this.#waiting = []
-    this.#waitingBytes = 0
-    const rids = group.map(() => this.#valueLog.takeRid())
-    const block = this.#compress(group)
-    if (block !== undefined && this.#writeFrame(group, rids, block)) return
-    group.forEach((one, i) => {
-      const segment = this.#valueLog.rewriteSegment(RECORD_HEADER_BYTES + one.value.length)
-      const rid = rids[i] as RidWords
-      const to = segment.appendPlain(one.value, rid, this.#kind)
-      this.#count(segment, RECORD_HEADER_BYTES + one.value.length)
-      this.#copy({ key: one.key, from: one.from, to, rid }, segment)
-    })
+    const group = this.#group
+    if (group.isEmpty) return
+    if (!this.#writeFrame(group)) {
+      this.#failed()
+      group.rows.forEach((row, i) => {
+        const from = group.ends[i] as number
+        const to = group.ends[i + 1] as number
+        this.#writePlain(row, group.hashes[i] as number, { bytes: group.bytes, from, to })
+      })
+    }
+    group.clear()
   }
 
-  #compress(group: readonly Waiting[]): Uint8Array | undefined {
-    this.#groups++
-    const probing = this.#failures >= FAILURES_UNTIL_PROBING
-    if (probing && this.#groups % PROBE_EVERY !== 0) return undefined
-    const raw =
-      group.length === 1 ? (group[0] as Waiting).value : Buffer.concat(group.map((g) => g.value))
-    const block = encodeLz4(raw)
-    this.#failures = block === undefined ? this.#failures + 1 : 0
-    return block
+  /** Values that do not compress come in long runs: after some, fewer and fewer are tried. */
+  #failed(): void {
+    if (++this.#failures < FAILURES_UNTIL_SKIPPING) return
+    this.#skipValues = this.#skipNext * this.#group.rows.length
+    this.#skipNext = Math.min(SKIP_GROUPS_MOST, this.#skipNext * 2)
+  }
+
+  #writePlain(row: number, hash: number, value: ValuePlace): void {
+    const segment = this.#roomFor(RECORD_HEADER_BYTES + value.to - value.from)
+    const rid = this.#takeRid()
+    const to = segment.appendPlain(value.bytes.subarray(value.from, value.to), rid, this.#kind)
+    this.#copied(segment, { row, hash, to, rid })
   }
 
   /** false when tables and block together are not smaller than plain records would be. */
-  #writeFrame(group: readonly Waiting[], rids: readonly RidWords[], block: Uint8Array): boolean {
-    const prefix = framePrefixBytes(group.length)
+  #writeFrame(group: Group): boolean {
+    this.groupsTried++
+    const { rows, hashes, ends } = group
+    const block = encodeLz4(group.bytes.subarray(0, group.used))
+    if (block === undefined) return false
+    const prefix = framePrefixBytes(rows.length)
     const payload = prefix + block.length
-    const plain = group.reduce((sum, g) => sum + RECORD_HEADER_BYTES + g.value.length, 0)
     const bytes = RECORD_HEADER_BYTES + payload
-    if (bytes >= plain) return false
-    const offsets = [0]
-    for (const one of group)
-      offsets.push((offsets[offsets.length - 1] as number) + one.value.length)
-    const segment = this.#valueLog.rewriteSegment(bytes)
+    if (bytes >= group.used + rows.length * RECORD_HEADER_BYTES) return false
+    this.#failures = 0
+    this.#skipNext = SKIP_GROUPS_FIRST
+    const segment = this.#roomFor(bytes)
+    const rids = rows.map(() => this.#takeRid())
     const room = segment.reserve(bytes)
     const at = room.at + RECORD_HEADER_BYTES
-    writeFramePrefix(room.target, at, { rids, offsets, codec: CODEC_LZ4, compressed: true })
+    writeFramePrefix(room.target, at, { rids, offsets: ends, codec: CODEC_LZ4, compressed: true })
     room.target.set(block, at + prefix)
-    const start = segment.commit(payload, null, this.#kind)
-    this.#count(segment, bytes)
-    group.forEach((one, i) => {
-      const length = groupedLength(BODY_HEADER_BYTES + payload, i)
-      const to = { segmentId: segment.id, offset: start + CRC_BYTES, length }
-      this.#copy({ key: one.key, from: one.from, to, rid: rids[i] as RidWords }, segment)
+    const offset = segment.commit(payload, null, this.#kind) + CRC_BYTES
+    rows.forEach((row, i) => {
+      const to = {
+        segmentId: segment.id,
+        offset,
+        length: groupedLength(BODY_HEADER_BYTES + payload, i),
+      }
+      this.#copied(segment, { row, hash: hashes[i] as number, to, rid: rids[i] as RidWords })
     })
+    this.groupsKept++
+    this.groupBytesRaw += group.used
+    this.groupBytesStored += bytes
     return true
   }
 
-  #copy(copied: Copied, segment: Segment): void {
-    segment.keys?.add(copied.to.offset, copied.key)
-    this.#copied.push(copied)
+  #copied(
+    segment: Segment,
+    copy: { row: number; hash: number; to: ValuePointer; rid: RidWords },
+  ): void {
+    const moves = this.#needMoves()
+    segment.keys?.add(copy.to.offset, moves.records.key(copy.row))
+    moves.add(copy.row, copy.hash, copy.to, copy.rid)
   }
 
-  #count(segment: Segment, bytes: number): void {
+  /** The segment that takes the next record; counts it. */
+  #roomFor(bytes: number): Segment {
+    const segment = this.#valueLog.rewriteSegment(bytes)
+    if (segment !== this.#current) {
+      this.#current = segment
+      this.#segments.add(segment)
+      this.#unsyncedSegments.add(segment)
+    }
+    this.#valueLog.set.touch(segment)
     this.bytesWritten += bytes
     this.#unsynced += bytes
-    this.#unsyncedSegments.add(segment)
-    this.segments.add(segment)
-    this.#valueLog.set.touch(segment)
+    return segment
   }
 }

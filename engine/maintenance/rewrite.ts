@@ -1,32 +1,43 @@
 /**
  * Online rewrite: copies what lives in the source segments and swaps pointers.
  *
- *   1. find the keys whose value lies in a source, in slices: from the segment's key list, so that
- *      the cost follows the segment and not the store, or by walking everything where there is none;
- *   2. copy their values in source order to output segments, in slices;
- *   3. sync the output; only then
+ *   1. find the records that live in a source and their keys, in slices (`live-keys.ts`);
+ *   2. copy them to output segments, in slices;
+ *   3. sync the output a piece at a time, while copying goes on; only then
  *   4. swap, a batch at a time: a key gets its new pointer if it still holds exactly the old one.
  *
  * A source may also hold leaf pages of a foreign index; those move at the next checkpoint.
- * A lost swap wastes its copy and nothing else. Cancelling keeps every swap done so far. The state
- * may change at each `await`; 4 is what makes that harmless.
+ * A lost swap wastes its copy and nothing else. Cancelling keeps every swap done so far and swaps what
+ * was copied. The state may change at each `await`; 4 is what makes that harmless.
  */
-import type { KeyChange, KeySpace } from '../key-space.ts'
 import type { Journal } from '../commit-log/journal.ts'
-import type { JournalOperation } from '../commit-log/codec.ts'
+import type { KeyFinger } from '../key-finger.ts'
+import type { KeySpace, TreeRoot } from '../key-space.ts'
 import { EngineError } from '../errors.ts'
+import { hashKey } from '../memtable.ts'
 import { Slicer, type SliceSettings } from '../slicer.ts'
 import type { ChecksumKind } from '../checksum.ts'
-import type { RewriteReport, SegmentId } from '../types.ts'
-import { samePointer, type ValuePointer } from '../value-pointer.ts'
+import type { LocalityPolicy, RewriteReport, SegmentId } from '../types.ts'
+import type { LiveRecords } from '../value-log/live-records.ts'
+import type { PointerMoves } from '../value-log/pointer-moves.ts'
 import type { Segment } from '../value-log/segment.ts'
+import { SourceReader, type ValuePlace } from '../value-log/source-reader.ts'
 import type { ValueLog } from '../value-log/value-log.ts'
-import { RewriteOutput, type Copied } from './rewrite-output.ts'
+import { isGrouped, type ValuePointer } from '../value-pointer.ts'
+import type { RewriteRequest } from './host.ts'
+import { LiveKeys, type Found } from './live-keys.ts'
+import { RewriteOutput } from './rewrite-output.ts'
 
-/** Output bytes between two syncs: large enough to make the sync cheap, small enough to bound memory. */
-const SYNC_EVERY_BYTES = 4 * 1024 * 1024
-/** Swaps in one turn; the only part that excludes writers (M9). */
-const SWAP_BATCH = 256
+/**
+ * Output bytes of one sync. Two pieces are under way at most: one that the disk works on and one being
+ * copied. Larger makes the sync cheaper, smaller bounds what foreground syncs may have to wait for.
+ */
+const PIECE_BYTES = 16 * 1024 * 1024
+/** Swaps in one turn; the only part that excludes writers (M9). Upstream's BatchSize. */
+const BATCH_RECORDS = 256
+/** Copied between two looks at the clock, and what a record adds to its bytes there. */
+const LOOK_EVERY_BYTES = 64 * 1024
+const COST_OF_ROW = 1024
 
 export interface RewriteParts {
   keySpace: KeySpace
@@ -36,34 +47,38 @@ export interface RewriteParts {
   slices: SliceSettings
   /** Resolves when journaled swaps are as durable as the profile promises. */
   commit: () => Promise<void>
+  /** Resolves when the swaps so far survive a power cut, whatever the profile. */
+  syncSwaps: () => Promise<void>
+  /** Resolves when the memtable has room again; swaps fill it like writes. */
+  relieve: () => Promise<void>
 }
 
-interface Candidate {
-  key: Uint8Array
-  pointer: ValuePointer
+/** Copies, and the root under which their keys were last seen to hold the old pointers. */
+interface Piece {
+  moves: PointerMoves
+  seen: TreeRoot
+  done: Promise<void>
 }
 
 export async function rewriteSegments(
   parts: RewriteParts,
   sourceIds: readonly SegmentId[],
   signal: AbortSignal,
+  request: RewriteRequest = {},
 ): Promise<RewriteReport> {
+  const ids = [...new Set(sourceIds)]
   // A named segment that is still written is closed first: writers go on in a new one (B2).
-  for (const id of sourceIds) parts.valueLog.sealActive(id)
-  const sources = sourceIds
+  for (const id of ids) parts.valueLog.sealActive(id)
+  const sources = ids
     .map((id) => parts.valueLog.set.get(id))
     .filter((s) => s !== undefined)
     .filter((s) => s.state === 'sealed')
   for (const source of sources) parts.valueLog.set.setBusy(source, true)
   try {
-    return await new Rewrite(parts, sources, signal).run()
+    return await new Rewrite(parts, sources, { signal, ...request }).run()
   } finally {
     for (const source of sources) parts.valueLog.set.setBusy(source, false)
   }
-}
-
-function isAt(pointer: ValuePointer, segmentId: SegmentId, offset: number): boolean {
-  return pointer.segmentId === segmentId && pointer.offset === offset
 }
 
 class Rewrite {
@@ -71,121 +86,158 @@ class Rewrite {
   readonly #sources: readonly Segment[]
   readonly #signal: AbortSignal
   readonly #slicer: Slicer
+  readonly #live: LiveKeys
   readonly #output: RewriteOutput
-  #keysVisited = 0
+  readonly #chunk = SourceReader.chunk()
+  readonly #batchRecords: number
+  readonly #maxCopiedBytes: number
+  readonly #locality: LocalityPolicy
+  readonly #syncEachBatch: boolean
+  readonly #before: { segments: number; bytes: number }
+  readonly #bytesRequested: number
+  /** Piece that the disk works on. */
+  #syncing: Piece | null = null
+  /** Asks for keys in the order of copying, and in that of swapping. */
+  readonly #copyFinger: KeyFinger
+  readonly #swapFinger: KeyFinger
+  /** Root when the first copy of the piece being copied was made. */
+  #pieceSeen: TreeRoot
+  readonly #finished = new Set<Segment>()
+  readonly #framesCounted = new Set<number>()
+  #isFull = false
   #recordsCopied = 0
+  #valueBytesCopied = 0
+  #bytesProcessed = 0
+  #bytesRead = 0
+  #leafPagesMoved = 0
   #swapsLost = 0
+  #swapBatches = 0
+  #longestSwapMs = 0
+  readonly #pacedMs = 0
   #valuesUnreadable = 0
   #firstUnreadable: string | null = null
-  #bytesRead = 0
-  #treeWalks = 0
-  #leafPagesMoved = 0
-  readonly #before: { segments: number; bytes: number }
 
-  constructor(parts: RewriteParts, sources: readonly Segment[], signal: AbortSignal) {
+  constructor(
+    parts: RewriteParts,
+    sources: readonly Segment[],
+    request: RewriteRequest & { signal: AbortSignal },
+  ) {
+    const { keySpace, valueLog, kind } = parts
     this.#parts = parts
     this.#sources = sources
-    this.#signal = signal
-    const all = [...parts.valueLog.set]
-    this.#before = { segments: all.length, bytes: all.reduce((n, s) => n + s.bytesTotal, 0) }
+    this.#locality = request.locality ?? 'grouped'
+    this.#syncEachBatch = request.syncEachBatch ?? false
+    this.#signal = request.signal
     this.#slicer = new Slicer(parts.slices)
-    this.#output = new RewriteOutput(parts.valueLog, parts.kind)
+    this.#live = new LiveKeys({
+      keySpace,
+      set: valueLog.set,
+      slicer: this.#slicer,
+      signal: request.signal,
+    })
+    this.#batchRecords = orElse(request.batchRecords, BATCH_RECORDS)
+    this.#maxCopiedBytes = orElse(request.maxCopiedBytes, Infinity)
+    const takeRid = valueLog.ridSource(request.reserveRids, this.#batchRecords)
+    this.#output = new RewriteOutput({ valueLog, kind, takeRid })
+    this.#pieceSeen = keySpace.root
+    this.#copyFinger = keySpace.finger()
+    this.#swapFinger = keySpace.finger()
+    this.#before = totals(valueLog.set)
+    this.#bytesRequested = totals(sources).bytes
   }
 
   async run(): Promise<RewriteReport> {
     const { clock } = this.#parts.slices
     const started = clock.monotonic()
-    for (const candidates of await this.#candidates()) {
-      for (const candidate of candidates) {
-        if (this.#signal.aborted) break
-        this.#copy(candidate)
-        if (this.#output.unsyncedBytes >= SYNC_EVERY_BYTES) await this.#swapCopied()
-        if (this.#slicer.due) await this.#slicer.pause()
-      }
+    try {
+      await this.#copySources()
+      // Also after a cancellation: what was copied is paid for, swapping it is cheap.
+      while (this.#syncing !== null) await this.#advance()
+    } catch (error) {
+      // Whatever the disk still works on is nobody's to wait for; its failure is told already.
+      await this.#syncing?.done.catch(() => undefined)
+      throw error
     }
-    // Also after a cancellation: what was copied is paid for, swapping it is cheap.
-    await this.#swapCopied()
     await this.#moveLeaves()
     await this.#parts.commit()
     return this.#report(clock.monotonic() - started)
   }
 
-  /** Per source, its live keys in file order. */
-  async #candidates(): Promise<Candidate[][]> {
-    const lists: Candidate[][] = []
+  async #copySources(): Promise<void> {
     const unlisted: Segment[] = []
     for (const source of this.#sources) {
-      const listed = await this.#fromKeyList(source)
+      const listed = await this.#live.listed(source)
       if (listed === undefined) unlisted.push(source)
-      else lists.push(listed)
+      else await this.#copySource(listed)
     }
-    if (unlisted.length > 0) lists.push(...(await this.#fromWalk(unlisted)))
-    for (const list of lists) list.sort((a, b) => a.pointer.offset - b.pointer.offset)
-    return lists
+    if (unlisted.length === 0) return
+    for (const found of await this.#live.walked(unlisted)) await this.#copySource(found)
   }
 
-  /** Asks only the keys once written to the source; undefined when the list does not account for all of it. */
-  async #fromKeyList(source: Segment): Promise<Candidate[] | undefined> {
-    const { keySpace, valueLog } = this.#parts
-    const keys = valueLog.set.keysOf(source)
-    if (keys === undefined) return undefined
-    const found: Candidate[] = []
-    const records = new Map<number, number>()
-    for (const { offset, key } of keys.entries()) {
-      this.#keysVisited++
-      const now = keySpace.current(key)
-      if (now?.kind === 'pointer' && isAt(now.pointer, source.id, offset)) {
-        found.push({ key, pointer: now.pointer })
-        if (!records.has(offset)) records.set(offset, source.recordBytes(now.pointer))
-      }
-      if (this.#signal.aborted) break
-      if (this.#slicer.due) await this.#slicer.pause()
-    }
-    // A sealed segment only loses live bytes, so a whole list has found at least what is live now.
-    let bytes = 0
-    for (const size of records.values()) bytes += size
-    return bytes >= source.bytesLive || this.#signal.aborted ? found : undefined
-  }
-
-  /** Walks everything the store holds: for folders and segments without key lists. */
-  async #fromWalk(sources: readonly Segment[]): Promise<Candidate[][]> {
-    const bySource = new Map<SegmentId, Candidate[]>(sources.map((s) => [s.id, []]))
-    const { keySpace } = this.#parts
-    const view = keySpace.openView()
-    this.#treeWalks++
-    try {
-      for (const { key, value } of keySpace.entries(view, {})) {
-        this.#keysVisited++
-        if (value.kind === 'pointer') {
-          bySource.get(value.pointer.segmentId)?.push({ key, pointer: value.pointer })
-        }
-        if (this.#signal.aborted) break
+  async #copySource({ live, seen }: Found): Promise<void> {
+    live.sort(this.#locality)
+    this.#output.begin(live)
+    const reader = this.#parts.valueLog.sourceReader(live, this.#chunk)
+    for (let row = 0; row < live.count && !this.#isOver;) {
+      const end = reader.load(row)
+      for (let unlooked = 0; row < end && this.#admits(live, row); row++) {
+        unlooked += this.#copy({ live, seen, reader }, row)
+        if (unlooked < LOOK_EVERY_BYTES) continue
+        unlooked = 0
         if (this.#slicer.due) await this.#slicer.pause()
       }
-    } finally {
-      keySpace.closeView(view)
+      if (this.#output.unsyncedBytes >= PIECE_BYTES) await this.#advance()
     }
-    return [...bySource.values()]
+    // The moves of a piece are of one source.
+    await this.#advance()
+    this.#bytesRead += reader.bytesRead
+    this.#framesCounted.clear()
+    if (!this.#isOver) this.#finished.add(live.segment)
   }
 
-  #copy(candidate: Candidate): void {
-    const now = this.#parts.keySpace.current(candidate.key)
-    // Overwritten since the walk: its copy would be stale at birth.
-    if (now?.kind !== 'pointer' || !samePointer(now.pointer, candidate.pointer)) return
-    const value = this.#readOrSkip(candidate)
-    if (value === undefined) return
-    this.#bytesRead += value.length
-    this.#output.add(candidate.key, candidate.pointer, value)
+  /** Cancelled, or the bound is reached. */
+  get #isOver(): boolean {
+    return this.#signal.aborted || this.#isFull
+  }
+
+  /** The first record is always taken, whatever the bound: a rewrite that is asked for gets on. */
+  #admits(live: LiveRecords, row: number): boolean {
+    if (this.#maxCopiedBytes !== Infinity && this.#bytesProcessed > 0) {
+      const bytes = this.#bytesProcessed + this.#newBytes(live, row)
+      this.#isFull = bytes > this.#maxCopiedBytes
+    }
+    return !this.#isOver
+  }
+
+  /** What copying the row adds to the source bytes processed: a frame counts once. */
+  #newBytes(live: LiveRecords, row: number): number {
+    return this.#framesCounted.has(live.start(row)) ? 0 : live.recordBytes(row)
+  }
+
+  /** Copies what still lives. Returns what it cost, in bytes. */
+  #copy({ live, seen, reader }: Found & { reader: SourceReader }, row: number): number {
+    const key = live.key(row)
+    const hash = hashKey(key)
+    const from = live.pointer(row)
+    // Overwritten since it was found: its copy would be stale at birth.
+    if (!this.#copyFinger.stillHolds(key, hash, from, seen)) return COST_OF_ROW
+    const value = this.#readOrSkip(reader, row, from)
+    if (value === undefined) return COST_OF_ROW
+    this.#output.add(row, hash, value)
     this.#recordsCopied++
+    this.#valueBytesCopied += value.to - value.from
+    this.#bytesProcessed += this.#newBytes(live, row)
+    if (isGrouped(from)) this.#framesCounted.add(live.start(row))
+    return COST_OF_ROW + value.to - value.from
   }
 
   /**
    * undefined for a value that is damaged: it stays where it is, its segment stays referenced, and the
    * others are copied. One bad record must not stop the rewriting of everything else.
    */
-  #readOrSkip({ pointer }: Candidate): Uint8Array | undefined {
+  #readOrSkip(reader: SourceReader, row: number, pointer: ValuePointer): ValuePlace | undefined {
     try {
-      return this.#parts.valueLog.read(pointer)
+      return reader.value(row, pointer)
     } catch (error) {
       if (!(error instanceof EngineError) || error.code === 'ENGINE_IO') throw error
       this.#valuesUnreadable++
@@ -194,32 +246,52 @@ class Rewrite {
     }
   }
 
-  async #swapCopied(): Promise<void> {
-    const copied = await this.#output.sync()
+  /** Starts the sync of what was copied, and swaps what the sync before made durable. */
+  async #advance(): Promise<void> {
+    const before = this.#syncing
+    // One at a time: the disk would only queue them, and foreground syncs behind both.
+    await before?.done
+    const { moves, done } = this.#output.sync()
+    // Its failure is met where it is awaited.
+    done.catch(() => undefined)
+    this.#syncing = moves.count === 0 ? null : { moves, done, seen: this.#pieceSeen }
+    this.#pieceSeen = this.#parts.keySpace.root
     this.#slicer.restart()
-    for (let at = 0; at < copied.length; at += SWAP_BATCH) {
-      this.#swap(copied.slice(at, at + SWAP_BATCH))
-      if (this.#slicer.due) await this.#slicer.pause()
+    if (before !== null) await this.#swapPiece(before)
+  }
+
+  async #swapPiece({ moves, seen }: Piece): Promise<void> {
+    const { clock } = this.#parts.slices
+    for (let from = 0; from < moves.count; from += this.#batchRecords) {
+      const to = Math.min(moves.count, from + this.#batchRecords)
+      const begun = clock.monotonic()
+      this.#swap(moves, { from, to, seen })
+      this.#longestSwapMs = Math.max(this.#longestSwapMs, clock.monotonic() - begun)
+      if (this.#syncEachBatch) {
+        await this.#parts.syncSwaps()
+        this.#slicer.restart()
+      } else if (this.#slicer.due) await this.#slicer.pause()
     }
+    await this.#parts.relieve()
+    this.#slicer.restart()
   }
 
   /** One batch, without a gap between comparing and changing. */
-  #swap(batch: readonly Copied[]): void {
+  #swap(
+    moves: PointerMoves,
+    { from, to, seen }: { from: number; to: number; seen: TreeRoot },
+  ): void {
     const { keySpace, journal } = this.#parts
-    const changes: KeyChange[] = []
-    const operations: JournalOperation[] = []
-    for (const { key, from, to, rid } of batch) {
-      const now = keySpace.current(key)
-      if (now?.kind !== 'pointer' || !samePointer(now.pointer, from)) {
-        this.#swapsLost++
-        continue
-      }
-      changes.push({ key, value: { kind: 'pointer', pointer: to } })
-      operations.push({ op: 'set_rid', key, rid })
+    const holding: number[] = []
+    for (let i = from; i < to; i++) {
+      if (this.#swapFinger.stillHolds(moves.key(i), moves.hash(i), moves.from(i), seen))
+        holding.push(i)
     }
-    if (changes.length === 0) return
-    journal?.append({ seq: keySpace.seq + 1, operations })
-    keySpace.apply(changes)
+    this.#swapsLost += to - from - holding.length
+    if (holding.length === 0) return
+    journal?.appendMoves(keySpace.seq + 1, moves, holding)
+    keySpace.movePointers(moves, holding)
+    this.#swapBatches++
   }
 
   /**
@@ -234,65 +306,78 @@ class Rewrite {
     try {
       for (const key of keySpace.keysOfLoggedLeaves(view, sources)) {
         if (this.#signal.aborted) break
-        if (key !== undefined) {
-          touched.push(key)
-          this.#leafPagesMoved++
-        }
-        if (touched.length >= SWAP_BATCH) {
-          keySpace.touch(touched)
-          touched = []
-        }
+        if (key !== undefined) touched.push(key)
+        if (touched.length >= this.#batchRecords) touched = this.#touch(touched)
         await this.#slicer.pause()
       }
-      if (touched.length > 0) keySpace.touch(touched)
+      this.#touch(touched)
     } finally {
       keySpace.closeView(view)
     }
   }
 
+  #touch(keys: Uint8Array[]): Uint8Array[] {
+    if (keys.length > 0) this.#parts.keySpace.touch(keys)
+    this.#leafPagesMoved += keys.length
+    return []
+  }
+
   #report(elapsedMs: number): RewriteReport {
-    const all = [...this.#parts.valueLog.set]
     const unreferenced = this.#sources.filter((s) => s.bytesLive === 0)
     const referenced = this.#sources.filter((s) => s.bytesLive > 0)
-    const bytes = (list: readonly Segment[]): number =>
-      list.reduce((sum, s) => sum + s.bytesTotal, 0)
+    const after = totals(this.#parts.valueLog.set)
+    const output = this.#output
     return {
-      sourceSegmentsRequested: this.#sources.map((s) => s.id),
-      sourceBytesRequested: bytes(this.#sources),
-      outputSegments: [...this.#output.segments].map((s) => s.id),
-      keysVisited: this.#keysVisited,
-      treeWalks: this.#treeWalks,
-      recordsCopied: this.#recordsCopied,
+      sourceSegmentsRequested: ids(this.#sources),
+      sourceBytesRequested: this.#bytesRequested,
+      outputSegments: output.segmentIds,
+      keysVisited: this.#live.visited,
+      treeWalks: this.#live.walks,
+      recordsCopied: this.#recordsCopied + this.#leafPagesMoved,
       valueRecordsCopied: this.#recordsCopied,
-      valueBytesCopied: this.#bytesRead,
+      valueBytesCopied: this.#valueBytesCopied,
       leafPagesMoved: this.#leafPagesMoved,
       swapsLost: this.#swapsLost,
       valuesUnreadable: this.#valuesUnreadable,
       firstUnreadable: this.#firstUnreadable,
       bytesRead: this.#bytesRead,
-      sourceBytesProcessed: this.#bytesRead,
-      bytesWritten: this.#output.bytesWritten,
-      groupsTried: 0,
-      groupsKept: 0,
-      groupBytesRaw: 0,
-      groupBytesStored: 0,
-      sourcesUnreferenced: unreferenced.map((s) => s.id),
-      sourceBytesUnreferenced: bytes(unreferenced),
-      sourcesStillReferenced: referenced.map((s) => s.id),
-      sourceBytesStillReferenced: bytes(referenced),
-      sourcesUnfinished: this.#signal.aborted ? referenced.map((s) => s.id) : [],
+      sourceBytesProcessed: this.#bytesProcessed,
+      bytesWritten: output.bytesWritten,
+      groupsTried: output.groupsTried,
+      groupsKept: output.groupsKept,
+      groupBytesRaw: output.groupBytesRaw,
+      groupBytesStored: output.groupBytesStored,
+      sourcesUnreferenced: ids(unreferenced),
+      sourceBytesUnreferenced: totals(unreferenced).bytes,
+      sourcesStillReferenced: ids(referenced),
+      sourceBytesStillReferenced: totals(referenced).bytes,
+      sourcesUnfinished: ids(referenced.filter((s) => !this.#finished.has(s))),
       sourcesReclaimed: null,
       sourceBytesReclaimed: null,
       segmentsBefore: this.#before.segments,
-      segmentsAfter: all.length,
+      segmentsAfter: after.segments,
       bytesBefore: this.#before.bytes,
-      bytesAfter: bytes(all),
-      swapBatches: 0,
-      longestSwapMs: 0,
-      pacedMs: 0,
+      bytesAfter: after.bytes,
+      swapBatches: this.#swapBatches,
+      longestSwapMs: this.#longestSwapMs,
+      pacedMs: this.#pacedMs,
       longestSliceMs: this.#slicer.longestSliceMs,
       elapsedMs,
       cancelled: this.#signal.aborted,
     }
   }
+}
+
+/** 0 is as good as absent. */
+function orElse(value: number | undefined, otherwise: number): number {
+  return value === undefined || value <= 0 ? otherwise : value
+}
+
+function ids(segments: readonly Segment[]): SegmentId[] {
+  return segments.map((s) => s.id)
+}
+
+function totals(segments: Iterable<Segment>): { segments: number; bytes: number } {
+  const all = [...segments]
+  return { segments: all.length, bytes: all.reduce((sum, s) => sum + s.bytesTotal, 0) }
 }

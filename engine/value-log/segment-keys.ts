@@ -9,7 +9,7 @@
  * used, and a list whose live records do not add up to the segment's live bytes is not used at all.
  */
 import * as path from 'node:path'
-import { copyBytes, readU64, viewOf, writeU64 } from '../bytes.ts'
+import { compareWithin, copyBytes, readU64, viewOf, writeU64 } from '../bytes.ts'
 import { checksum } from '../checksum.ts'
 import { readSmallFile, removeIfPresent, type FileSystem } from '../file-system.ts'
 import { parseSegmentFileName, segmentFileName } from '../ids.ts'
@@ -28,13 +28,16 @@ export class SegmentKeys {
   #view = viewOf(this.#buffer)
   #bytes = 0
   #count = 0
+  #key = new Uint8Array(0)
 
   /** Memory held by the entries. */
   get bytes(): number {
     return this.#bytes
   }
 
-  add(offset: number, key: Uint8Array): void {
+  /** Returns the entry's place, for `key`. */
+  add(offset: number, key: Uint8Array): number {
+    const place = this.#bytes
     const end = this.#bytes + ENTRY_HEADER_BYTES + key.length
     if (end > this.#buffer.length) this.#grow(end)
     writeU64(this.#view, this.#bytes, offset)
@@ -43,15 +46,44 @@ export class SegmentKeys {
     copyBytes(key, 0, this.#buffer, { at, length: key.length })
     this.#bytes = end
     this.#count++
+    return place
   }
 
-  *entries(): Generator<{ offset: number; key: Uint8Array }> {
-    for (let at = 0; at < this.#bytes;) {
-      const keyStart = at + ENTRY_HEADER_BYTES
-      const end = keyStart + this.#view.getUint16(at + 8, true)
-      yield { offset: readU64(this.#view, at), key: this.#buffer.subarray(keyStart, end) }
-      at = end
+  /**
+   * Visits up to `most` entries in the order of `add`, from byte `from` of the list on (0 = the first).
+   * Returns where to go on; the list's `bytes` at its end. `at` is for `key`.
+   */
+  visit(from: number, most: number, visit: (offset: number, at: number) => void): number {
+    let at = from
+    for (let visited = 0; visited < most && at < this.#bytes; visited++) {
+      visit(readU64(this.#view, at), at)
+      at += ENTRY_HEADER_BYTES + this.#view.getUint16(at + 8, true)
     }
+    return at
+  }
+
+  /**
+   * The key of the entry at a place that `visit` or `add` gave, in memory that the next call uses again:
+   * a view of each key would cost more than all that is done with it.
+   */
+  key(at: number): Uint8Array {
+    const length = this.keyBytes(at)
+    if (this.#key.length !== length) this.#key = new Uint8Array(length)
+    copyBytes(this.#buffer, at + ENTRY_HEADER_BYTES, this.#key, { at: 0, length })
+    return this.#key
+  }
+
+  keyBytes(at: number): number {
+    return this.#view.getUint16(at + 8, true)
+  }
+
+  /** Order of the keys at two places. */
+  compare(a: number, b: number): number {
+    const keyA = a + ENTRY_HEADER_BYTES
+    const keyB = b + ENTRY_HEADER_BYTES
+    const endA = keyA + this.#view.getUint16(a + 8, true)
+    const endB = keyB + this.#view.getUint16(b + 8, true)
+    return compareWithin(this.#buffer, keyA, endA, keyB, endB)
   }
 
   encode(): Uint8Array {

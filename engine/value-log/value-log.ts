@@ -5,7 +5,6 @@
  */
 import * as path from 'node:path'
 import type { ChecksumKind } from '../checksum.ts'
-import { EngineError } from '../errors.ts'
 import type { FileSystem } from '../file-system.ts'
 import { encodeSegmentId, segmentFileName } from '../ids.ts'
 import { copyOf } from '../bytes.ts'
@@ -21,8 +20,11 @@ import {
   parseFrame,
   type RidWords,
 } from './record.ts'
+import { RidCounter, ridSource, type ReserveRids } from './rid-counter.ts'
 import { Segment } from './segment.ts'
+import type { LiveRecords } from './live-records.ts'
 import type { SegmentSet } from './segment-set.ts'
+import { SourceReader } from './source-reader.ts'
 
 /** Lane of foreground writes and lane of rewrite output. */
 export const FOREGROUND_LANE = 0
@@ -60,21 +62,21 @@ export class ValueLog {
   /** Output of rewrites goes on where the last one stopped, or each pass would leave a small file. */
   #rewrite: Segment | null = null
   #nextSeq: number
-  #ridHigh: number
-  #ridLow: number
+  readonly #rids: RidCounter
+  #segmentBytesMax = MAX_SEGMENT_BYTES
   /** Foreground segments with appends that are perhaps not on disk. */
   readonly #unsynced = new Set<Segment>()
   /** A failed sync may have lost what it was about: a later one must not seem to make it durable. */
   readonly #syncs = new SerialTaskUntilFailure()
-  /** Created and perhaps not in the folder's entries on disk. */
-  #folderUnsynced = false
+  /** Files created, and how many of them are in the folder's entries on disk for certain. */
+  #namesCreated = 0
+  #namesSynced = 0
 
   constructor(set: SegmentSet, options: ValueLogOptions) {
     this.set = set
     this.#options = options
     this.#nextSeq = options.nextSeq
-    this.#ridHigh = Number(options.nextRid >> 32n)
-    this.#ridLow = Number(options.nextRid & 0xffffffffn)
+    this.#rids = new RidCounter(options.nextRid)
   }
 
   get nextSeq(): number {
@@ -82,20 +84,18 @@ export class ValueLog {
   }
 
   get nextRid(): bigint {
-    return (BigInt(this.#ridHigh) << 32n) | BigInt(this.#ridLow)
+    return this.#rids.next
   }
 
   /** A record id never used before; unused ones leave gaps. */
   takeRid(): RidWords {
-    const rid = { high: this.#ridHigh, low: this.#ridLow }
-    this.#ridLow++
-    if (this.#ridLow > 0xffffffff) {
-      this.#ridLow = 0
-      this.#ridHigh++
-      if (this.#ridHigh > 0xffffffff)
-        throw new EngineError('ENGINE_LIMIT', 'record ids are used up')
-    }
-    return rid
+    return this.#rids.take()
+  }
+
+  /** Where a rewrite takes its ids from; `external` reserves them, some at a time. */
+  ridSource(external: ReserveRids | undefined, atOnce: number): () => RidWords {
+    if (external === undefined) return () => this.#rids.take()
+    return ridSource(this.#rids, external, atOnce)
   }
 
   /** Registers an empty active segment; its folder entry is durable only after `sync`. */
@@ -104,7 +104,7 @@ export class ValueLog {
     const name = segmentFileName(id)
     const file = this.#options.fileSystem.open(path.join(this.#options.folder, name), 'create')
     this.#nextSeq++
-    this.#folderUnsynced = true
+    this.#namesCreated++
     const segment = new Segment({
       id,
       file,
@@ -121,7 +121,7 @@ export class ValueLog {
   /** Appends a foreground value, rotating when the segment is full. */
   append(key: Uint8Array, value: Uint8Array, rid: RidWords): ValuePointer {
     let segment = this.#foreground
-    if (segment !== null && this.#isFull(segment, value.length)) {
+    if (segment !== null && !this.#takes(segment, RECORD_HEADER_BYTES + value.length)) {
       this.set.seal(segment)
       segment = null
     }
@@ -135,8 +135,7 @@ export class ValueLog {
 
   /** The rewrite output with room for a record of `bytes`; a full one is left to `sealFullRewrites`. */
   rewriteSegment(bytes: number): Segment {
-    const { segmentBytes } = this.#options
-    if (this.#rewrite !== null && this.#rewrite.bytesTotal + bytes > segmentBytes) {
+    if (this.#rewrite !== null && !this.#takes(this.#rewrite, bytes)) {
       this.#fullRewrites.push(this.#rewrite)
       this.#rewrite = null
     }
@@ -144,17 +143,24 @@ export class ValueLog {
     return this.#rewrite
   }
 
-  /** Seals outputs that take no more records; their bytes must be on disk. */
-  sealFullRewrites(): void {
-    for (const segment of this.#fullRewrites.splice(0)) this.set.seal(segment)
+  /** Seals outputs that take no more records: those of these, whose bytes are on disk; absent = all. */
+  sealFullRewrites(synced: readonly Segment[] = [...this.#fullRewrites]): void {
+    for (const segment of synced) {
+      const at = this.#fullRewrites.indexOf(segment)
+      if (at < 0) continue
+      this.#fullRewrites.splice(at, 1)
+      this.set.seal(segment)
+    }
   }
 
-  #isFull(segment: Segment, valueBytes: number): boolean {
-    const { bytesTotal } = segment
-    return (
-      bytesTotal + valueBytes > this.#options.segmentBytes ||
-      bytesTotal + RECORD_HEADER_BYTES + valueBytes > MAX_SEGMENT_BYTES
-    )
+  /** No pointer of the index may reach further than this; the format's own limit holds besides. */
+  limitSegments(bytes: number): void {
+    this.#segmentBytesMax = Math.min(MAX_SEGMENT_BYTES, bytes)
+  }
+
+  /** One more record fits: every writer rotates by this, so that no pointer can outgrow the format (B10). */
+  #takes({ bytesTotal }: Segment, recordBytes: number): boolean {
+    return bytesTotal + recordBytes <= Math.min(this.#options.segmentBytes, this.#segmentBytesMax)
   }
 
   /** Hands buffered foreground appends to the file system: they survive the process. */
@@ -167,12 +173,22 @@ export class ValueLog {
     return this.#syncs.run(async () => {
       const unsynced = [...this.#unsynced]
       this.#unsynced.clear()
-      const folder = this.#folderUnsynced
-      this.#folderUnsynced = false
       // What is appended while the disk works puts its segment back into the set.
       for (const segment of unsynced) await segment.sync()
-      if (folder) await this.#options.fileSystem.syncFolder(this.#options.folder)
+      await this.#syncFolder()
     })
+  }
+
+  /** The names of all files are on disk when it resolves; foreground appends are not waited for. */
+  async syncNames(): Promise<void> {
+    if (this.#namesSynced < this.#namesCreated) await this.#syncs.run(() => this.#syncFolder())
+  }
+
+  async #syncFolder(): Promise<void> {
+    const created = this.#namesCreated
+    if (this.#namesSynced === created) return
+    await this.#options.fileSystem.syncFolder(this.#options.folder)
+    this.#namesSynced = created
   }
 
   /** Closes a segment that is still written, so that a rewrite may take it as a source. */
@@ -198,6 +214,12 @@ export class ValueLog {
   }
 
   // ------------------------------------------------------------ reading
+
+  /** Reads the live records of one segment in large pieces. `chunk` is `SourceReader.chunk()`. */
+  sourceReader(records: LiveRecords, chunk: Buffer): SourceReader {
+    const { kind, dictionaries } = this.#options
+    return new SourceReader(records, { kind, dictionaries, chunk })
+  }
 
   /** The value's bytes, verified against the record's checksum; the caller owns them. */
   read(pointer: ValuePointer): Uint8Array {

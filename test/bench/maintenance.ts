@@ -49,12 +49,20 @@ async function halfStale(
   return { dir, engine, segmentId: first.segmentId }
 }
 
-async function rewriteOnce(engine: Engine, segmentId: SegmentId): Promise<{ copied: number }> {
+interface Rewritten {
+  /** Bytes of the records that were copied. */
+  copied: number
+  /** The rewrite alone: finding, copying, syncing, swapping. */
+  rewriteMs: number
+}
+
+async function rewriteOnce(engine: Engine, segmentId: SegmentId): Promise<Rewritten> {
   const report = await engine.maintenance.rewrite([segmentId])
   if (report.error !== null) throw new Error(report.sentence)
   const step = report.steps.find((s) => s.kind === 'rewrite')
   if (step === undefined) throw new Error(`no rewrite: ${report.sentence}`)
-  return { copied: step.report.bytesRead }
+  const { sourceBytesProcessed, elapsedMs } = step.report
+  return { copied: sourceBytesProcessed, rewriteMs: elapsedMs }
 }
 
 /** Reads and writes as many bytes as the rewrite copies, 1 MiB at a time, and syncs. */
@@ -72,9 +80,9 @@ function plainCopy(from: string, to: string, bytes: number): void {
   fs.unlinkSync(to)
 }
 
+/** The rewrite itself against the copy, and the pass around it: checkpoint and deletion as well. */
 async function rewrite(rounds: number, segmentBytes: number): Promise<void> {
-  const rewriteRates: number[] = []
-  const copyRates: number[] = []
+  const rates = { rewrite: [] as number[], pass: [] as number[], copy: [] as number[] }
   for (let round = 0; round < rounds; round++) {
     const { dir, engine, segmentId } = await halfStale(segmentBytes)
     const file = engine.state().segments.find((s) => s.segmentId === segmentId)?.file ?? ''
@@ -84,23 +92,26 @@ async function rewrite(rounds: number, segmentBytes: number): Promise<void> {
     const live = segmentBytes / 2
     const copy = (): Promise<number> => timed(() => plainCopy(source, path.join(dir, 'copy'), live))
     const before = await copy()
-    let copied = 0
-    const ms = await timed(async () => {
-      ;({ copied } = await rewriteOnce(engine, segmentId))
+    let done: Rewritten = { copied: NaN, rewriteMs: NaN }
+    const passMs = await timed(async () => {
+      done = await rewriteOnce(engine, segmentId)
     })
     // Before and after, so that neither has the quieter moment.
     const after = await copy()
-    rewriteRates.push(copied / MIB / (ms / 1000))
-    copyRates.push(live / MIB / ((before + after) / 2000))
+    rates.rewrite.push(done.copied / MIB / (done.rewriteMs / 1000))
+    rates.pass.push(done.copied / MIB / (passMs / 1000))
+    rates.copy.push(live / MIB / ((before + after) / 2000))
     await engine.close()
     fs.rmSync(dir, { recursive: true })
   }
-  const ratios = rewriteRates.map((rate, i) => rate / (copyRates[i] as number))
+  const over = (part: readonly number[]): number =>
+    median(part.map((rate, i) => rate / (rates.copy[i] as number)))
   print('maintenance/rewrite', {
     segment_mib: segmentBytes / MIB,
-    rewrite_mib_s: median(rewriteRates),
-    copy_mib_s: median(copyRates),
-    rewrite_over_copy: median(ratios),
+    rewrite_mib_s: median(rates.rewrite),
+    copy_mib_s: median(rates.copy),
+    rewrite_over_copy: over(rates.rewrite),
+    pass_over_copy: over(rates.pass),
     rounds,
   })
 }

@@ -3,14 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { EngineEvent, EngineState } from '../../engine/types.ts'
 import { applyEvent } from '../../engine/apply-event.ts'
 import { EventHub } from '../../engine/events.ts'
-import {
-  eagerClock,
-  key,
-  memoryFolder,
-  openFixture,
-  value,
-  yieldNow,
-} from '../support/engine-fixture.ts'
+import { eagerClock, key, memoryFolder, openFixture, value } from '../support/engine-fixture.ts'
 import { FaultFileSystem } from '../support/fault-file-system.ts'
 
 const OPTIONS = { inlineThreshold: 64, segmentBytes: 4096, sliceMs: 0.1 }
@@ -70,19 +63,24 @@ describe('events', () => {
     await engine.checkpoint()
     const [dying, other] = engine.state().segments
     if (dying === undefined || other === undefined) throw new Error('two segments are needed')
-    disk.onCall = (call, file) => {
-      if (call === 'sync' && file.includes('value-l1')) disk.failAt = disk.calls
-    }
-    const pass = engine.maintenance.rewrite([dying.segmentId, other.segmentId])
-    await yieldNow()
-    await engine.batch(Array.from({ length: 5 }, (_, i) => ({ op: 'delete', key: key(i) })))
     const kinds = (): string[] | undefined =>
       engine
         .state()
         .segments.find((s) => s.segmentId === dying.segmentId)
         ?.keptBy.map((k) => k.kind)
-    expect(kinds()).toContain('rewriting')
+    let during: string[] | undefined
+    disk.onCall = (call, file) => {
+      if (call !== 'sync' || !file.includes('value-l1') || during !== undefined) return
+      during = []
+      const deletes = Array.from({ length: 5 }, (_, i) => ({ op: 'delete' as const, key: key(i) }))
+      // The failure that follows takes its acknowledgement away.
+      engine.batch(deletes).catch(() => undefined)
+      during = kinds()
+      disk.failAt = disk.calls
+    }
+    const pass = engine.maintenance.rewrite([dying.segmentId, other.segmentId])
     expect((await pass).outcome).toBe('failed')
+    expect(during).toContain('rewriting')
     expect(kinds()).not.toContain('rewriting')
     await engine.close()
   })

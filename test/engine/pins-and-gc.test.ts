@@ -252,42 +252,6 @@ describe('what a crash could select keeps a segment', () => {
 })
 
 describe('after a rewrite', () => {
-  test('B6: an overwrite that wins the race is kept, and the swap it lost is counted', async () => {
-    const { engine } = await open({ sliceMs: 0.1 }, { clock: eagerClock() })
-    await fill(engine, 0, 8)
-    let lost = 0
-    engine.subscribe((event) => {
-      if (event.type === 'rewrite_done') lost += event.report.swapsLost
-    })
-    const pass = engine.maintenance.rewrite([idOf(engine, 1)])
-    const rewriting = (): boolean => engine.state().scheduler.activePass !== null
-    let n = 0
-    for (; rewriting(); n++) await engine.put(key(n % 8), value(1000 + n, 1000))
-    await pass
-    expect(lost).toBeGreaterThan(0)
-    for (let i = Math.max(0, n - 8); i < n; i++) {
-      expect(bytesEqual(engine.get(key(i % 8)), value(1000 + i, 1000)), `write ${i}`).toBe(true)
-    }
-    expect((await engine.verify()).differences).toEqual([])
-    await engine.close()
-  })
-
-  test('B6: a cancelled rewrite leaves its source in place, still referenced', async () => {
-    const { engine, dir } = await open({ sliceMs: 0.1 }, { clock: eagerClock() })
-    await fill(engine, 0, 8)
-    const pass = engine.maintenance.rewrite([idOf(engine, 1)])
-    for (let turn = 0; turn < 4; turn++) await yieldNow()
-    await engine.close()
-    expect((await pass).outcome).toBe('cancelled')
-    expect(exists(dir, 1)).toBe(true)
-    const again = await openFixture(OPTIONS, { dir })
-    for (let i = 0; i < 8; i++) {
-      expect(bytesEqual(again.engine.get(key(i)), value(i, 1000))).toBe(true)
-    }
-    expect(segment(again.engine, 1)?.bytesLive).toBeGreaterThan(0)
-    await again.engine.close()
-  })
-
   test('one damaged value does not stop the others, nor grow the folder pass by pass', async () => {
     const { engine, dir } = await open()
     await fill(engine, 0, 24)

@@ -1,0 +1,87 @@
+/**
+ * Finds what lives in the sources of a rewrite: from the list of keys once written to each, so that the
+ * cost follows the segment and not the store, or by walking everything where there is no whole list.
+ */
+import type { KeySpace, TreeRoot } from '../key-space.ts'
+import type { Slicer } from '../slicer.ts'
+import type { SegmentId } from '../types.ts'
+import { LiveRecords } from '../value-log/live-records.ts'
+import { SegmentKeys } from '../value-log/segment-keys.ts'
+import type { SegmentSet } from '../value-log/segment-set.ts'
+import type { Segment } from '../value-log/segment.ts'
+
+/** Records and the root under which each key held its record, at the latest. */
+export interface Found {
+  readonly live: LiveRecords
+  readonly seen: TreeRoot
+}
+
+/** Entries looked at between two looks at the clock. */
+const LOOK_EVERY = 64
+
+export class LiveKeys {
+  /** Keys asked for. */
+  visited = 0
+  /** Walks over everything the store holds. */
+  walks = 0
+  readonly #keySpace: KeySpace
+  readonly #set: SegmentSet
+  readonly #slicer: Slicer
+  readonly #signal: AbortSignal
+
+  constructor(parts: { keySpace: KeySpace; set: SegmentSet; slicer: Slicer; signal: AbortSignal }) {
+    this.#keySpace = parts.keySpace
+    this.#set = parts.set
+    this.#slicer = parts.slicer
+    this.#signal = parts.signal
+  }
+
+  /** From the segment's list of keys; undefined when that does not account for all that lives there. */
+  async listed(source: Segment): Promise<Found | undefined> {
+    const keys = this.#set.keysOf(source)
+    if (keys === undefined) return undefined
+    const live = new LiveRecords(source, keys)
+    const seen = this.#keySpace.root
+    const finger = this.#keySpace.finger()
+    const ask = (offset: number, at: number): void => {
+      this.visited++
+      const length = finger.lengthAt(keys.key(at), source.id, offset)
+      if (length !== 0) live.add(offset, length, at)
+    }
+    for (let at = 0; at < keys.bytes && !this.#signal.aborted;) {
+      at = keys.visit(at, LOOK_EVERY, ask)
+      if (this.#slicer.due) await this.#slicer.pause()
+    }
+    live.sort('grouped')
+    // A sealed segment only loses live bytes, so a whole list has found at least what lives now.
+    if (live.bytes() < source.bytesLive && !this.#signal.aborted) return undefined
+    return { live, seen }
+  }
+
+  /** By one walk over all entries: for folders and segments without key lists. */
+  async walked(sources: readonly Segment[]): Promise<Found[]> {
+    const keySpace = this.#keySpace
+    const found = new Map<SegmentId, { live: LiveRecords; keys: SegmentKeys }>()
+    for (const source of sources) {
+      const keys = new SegmentKeys()
+      found.set(source.id, { live: new LiveRecords(source, keys), keys })
+    }
+    this.walks++
+    const view = keySpace.openView()
+    try {
+      for (const { key, value } of keySpace.entries(view, {})) {
+        this.visited++
+        if (value.kind === 'pointer') {
+          const of = found.get(value.pointer.segmentId)
+          const { offset, length } = value.pointer
+          of?.live.add(offset, length, of.keys.add(offset, key))
+        }
+        if (this.#signal.aborted) break
+        if (this.visited % LOOK_EVERY === 0 && this.#slicer.due) await this.#slicer.pause()
+      }
+    } finally {
+      keySpace.closeView(view)
+    }
+    return [...found.values()].map(({ live }) => ({ live, seen: view.root }))
+  }
+}

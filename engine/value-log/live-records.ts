@@ -1,0 +1,130 @@
+/**
+ * Those records of one segment that live, in columns: where each lies, what its pointer says and which
+ * key holds it. A row costs 16 bytes, so that a segment of a million small values is no burden.
+ */
+import type { LocalityPolicy } from '../types.ts'
+import { CRC_BYTES, hintOfLength, type ValuePointer } from '../value-pointer.ts'
+import type { SegmentKeys } from './segment-keys.ts'
+import type { Segment } from './segment.ts'
+
+const FIRST_ROWS = 1024
+/** An offset of 32 bits and a row's number make one exact float. */
+const SORTABLE_ROWS = 2 ** 21
+
+export class LiveRecords {
+  readonly segment: Segment
+  count = 0
+  readonly #keys: SegmentKeys
+  #offset = new Float64Array(FIRST_ROWS)
+  #length = new Uint32Array(FIRST_ROWS)
+  #keyAt = new Uint32Array(FIRST_ROWS)
+  #isByOffset = true
+
+  /** `keys` holds the keys; a row names its place there. */
+  constructor(segment: Segment, keys: SegmentKeys) {
+    this.segment = segment
+    this.#keys = keys
+  }
+
+  /** `keyAt` is a place in the list of keys. Not after `sort`. */
+  add(offset: number, length: number, keyAt: number): void {
+    const row = this.count
+    if (row === this.#offset.length) this.#grow()
+    if (row > 0 && offset < (this.#offset[row - 1] as number)) this.#isByOffset = false
+    this.#offset[row] = offset
+    this.#length[row] = length
+    this.#keyAt[row] = keyAt
+    this.count++
+  }
+
+  /** Valid until the next key is asked for. */
+  key(row: number): Uint8Array {
+    return this.#keys.key(this.#keyAt[row] as number)
+  }
+
+  keyBytes(row: number): number {
+    return this.#keys.keyBytes(this.#keyAt[row] as number)
+  }
+
+  pointer(row: number): ValuePointer {
+    return {
+      segmentId: this.segment.id,
+      offset: this.#offset[row] as number,
+      length: this.#length[row] as number,
+    }
+  }
+
+  /** First byte of the record. */
+  start(row: number): number {
+    return (this.#offset[row] as number) - CRC_BYTES
+  }
+
+  /** Whole bytes of the record. */
+  recordBytes(row: number): number {
+    const hint = hintOfLength(this.#length[row] as number)
+    return hint !== 0 ? CRC_BYTES + hint : this.segment.recordBytes(this.pointer(row))
+  }
+
+  /** Bytes of the different records: a frame counts once, however many of its values live. By offset. */
+  bytes(): number {
+    let bytes = 0
+    let before = -1
+    for (let row = 0; row < this.count; row++) {
+      const start = this.start(row)
+      if (start !== before) bytes += this.recordBytes(row)
+      before = start
+    }
+    return bytes
+  }
+
+  /** `grouped`: by place in the segment, values of a frame by their number in it. `default`: by key. */
+  sort(locality: LocalityPolicy): void {
+    if (locality === 'default') {
+      const keyAt = this.#keyAt
+      const compare = (a: number, b: number): number =>
+        this.#keys.compare(keyAt[a] as number, keyAt[b] as number)
+      this.#permute(this.#rows().sort(compare))
+    } else if (!this.#isByOffset) {
+      this.#permute(this.#byOffset())
+      this.#isByOffset = true
+    }
+  }
+
+  #rows(): Uint32Array {
+    const rows = new Uint32Array(this.count)
+    for (let row = 0; row < rows.length; row++) rows[row] = row
+    return rows
+  }
+
+  /** Rows of one frame keep the order of their keys. */
+  #byOffset(): Uint32Array {
+    const rows = this.#rows()
+    if (this.count > SORTABLE_ROWS) {
+      const difference = (a: number, b: number): number => this.start(a) - this.start(b)
+      return rows.sort((a, b) => difference(a, b) || a - b)
+    }
+    const ranks = new Float64Array(this.count)
+    for (const row of rows) ranks[row] = (this.#offset[row] as number) * SORTABLE_ROWS + row
+    ranks.sort()
+    for (let i = 0; i < rows.length; i++) rows[i] = (ranks[i] as number) % SORTABLE_ROWS
+    return rows
+  }
+
+  #permute(order: Uint32Array): void {
+    const [offset, length, keyAt] = [this.#offset, this.#length, this.#keyAt]
+    this.#offset = Float64Array.from(order, (row) => offset[row] as number)
+    this.#length = Uint32Array.from(order, (row) => length[row] as number)
+    this.#keyAt = Uint32Array.from(order, (row) => keyAt[row] as number)
+  }
+
+  #grow(): void {
+    const rows = 2 * this.#offset.length
+    const [offset, length, keyAt] = [this.#offset, this.#length, this.#keyAt]
+    this.#offset = new Float64Array(rows)
+    this.#length = new Uint32Array(rows)
+    this.#keyAt = new Uint32Array(rows)
+    this.#offset.set(offset)
+    this.#length.set(length)
+    this.#keyAt.set(keyAt)
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * Copies that a rewrite made of the live records of one segment, in columns: which record, where its
+ * copy lies, and the copy's record id. Hundreds of thousands of them leave no object behind.
+ */
+import type { SegmentId } from '../types.ts'
+import type { ValuePointer } from '../value-pointer.ts'
+import type { LiveRecords } from './live-records.ts'
+import type { RidWords } from './record.ts'
+
+const FIRST_ROWS = 1024
+
+export class PointerMoves {
+  readonly records: LiveRecords
+  count = 0
+  #row = new Uint32Array(FIRST_ROWS)
+  #hash = new Int32Array(FIRST_ROWS)
+  #segmentId = new Uint32Array(FIRST_ROWS)
+  #offset = new Float64Array(FIRST_ROWS)
+  #length = new Uint32Array(FIRST_ROWS)
+  #ridHigh = new Uint32Array(FIRST_ROWS)
+  #ridLow = new Uint32Array(FIRST_ROWS)
+
+  constructor(records: LiveRecords) {
+    this.records = records
+  }
+
+  /** `row` is the record's, `hash` its key's. */
+  add(row: number, hash: number, to: ValuePointer, rid: RidWords): void {
+    const at = this.count
+    if (at === this.#row.length) this.#grow()
+    this.#row[at] = row
+    this.#hash[at] = hash
+    this.#segmentId[at] = to.segmentId
+    this.#offset[at] = to.offset
+    this.#length[at] = to.length
+    this.#ridHigh[at] = rid.high
+    this.#ridLow[at] = rid.low
+    this.count++
+  }
+
+  /** Valid until the next key is asked for. */
+  key(index: number): Uint8Array {
+    return this.records.key(this.#row[index] as number)
+  }
+
+  keyBytes(index: number): number {
+    return this.records.keyBytes(this.#row[index] as number)
+  }
+
+  hash(index: number): number {
+    return this.#hash[index] as number
+  }
+
+  from(index: number): ValuePointer {
+    return this.records.pointer(this.#row[index] as number)
+  }
+
+  to(index: number): ValuePointer {
+    const segmentId: SegmentId = this.#segmentId[index] as number
+    const offset = this.#offset[index] as number
+    return { segmentId, offset, length: this.#length[index] as number }
+  }
+
+  rid(index: number): RidWords {
+    return { high: this.#ridHigh[index] as number, low: this.#ridLow[index] as number }
+  }
+
+  #grow(): void {
+    const rows = 2 * this.#row.length
+    const into = <T extends { set(from: T): void }>(larger: T, from: T): T => {
+      larger.set(from)
+      return larger
+    }
+    this.#row = into(new Uint32Array(rows), this.#row)
+    this.#hash = into(new Int32Array(rows), this.#hash)
+    this.#segmentId = into(new Uint32Array(rows), this.#segmentId)
+    this.#offset = into(new Float64Array(rows), this.#offset)
+    this.#length = into(new Uint32Array(rows), this.#length)
+    this.#ridHigh = into(new Uint32Array(rows), this.#ridHigh)
+    this.#ridLow = into(new Uint32Array(rows), this.#ridLow)
+  }
+}
