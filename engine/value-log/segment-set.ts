@@ -8,7 +8,7 @@
 import * as path from 'node:path'
 import { assert } from '../assert.ts'
 import { EngineError } from '../errors.ts'
-import type { FileSystem } from '../file-system.ts'
+import { removeIfPresent, type FileSystem } from '../file-system.ts'
 import type { EngineEventBody, Pin, SegmentId, SegmentInfo, SegmentKeeper } from '../types.ts'
 import type { ValuePointer } from '../value-pointer.ts'
 import { SegmentKeyFiles, type SegmentKeys } from './segment-keys.ts'
@@ -291,7 +291,8 @@ export class SegmentSet {
     assert(segment.state === 'zombie' && this.isFree(segment), `${segment.name} is still kept`)
     this.#deleting.add(segment.id)
     try {
-      await this.#fileSystem.unlink(segment.file.path)
+      // Someone may have removed the file by hand: then only the folder's entry has to be settled.
+      await removeIfPresent(this.#fileSystem, segment.file.path)
       await this.#fileSystem.syncFolder(path.dirname(segment.file.path))
     } catch (error) {
       this.#unlinkErrors.set(segment.id, errorFacts(error))
