@@ -2,12 +2,12 @@
  * `restage maint-once` and `restage exit-loop` as processes on real folders, among them the replays on
  * frozen copies that the source document reports.
  */
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { stopReasonOf } from '../../server/exit-loop-command.ts'
+import { stopReasonOf, type ExitLoopReport } from '../../server/exit-loop-command.ts'
 import type { MaintOnceReport } from '../../server/maint-once-command.ts'
 import {
   bytesEqual,
@@ -226,9 +226,46 @@ describe('maint-once', () => {
     expect(out).toMatch(/pass stage_due: /)
     removeFolder(dir)
   }, 60_000)
+
+  test('Ctrl-C ends with 130 and leaves a whole folder that no one holds', async () => {
+    const dir = thaw()
+    const child = spawn(process.execPath, [
+      ...[MAIN, 'exit-loop', dir, '--rw', '--min-reclaim-bytes=0', '--max-passes=50'],
+    ])
+    const exited = new Promise<number | null>((resolve) => child.on('exit', resolve))
+    // The first deletion: passes are under way.
+    while (segmentFiles(dir).has('value-l0-000001.log') && child.exitCode === null) {
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    child.kill('SIGINT')
+    expect(await exited).toBe(130)
+    await expectAllValues(dir)
+    removeFolder(dir)
+  }, 60_000)
 })
 
 describe('exit-loop', () => {
+  test('drains staged debt pass by pass until it stops paying', async () => {
+    const dir = thaw()
+    const { code, out } = await restage('exit-loop', dir, '--rw', '--json')
+    expect(code).toBe(0)
+    const report = JSON.parse(out) as ExitLoopReport
+    expect(report.passes.slice(0, 5).map((p) => [p.queue_before, p.queue_after])).toEqual([
+      [5, 4],
+      [4, 3],
+      [3, 2],
+      [2, 1],
+      [1, 0],
+    ])
+    expect(report.passes.every((p) => p.acquired)).toBe(true)
+    expect(report.passes[0]?.reclaimed_bytes).toBeGreaterThan(3 * MIB)
+    expect(report.total_reclaimed_bytes).toBe(report.initial_bytes - report.final_bytes)
+    expect(report.total_reclaimed_bytes).toBeGreaterThan(15 * MIB)
+    expect(report.stop_reason).toBe('low_reclaim')
+    await expectAllValues(dir)
+    removeFolder(dir)
+  }, 90_000)
+
   test('stops by upstream rules, in their order', () => {
     const rules = { maxPasses: 3, minReclaimBytes: 10, stopQueueNondecrease: true }
     const pass = { pass: 1, reclaimed_bytes: 10, queue_before: 2, queue_after: 1 }
