@@ -2,8 +2,9 @@
 import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
-import { afterAll } from 'vitest'
+import { afterAll, afterEach, expect } from 'vitest'
 import type { Engine, EngineOptions } from '../../engine/api.ts'
+import { applyEvent } from '../../engine/apply-event.ts'
 import { StepClock, manualClock } from '../../engine/clock.ts'
 import { openEngine } from '../../engine/engine.ts'
 import { nodeFileSystem, type FileSystem } from '../../engine/file-system.ts'
@@ -77,6 +78,31 @@ export const quickFileSystem: FileSystem = {
   syncFolder: () => yieldNow(),
 }
 
+const folds = new Set<() => void>()
+
+afterEach(() => {
+  for (const check of folds) check()
+  folds.clear()
+})
+
+/** From now to its closing, or to the end of the test: the events folded over the state give the state. */
+function watchFold(engine: Engine): void {
+  let folded = engine.state()
+  const unsubscribe = engine.subscribe((event) => (folded = applyEvent(folded, event)))
+  const check = (): void => {
+    folds.delete(check)
+    engine.flushEvents()
+    expect(folded).toEqual(engine.state())
+    unsubscribe()
+  }
+  folds.add(check)
+  const close = engine.close.bind(engine)
+  engine.close = () => {
+    if (folds.has(check)) check()
+    return close()
+  }
+}
+
 /** Macrotask yield without a timer. */
 export const yieldNow = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
@@ -102,6 +128,7 @@ export async function openFixture(
   )
   const events: EngineEvent[] = []
   engine.subscribe((event) => events.push(event))
+  watchFold(engine)
   return { dir, engine, clock, events }
 }
 

@@ -2,6 +2,8 @@
  * A host of hand-made segments for tests of decisions: rewriting a segment makes it dead, reclaiming
  * deletes dead ones. Records what was asked of it. The real engine has tests of its own.
  */
+import { afterEach, expect } from 'vitest'
+import { applyEvent } from '../../../engine/apply-event.ts'
 import { manualClock } from '../../../engine/clock.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import type { ForegroundActivity, MaintenanceHost } from '../../../engine/maintenance/host.ts'
@@ -13,6 +15,7 @@ import type {
   Counters,
   EngineEventBody,
   EngineEventType,
+  EngineState,
   GcReport,
   LedgerEntry,
   MaintenanceOptions,
@@ -102,6 +105,8 @@ export class FakeHost implements MaintenanceHost {
   readonly saves: (string | null)[] = []
   readonly events: (EngineEventBody & { passId: number | null })[] = []
   stateFile: string | null = null
+  /** The state as its events tell it; null before the scheduler was made. */
+  folded: EngineState | null = null
   /** Runs inside rewrite before it takes effect; may throw, wait or change segments. */
   onRewrite: (sources: SegmentId[], signal: AbortSignal) => Promise<void> = () => Promise.resolve()
   /** Runs inside a pass's plan before it is made; may wait for the signal. */
@@ -182,6 +187,7 @@ export class FakeHost implements MaintenanceHost {
 
   emit(body: EngineEventBody, passId: number | null): void {
     this.events.push({ ...body, passId })
+    this.folded &&= applyEvent(this.folded, { seq: 0, atMs: 0, passId, ...body })
   }
 
   async saveState(json: string | null): Promise<void> {
@@ -203,6 +209,27 @@ export class FakeHost implements MaintenanceHost {
   }
 }
 
+/** Of all worlds of a test: what the events say is what is (checked when the test is over). */
+const worlds: World[] = []
+
+afterEach(() => {
+  for (const { host, scheduler } of worlds.splice(0)) {
+    expect(host.folded).toEqual(stateOf(scheduler))
+  }
+})
+
+function stateOf(scheduler: MaintenanceScheduler): EngineState {
+  return {
+    segments: [],
+    debt: scheduler.debt(),
+    scheduler: scheduler.info(),
+    penalties: scheduler.penalties(),
+    pins: [],
+    counters: scheduler.counters(),
+    checkpoint: { commitSeq: 0, atMs: null, elapsedMs: null },
+  }
+}
+
 export interface World {
   host: FakeHost
   scheduler: MaintenanceScheduler
@@ -216,6 +243,7 @@ export async function world(
     mode?: SchedulerMode
     maintenance?: Partial<MaintenanceOptions>
     prepare?: (host: FakeHost) => void
+    observe?: ConstructorParameters<typeof MaintenanceScheduler>[2]
   } = {},
 ): Promise<World> {
   const host = new FakeHost(segments)
@@ -225,7 +253,9 @@ export async function world(
     mode: setup.mode ?? 'step',
     maintenance: { triggerTotalBytes: 0, ...setup.maintenance },
   })
-  const scheduler = new MaintenanceScheduler(host, options)
+  const scheduler = new MaintenanceScheduler(host, options, setup.observe)
+  host.folded = stateOf(scheduler)
+  worlds.push({ host, scheduler })
   await scheduler.load()
   return { host, scheduler }
 }
