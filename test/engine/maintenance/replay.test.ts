@@ -51,8 +51,10 @@ test('a recorded run replays to the same gates and the same decisions', async ()
           {
             mode: 'auto',
             maintenance: { policy, triggerTotalBytes: 3 * MIB },
-            observe: ({ plan: _plan, ...data }, decision) =>
-              run.push({ input: JSON.stringify(data), decision: JSON.stringify(decision) }),
+            observe: (input, decision) => {
+              const data = JSON.stringify({ ...input, plan: undefined })
+              run.push({ input: data, decision: JSON.stringify(decision) })
+            },
           },
         )
         for (const step of steps) {

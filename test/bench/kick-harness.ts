@@ -1,0 +1,218 @@
+/**
+ * One run of the checkpoint-kick scenario (upstream: BenchmarkVlogGenerationRewriteQueueDrainCheckpointKick):
+ * a queue of four, some time added to each rewrite, kick after kick until the queue is empty or staged.
+ * Set-up is outside the timed part, and a run closes its store before it ends (F1).
+ */
+import * as fs from 'node:fs'
+import * as os from 'node:os'
+import * as path from 'node:path'
+import {
+  nodeFileSystem,
+  openEngine,
+  StepClock,
+  type Engine,
+  type FileSystem,
+  type OpenFile,
+  type MaintenancePolicy,
+  type PassReport,
+  type SegmentId,
+} from '../../engine/index.ts'
+
+/** Upstream's fixed sleep between two attempts of its kick retry loop. */
+const RETRY_SLEEP_MS = 10
+const QUEUED = 4
+const SEGMENT_BYTES = 64 * 1024
+const VALUE_BYTES = 1024
+const KEYS = 640
+
+/** What is measured; milliseconds end in _ms. */
+export interface Metrics {
+  initial_queue: number
+  rewrite_calls: number
+  remaining_queue: number
+  stage_pending: number
+  max_kick_ms: number
+  kicks_ms: number
+  total_window_ms: number
+  longest_stall_ms: number
+}
+
+export interface Variant {
+  policy: MaintenancePolicy
+  restage: 'on' | 'off'
+  /** Added to each sync of rewrite output, of which a rewrite here has one. */
+  addedMs: number
+}
+
+/** Where engines come from; a test counts them. */
+export type Opener = typeof openEngine
+
+function systemClock(): StepClock {
+  return new StepClock({
+    wall: () => Date.now(),
+    monotonic: () => performance.now(),
+    arm: (delayMs, callback) => {
+      const timer = setTimeout(callback, delayMs)
+      return () => {
+        clearTimeout(timer)
+      }
+    },
+  })
+}
+
+/** The node file system, except that each sync of rewrite output takes longer. */
+function slowRewrites(addedMs: number): FileSystem {
+  return {
+    ...nodeFileSystem,
+    open(file, mode) {
+      const opened = nodeFileSystem.open(file, mode)
+      const isOutput = mode === 'create' && path.basename(file).startsWith('value-l1-')
+      return isOutput && addedMs > 0 ? slowSync(opened, addedMs) : opened
+    },
+  }
+}
+
+function slowSync(file: OpenFile, addedMs: number): OpenFile {
+  return {
+    path: file.path,
+    read: (buffer, offset, length, position) => file.read(buffer, offset, length, position),
+    write: (buffer, offset, length, position) => {
+      file.write(buffer, offset, length, position)
+    },
+    size: () => file.size(),
+    truncate: (length) => {
+      file.truncate(length)
+    },
+    async sync() {
+      await new Promise((resolve) => setTimeout(resolve, addedMs))
+      await file.sync()
+    },
+    close: () => {
+      file.close()
+    },
+  }
+}
+
+async function open(opener: Opener, dir: string, variant: Variant): Promise<Engine> {
+  const { policy, restage, addedMs } = variant
+  return opener(
+    dir,
+    {
+      profile: 'fast',
+      mode: 'step',
+      segmentBytes: SEGMENT_BYTES,
+      checkpointIntervalMs: 0,
+      maintenance: { policy, restage, minSegmentAgeMs: 0 },
+    },
+    {
+      clock: systemClock(),
+      fileSystem: slowRewrites(addedMs),
+      yieldNow: () => new Promise((resolve) => setImmediate(resolve)),
+    },
+  )
+}
+
+function keyOf(index: number): Uint8Array {
+  return Buffer.from(`key/${String(index).padStart(8, '0')}`)
+}
+
+function valueOf(index: number, version: number): Uint8Array {
+  const bytes = Buffer.alloc(VALUE_BYTES)
+  let state = index * 31 + version + 1
+  for (let i = 0; i < VALUE_BYTES; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    bytes[i] = state >>> 24
+  }
+  return bytes
+}
+
+/**
+ * A folder whose state file holds the four stalest sealed segments, queued and not staged. Returns the
+ * fifth: rewriting it first makes the output file, so that the kicks measured are all alike.
+ */
+async function seed(opener: Opener, dir: string, variant: Variant): Promise<SegmentId> {
+  const engine = await open(opener, dir, variant)
+  for (let i = 0; i < KEYS; i++) await engine.put(keyOf(i), valueOf(i, 0))
+  await engine.checkpoint()
+  for (let i = 0; i < KEYS; i++) if (i % 4 !== 0) await engine.put(keyOf(i), valueOf(i, 1))
+  await engine.checkpoint()
+  const plan = engine.maintenance.plan({ minStaleRatio: 0.6, maxSegments: QUEUED + 1 })
+  await engine.close()
+  const queued = plan.selected.slice(0, QUEUED)
+  const state = {
+    rewrite_source_file_ids: queued.map((s) => String(s.segmentId)),
+    rewrite_debt_ledger: queued.map((s) => ({
+      file_id: String(s.segmentId),
+      bytes_total: s.bytesTotal,
+      bytes_live: s.bytesLive,
+      bytes_stale: s.bytesStale,
+      stale_ratio: s.staleRatio,
+    })),
+  }
+  fs.writeFileSync(path.join(dir, 'vlog_generation_state.json'), JSON.stringify(state, null, 2))
+  const fifth = plan.selected[QUEUED]
+  if (fifth === undefined) throw new Error('the seeded folder has too few stale segments')
+  return fifth.segmentId
+}
+
+/** Longest time another task of the thread had to wait while `work` ran. */
+async function withStallWatch<T>(work: () => Promise<T>): Promise<{ result: T; stallMs: number }> {
+  let stallMs = 0
+  let watching = true
+  let last = performance.now()
+  const watch = (): void => {
+    const now = performance.now()
+    stallMs = Math.max(stallMs, now - last)
+    last = now
+    if (watching) setImmediate(watch)
+  }
+  setImmediate(watch)
+  const result = await work()
+  watching = false
+  return { result, stallMs }
+}
+
+/** As its policy runs it: the queue runner takes over where a kick leaves the queue to it. */
+async function kick(engine: Engine): Promise<PassReport> {
+  const report = await engine.maintenance.runPass('checkpoint_kick')
+  if (report.blockedBy !== 'queue_runner_idle') return report
+  return engine.maintenance.runPass('rewrite_queue_pending')
+}
+
+export async function runKick(variant: Variant, opener: Opener = openEngine): Promise<Metrics> {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'restage-kick-'))
+  const fifth = await seed(opener, dir, variant)
+  const engine = await open(opener, dir, variant)
+  await engine.maintenance.rewrite([fifth])
+  const before = engine.state()
+  let maxKickMs = 0
+  let kicksMs = 0
+  let stallMs = 0
+  const started = performance.now()
+  for (let kicks = 0; kicks <= before.debt.queue.length; kicks++) {
+    const { debt } = engine.state()
+    if (debt.queue.length === 0 || debt.stage !== null) break
+    if (kicks > 0) await new Promise((resolve) => setTimeout(resolve, RETRY_SLEEP_MS))
+    const kickStarted = performance.now()
+    const watched = await withStallWatch(() => kick(engine))
+    const kickMs = performance.now() - kickStarted
+    maxKickMs = Math.max(maxKickMs, kickMs)
+    kicksMs += kickMs
+    stallMs = Math.max(stallMs, watched.stallMs)
+    if (watched.result.error !== null) throw new Error(watched.result.sentence)
+  }
+  const totalMs = performance.now() - started
+  const after = engine.state()
+  await engine.close()
+  fs.rmSync(dir, { recursive: true })
+  return {
+    initial_queue: before.debt.queue.length,
+    rewrite_calls: after.counters.rewriteRuns - before.counters.rewriteRuns,
+    remaining_queue: after.debt.queue.length,
+    stage_pending: after.debt.stage === null ? 0 : 1,
+    max_kick_ms: maxKickMs,
+    kicks_ms: kicksMs,
+    total_window_ms: totalMs,
+    longest_stall_ms: stallMs,
+  }
+}
