@@ -4,9 +4,20 @@
  */
 import fc from 'fast-check'
 import { describe, test } from 'vitest'
-import type { Profile } from '../../engine/types.ts'
+import type { MaintenanceOptions, PassSource, Profile } from '../../engine/types.ts'
 import { SEED, runs } from '../support/random.ts'
 import { KEYS, World, type LongStep, type OpenOptions, type Step } from '../support/world.ts'
+
+const SOURCES: Exclude<PassSource, 'manual'>[] = [
+  'periodic',
+  'checkpoint_kick',
+  'checkpoint_pending',
+  'rewrite_stage_confirm',
+  'rewrite_stage_confirm_exit',
+  'rewrite_age_blocked',
+  'rewrite_age_blocked_exit',
+  'rewrite_queue_pending',
+]
 
 const anyBytes = fc.oneof(
   { weight: 3, arbitrary: fc.constantFrom(0, 1, 63, 64, 65) },
@@ -26,7 +37,7 @@ const anyLong: fc.Arbitrary<LongStep> = fc.oneof(
   fc.constant({ do: 'kick' } as const),
   fc.record({
     do: fc.constant('pass' as const),
-    source: fc.constantFrom('periodic', 'checkpoint_kick', 'rewrite_stage_confirm'),
+    source: fc.constantFrom<Exclude<PassSource, 'manual'>[]>(...SOURCES),
   }),
   fc.record({ do: fc.constant('rewrite' as const), segments: fc.nat({ max: 2 ** 16 - 1 }) }),
   fc.record({ do: fc.constant('stage' as const), minStaleRatio: fc.constantFrom(0, 0.2, 0.6) }),
@@ -92,6 +103,27 @@ const EAGER = {
   resumeMinStaleRatio: 0.1,
 }
 
+/** Policies and thresholds around the eager ones; absent = the default. */
+const anyMaintenance: fc.Arbitrary<Partial<MaintenanceOptions>> = fc
+  .record(
+    {
+      policy: fc.constantFrom<MaintenanceOptions['policy'][]>('a_only', 'a_plus_c', 'queue_runner'),
+      restage: fc.constantFrom<MaintenanceOptions['restage'][]>('on', 'off'),
+      confirmDelayMs: fc.constantFrom(0, 5_000, 30_000),
+      gcMinBytes: fc.constantFrom(1, 20_000),
+      minSegmentAgeMs: fc.constantFrom(0, 20_000),
+      triggerStaleRatio: fc.constantFrom(0, 0.05, 0.2, 0.7),
+      triggerTotalBytes: fc.constantFrom(0, 8_000),
+      resumeMinStaleRatio: fc.constantFrom(0.01, 0.5),
+      maxPlanSegments: fc.constantFrom(0, 1, 3),
+      rewriteBudgetBytesPerSec: fc.constantFrom(0, 500, 100_000),
+      penaltyCooldownMs: fc.constantFrom(0, 60_000),
+      ineffectiveGrowthMinBytes: fc.constantFrom(0, 4_096),
+    },
+    { requiredKeys: [] },
+  )
+  .map((some) => ({ ...EAGER, ...some }))
+
 describe(`random histories (seed ${SEED})`, () => {
   test.each<[string, Profile[]]>([
     ['durable and wal_on_fast: nothing acknowledged is lost', ['durable', 'wal_on_fast']],
@@ -103,15 +135,16 @@ describe(`random histories (seed ${SEED})`, () => {
       await fc.assert(
         fc.asyncProperty(
           optionsOf(profiles),
-          fc.boolean(),
+          fc.oneof({ weight: 3, arbitrary: anyMaintenance }, fc.constant({})),
           history,
-          async (options, eager, steps) => {
-            await new World(options, eager ? EAGER : {}).run(steps)
+          async (options, maintenance, steps) => {
+            await new World(options, maintenance).run(steps)
           },
         ),
         { numRuns: runs(100), seed: SEED },
       )
     },
-    600_000,
+    // A history takes a fraction of a second, on a busy machine a few.
+    Math.max(600_000, runs(100) * 20_000),
   )
 })

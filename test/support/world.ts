@@ -10,7 +10,8 @@ import { expect } from 'vitest'
 import type { BatchOperation, Engine, EngineOptions, EntryIterator } from '../../engine/api.ts'
 import type { StepClock } from '../../engine/clock.ts'
 import type { FileSystem } from '../../engine/file-system.ts'
-import type { EngineState, Profile } from '../../engine/types.ts'
+import { openRecording } from '../../engine/recording/reader.ts'
+import type { EngineState, PassSource, Profile } from '../../engine/types.ts'
 import { applyEvent } from '../../engine/apply-event.ts'
 import { Acknowledged, difference, expectMoment, type Moment, type State } from './acknowledged.ts'
 import {
@@ -44,7 +45,7 @@ export interface Write {
 export type LongStep =
   | { do: 'checkpoint' }
   | { do: 'kick' }
-  | { do: 'pass'; source: 'periodic' | 'checkpoint_kick' | 'rewrite_stage_confirm' }
+  | { do: 'pass'; source: Exclude<PassSource, 'manual'> }
   /** Bit n names the n-th segment. */
   | { do: 'rewrite'; segments: number }
   | { do: 'stage'; minStaleRatio: number }
@@ -106,7 +107,13 @@ export class World {
 
   async open(): Promise<void> {
     const { engine } = await openFixture(
-      { ...this.#options, maintenance: this.#maintenance ?? {}, sliceMs: 0.1 },
+      {
+        ...this.#options,
+        maintenance: this.#maintenance ?? {},
+        // So small that it begins chunk after chunk and gives up the oldest.
+        recording: { chunkBytes: 4096, maxBytes: 256 * 1024 },
+        sliceMs: 0.1,
+      },
       {
         dir: this.#dir,
         clock: this.clock,
@@ -289,6 +296,7 @@ export class World {
   async #reopen(options: OpenOptions): Promise<void> {
     await this.#letReadersGo()
     await this.engine.close()
+    await expectRecorded(this.#dir, this.engine.eventSeq, this.#folded)
     this.#options = options
     await this.open()
     this.#history = [this.#acknowledged.visible]
@@ -346,6 +354,7 @@ export class World {
       await engine.maintenance.gc({ dryRun: false })
       await expectLiveBytes(engine)
       await engine.close()
+      await expectReadable(crash.folder)
       removeFolder(crash.folder)
     }
   }
@@ -398,6 +407,33 @@ export class World {
     expect(this.#folded).toEqual(state)
     if (this.#options.profile === 'wal_on_fast') expectSizesOnDisk(engine, this.#dir)
   }
+}
+
+/** The recording of an opening that was closed ends with its last event and gives its last state. */
+async function expectRecorded(dir: string, seq: number, state: EngineState): Promise<void> {
+  const recording = await expectReadable(dir)
+  const last = recording.summary().openings.at(-1)
+  expect(last).toMatchObject({ closed: true, lastSeq: seq })
+  expect(last?.gaps.filter((gap) => gap.why !== 'retention')).toEqual([])
+  const { openingId } = last ?? { openingId: 0 }
+  const found = await recording.stateAt({ openingId, seq })
+  expect(found.why).toBeNull()
+  expect(found.state).toEqual(state)
+}
+
+/** Whatever a crash left: every event up to the end of each opening, and no damage. */
+async function expectReadable(dir: string): ReturnType<typeof openRecording> {
+  const recording = await openRecording(dir, { fileSystem: quickFileSystem, yieldNow })
+  const { openings } = recording.summary()
+  for (const { openingId, firstSeq, lastSeq, gaps } of openings) {
+    expect(gaps.filter((gap) => gap.why === 'damaged' || gap.why === 'stopped')).toEqual([])
+    if (firstSeq === null || lastSeq === null) continue
+    const { events } = await recording.readEvents({ openingId, fromSeq: 0, limit: 10_000 })
+    expect(events.map((event) => event.seq)).toEqual(
+      Array.from({ length: Math.min(10_000, lastSeq - firstSeq + 1) }, (_, i) => firstSeq + i),
+    )
+  }
+  return recording
 }
 
 /** Tracked live bytes are the recomputed ones; live + stale = total, neither below 0. */
