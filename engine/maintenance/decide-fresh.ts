@@ -12,7 +12,7 @@ import { isEmpty } from './budget.ts'
 import type { Action, AgeBlock, Decision, PlanMade } from './decision.ts'
 import { genericFloor, staleTriggerFloor, totalBytes } from './floors.ts'
 import { atLeast, flag, isBlocking, upToBlock } from './gates.ts'
-import { debtOf, mergePlan, NO_DEBT, ratioOf, segmentLookup, stage } from './ledger.ts'
+import { debtOfPlan, mergeSources, NO_DEBT, ratioOf, segmentLookup, stage } from './ledger.ts'
 import { isAgeRetry, isHot, since, sinceText, type PassInput } from './pass-input.ts'
 import { waitingForAge } from './planner.ts'
 import { bytesText, countText, percentText, segmentText } from './text.ts'
@@ -180,10 +180,10 @@ function planGates(input: PassInput): Gate[] {
 export function selectedGate(plan: RewritePlan): Gate {
   return atLeast({
     name: 'plan_selected',
-    input: plan.selected.length,
+    input: plan.sourceSegmentIds.length,
     threshold: 1,
     unit: 'count',
-    text: `The plan selected ${plan.selected.length} of ${countText(plan.segmentsTotal, 'segment')}.`,
+    text: `The plan selected ${plan.sourceSegmentIds.length} of ${countText(plan.segmentsTotal, 'segment')}.`,
   })
 }
 
@@ -214,12 +214,12 @@ function planGeneric(
   const minStaleRatio = genericFloor(total, input.options)
   const plan = ask(input, decision, { trigger: 'pre_rewrite', minStaleRatio })
   if ('kind' in plan) return plan
-  if (plan.selected.length === 0) return null
+  if (plan.sourceSegmentIds.length === 0) return null
   const { options, source } = input
   return {
     kind: 'rewrite',
     reason,
-    debt: debtOf(plan.selected),
+    debt: debtOfPlan(plan),
     fresh: true,
     minStaleRatio,
     restage: options.policy === 'a_plus_c' && options.restage === 'on' && isHot(source),
@@ -233,7 +233,9 @@ function planSparse(input: PassInput, minStaleRatio: number, decision: Decision)
   const plan = ask(input, decision, { trigger: 'stale_ratio_trigger', minStaleRatio })
   if ('kind' in plan) return plan
   // Reached without a queue only: whatever was queued before has just been pruned.
-  return plan.selected.length === 0 ? null : stageAction(input, NO_DEBT, plan, 'stale_ratio')
+  return plan.sourceSegmentIds.length === 0
+    ? null
+    : stageAction(input, NO_DEBT, plan, 'stale_ratio')
 }
 
 export function stageAction(
@@ -244,11 +246,11 @@ export function stageAction(
 ): Action {
   const { confirmDelayMs } = input.options
   const { minStaleRatio } = plan.filters
-  const merged = mergePlan(queued, plan.selected, segmentLookup(input.segments))
+  const merged = mergeSources(queued, plan, segmentLookup(input.segments))
   return {
     kind: 'stage',
     debt: stage(merged, input.nowMs, { confirmDelayMs, minStaleRatio }),
-    segmentIds: plan.selected.map((entry) => entry.segmentId),
+    segmentIds: plan.sourceSegmentIds,
     minStaleRatio,
     reason,
   }
@@ -281,7 +283,7 @@ function cappedFilters(input: PassInput, minStaleRatio: number): PlanFilters {
 function planHold(decision: Decision, options: MaintenanceOptions): number | null {
   const last = decision.plans.at(-1)
   if (last === undefined) return null
-  if (last.plan.selected.length > 0) return options.rewriteMinIntervalMs
+  if (last.plan.sourceSegmentIds.length > 0) return options.rewriteMinIntervalMs
   const waits = decision.plans.map(({ plan }) => waitingForAge(plan).minRemainingMs ?? Infinity)
   return Math.min(options.rewriteMinIntervalMs, ...waits)
 }
@@ -289,7 +291,7 @@ function planHold(decision: Decision, options: MaintenanceOptions): number | nul
 /** null unless age alone kept the plans empty. */
 function ageBlockOf(plans: readonly PlanMade[], input: PassInput): AgeBlock | null {
   const last = plans.at(-1)
-  if (last === undefined || last.plan.selected.length > 0) return null
+  if (last === undefined || last.plan.sourceSegmentIds.length > 0) return null
   for (const { trigger, plan } of plans.toReversed()) {
     const { count, minRemainingMs } = waitingForAge(plan)
     if (count === 0 || minRemainingMs === null || minRemainingMs <= 0) continue

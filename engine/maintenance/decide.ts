@@ -323,7 +323,7 @@ function decideManual(input: PassInput, request: ManualRequest, decision: Decisi
       decision.plans.push({ trigger: 'manual', plan })
       decision.planHoldMs = input.options.rewriteMinIntervalMs
       decision.gates.push(selectedGate(plan))
-      if (plan.selected.length > 0) {
+      if (plan.sourceSegmentIds.length > 0) {
         decision.action = stageAction(input, input.debt, plan, 'manual')
       }
       return

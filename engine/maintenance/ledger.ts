@@ -7,7 +7,14 @@
  * everywhere, M4) or holds exactly the queued ids; a debt without a queue has no stage.
  */
 import { assert } from '../assert.ts'
-import type { LedgerEntry, RewriteDebt, SegmentId, SegmentInfo, Stage } from '../types.ts'
+import type {
+  LedgerEntry,
+  RewriteDebt,
+  RewritePlan,
+  SegmentId,
+  SegmentInfo,
+  Stage,
+} from '../types.ts'
 
 export const NO_DEBT: RewriteDebt = Object.freeze({ queue: [], ledger: [], stage: null })
 
@@ -16,6 +23,8 @@ export interface Pruned {
   debt: RewriteDebt
   dropped: SegmentId[]
 }
+
+type PlannedSources = Pick<RewritePlan, 'selected' | 'sourceSegmentIds'>
 
 export type SegmentLookup = ReadonlyMap<SegmentId, SegmentInfo>
 
@@ -68,6 +77,21 @@ export function mergePlan(
     if (entry !== undefined) entries.push(entry)
   }
   return { ...debtOf(entries), stage: entries.length > 0 ? debt.stage : null }
+}
+
+/** The queue of a plan: with its ledger, or without one when the plan has no economics (B15). */
+export function debtOfPlan(plan: PlannedSources): RewriteDebt {
+  return plan.selected.length > 0 ? debtOf(plan.selected) : queueOnlyDebt(plan.sourceSegmentIds)
+}
+
+/** As mergePlan; a plan without economics makes the whole queue one without (B15). */
+export function mergeSources(
+  debt: RewriteDebt,
+  plan: PlannedSources,
+  lookup: SegmentLookup,
+): RewriteDebt {
+  if (plan.selected.length > 0) return mergePlan(debt, plan.selected, lookup)
+  return { ...queueOnlyDebt([...plan.sourceSegmentIds, ...debt.queue]), stage: debt.stage }
 }
 
 /** Removes ids whatever their position; ids that are not queued change nothing. The stage stays while a queue does. */

@@ -64,7 +64,7 @@ export class PassPlans {
       const plan = await host.plan({ segments, filters, nowMs, cooling }, bounds.signal)
       const elapsedMs = host.clock.monotonic() - begun
       this.#elapsedMs.set(plan, elapsedMs)
-      const { length } = plan.selected
+      const { length } = plan.sourceSegmentIds
       memory.count(
         {
           planRuns: 1,
@@ -111,7 +111,7 @@ export function planEvent(
     minRatio: plan.filters.minStaleRatio,
     minStaleBytes: plan.filters.minStaleBytes,
     maxSourceBytes: plan.filters.maxLiveBytes,
-    selected: plan.selected.map((entry) => entry.segmentId),
+    selected: plan.sourceSegmentIds,
     candidates: plan.candidates.length,
     selectedBytesTotal: plan.selectedBytesTotal,
     selectedBytesLive: plan.selectedBytesLive,

@@ -355,15 +355,17 @@ describe('readers as budgets', () => {
           const { engine } = await open()
           await fillSealed(engine)
           const target = first(engine).segmentId
-          const readers: { pinId: number; close: () => unknown; open: boolean }[] = []
+          const readers: { close: () => unknown; open: boolean }[] = []
           for (const { close, which, iterator } of moves) {
             const reader = readers[which % Math.max(1, readers.length)]
             // Closing a second time is no release of someone else's.
             if (close && reader !== undefined) {
               await reader.close()
               reader.open = false
-            } else if (iterator) readers.push({ ...engine.iterate(), pinId: 0, open: true })
-            else readers.push({ ...engine.snapshot(), open: true })
+            } else {
+              const opened = iterator ? engine.iterate() : engine.snapshot()
+              readers.push({ close: () => opened.close(), open: true })
+            }
           }
           for (let i = 0; i < 8; i++) await engine.delete(key(i))
           await engine.maintenance.gc({ dryRun: false })
