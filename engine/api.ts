@@ -40,6 +40,8 @@ export interface EngineOptions {
   sliceMs?: number
   /** Index pages kept in memory. Default 64 MiB. */
   pageCacheBytes?: number
+  /** Places of values of keys used lately, 64 bytes each, so that they are found without a search. 0 = none. Default 32 MiB. */
+  keyCacheBytes?: number
   /** 'auto' runs timers and kicks by itself; 'step' runs nothing that was not asked for. Default auto. */
   mode?: SchedulerMode
   /** Events kept in `trace/` of the folder, to be read back later. Default on, with 64 MiB. */
@@ -61,6 +63,11 @@ export interface EngineDeps {
   fileSystem: FileSystem
   /** Gives the thread back to other work; resolves in a later macrotask. */
   yieldNow: () => Promise<void>
+  /**
+   * 0 to 2^32 - 1, asked for while the folder is opened: seeds the hash of keys in memory. Absent: always
+   * the same seed, with which somebody who chooses the keys can make looking for them slow.
+   */
+  randomU32?: () => number
   /** Subscribed before the folder is opened, so that it sees the stream from its first event. */
   onEvent?: (event: EngineEvent) => void
 }

@@ -8,7 +8,9 @@ import { TOMBSTONE, entryKey, entryStart, type Located } from './index/leaf.ts'
 import type { PageStore } from './index/page-store.ts'
 import { pageCount } from './index/page.ts'
 import { TreeCursor, findInTree, walkTree, type Changes } from './index/tree.ts'
-import { Memtable, hashKey } from './memtable.ts'
+import type { KeyCache } from './key-cache.ts'
+import type { KeyHasher } from './key-hash.ts'
+import { Memtable } from './memtable.ts'
 import type { RangeOptions } from './api.ts'
 import type { SegmentId } from './types.ts'
 import { KeyFinger } from './key-finger.ts'
@@ -38,6 +40,9 @@ export interface KeyChange {
 export class KeySpace {
   readonly #pages: PageStore
   readonly #set: SegmentSet
+  readonly #hasher: KeyHasher
+  /** Of the newest state: `apply` alone changes that, so `apply` alone keeps it true. */
+  readonly #cache: KeyCache
   #root: TreeRoot
   #active = new Memtable(1)
   #frozen: Memtable | null = null
@@ -46,9 +51,14 @@ export class KeySpace {
   /** Highest seq of an open reader, -1 without readers: versions at or below it must stay. */
   #newestReaderSeq = -1
 
-  constructor(pages: PageStore, set: SegmentSet, root: TreeRoot) {
-    this.#pages = pages
-    this.#set = set
+  constructor(
+    parts: { pages: PageStore; set: SegmentSet; hasher: KeyHasher; cache: KeyCache },
+    root: TreeRoot,
+  ) {
+    this.#pages = parts.pages
+    this.#set = parts.set
+    this.#hasher = parts.hasher
+    this.#cache = parts.cache
     this.#root = root
   }
 
@@ -87,14 +97,29 @@ export class KeySpace {
     const moment = { seq, generation: active.generation }
     const at = { seq, newestReaderSeq: this.#newestReaderSeq }
     for (const { key, value } of changes) {
-      const hash = hashKey(key)
+      const hash = this.#hasher.hash(key)
+      const row = this.#cache.find(key, hash)
       const entry = active.find(key, hash)
-      const before = entry < 0 ? this.#below(key, hash) : active.newest(entry)
+      const before = this.#before(key, hash, { row, entry })
       // The new value first: a segment that holds both never passes through zero.
       if (value.kind === 'pointer') this.#set.acquire(value.pointer)
       if (before?.kind === 'pointer') this.#set.release(before.pointer, moment)
       active.set(entry, { bytes: key, hash }, value, at)
+      if (value.kind !== 'pointer') {
+        if (row >= 0) this.#cache.forget(row)
+      } else if (row >= 0) this.#cache.set(row, value.pointer)
+      else this.#cache.offer(key, hash, value.pointer)
     }
+  }
+
+  /** What a key holds, by its row of the cache or its entry of the active table where it has one. */
+  #before(
+    key: Uint8Array,
+    hash: number,
+    { row, entry }: { row: number; entry: number },
+  ): Located | undefined {
+    if (row >= 0) return { kind: 'pointer', pointer: this.#cache.at(row) }
+    return entry < 0 ? this.#below(key, hash) : this.#active.newest(entry)
   }
 
   /**
@@ -143,9 +168,12 @@ export class KeySpace {
 
   /** What the key holds now; a tombstone or undefined when it holds nothing. */
   current(key: Uint8Array): Located | undefined {
-    if (this.memtableEntries === 0) return findInTree(this.#pages, this.#root.userRoot, key)
-    const hash = hashKey(key)
-    return this.#active.get(key, hash, this.#seq) ?? this.#below(key, hash)
+    const hash = this.#hasher.hash(key)
+    const row = this.#cache.find(key, hash)
+    if (row >= 0) return { kind: 'pointer', pointer: this.#cache.at(row) }
+    const found = this.#active.get(key, hash, this.#seq) ?? this.#below(key, hash)
+    if (found?.kind === 'pointer') this.#cache.admit(key, hash, found.pointer)
+    return found
   }
 
   /** What the key holds where the active table does not know it. */
@@ -218,7 +246,7 @@ export class KeySpace {
   }
 
   get(view: ReadView, key: Uint8Array): Located | undefined {
-    const hash = hashKey(key)
+    const hash = this.#hasher.hash(key)
     for (const table of view.tables) {
       const found = table.get(key, hash, view.seq)
       if (found !== undefined) return found.kind === 'tombstone' ? undefined : found

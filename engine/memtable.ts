@@ -36,26 +36,6 @@ const PILE = 2 ** 24 * SORTABLE_ENTRIES
 /** Entries between two pauses of a sort, less one. */
 const SLICE_MASK = 2 ** 14 - 1
 
-/** Multiplies and folds four bytes at a time; good enough that its low bits can choose a slot. */
-export function hashKey(key: Uint8Array): number {
-  const bytes = key.length
-  const whole = bytes - (bytes & 3)
-  let hash = bytes
-  let i = 0
-  for (; i < whole; i += 4) {
-    const word =
-      (key[i] as number) |
-      ((key[i + 1] as number) << 8) |
-      ((key[i + 2] as number) << 16) |
-      ((key[i + 3] as number) << 24)
-    hash = Math.imul(hash ^ word, 0x9e3779b1)
-    hash ^= hash >>> 15
-  }
-  for (; i < bytes; i++) hash = Math.imul(hash ^ (key[i] as number), 0x01000193)
-  hash = Math.imul(hash ^ (hash >>> 16), 0x2c1b3c6d)
-  return hash ^ (hash >>> 13)
-}
-
 export class Memtable {
   /** Generation: roots that contain it contain all its writes. */
   readonly generation: number

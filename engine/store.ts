@@ -19,6 +19,8 @@ import { recoverIndexSwap, removeOldIndex } from './index-swap.ts'
 import { MetaPages } from './index/meta-pages.ts'
 import type { Meta, MetaCandidate } from './index/meta.ts'
 import { PageStore } from './index/page-store.ts'
+import { KeyCache } from './key-cache.ts'
+import { KeyHasher } from './key-hash.ts'
 import { KeySpace, type KeyChange } from './key-space.ts'
 import { DictionaryStore } from './inspect/dictionaries.ts'
 import { MetadataFile, RID_RESERVE } from './metadata.ts'
@@ -129,7 +131,7 @@ interface OpenedFiles {
 async function rebuild(files: OpenedFiles, context: StoreContext): Promise<Store> {
   const { paths, lock, index, set, dictionaries } = files
   const { deps, options } = context
-  const { fileSystem, clock } = deps
+  const { fileSystem, clock, randomU32 = () => 0 } = deps
   const slices = { clock, yieldNow: deps.yieldNow, sliceMs: options.sliceMs }
   const { kind, candidates } = readMetas(index, paths.index)
   const metadata = readMetadata(fileSystem, paths)
@@ -147,7 +149,15 @@ async function rebuild(files: OpenedFiles, context: StoreContext): Promise<Store
   const journals = readJournals(fileSystem, paths.journal, kind)
   const rids = await recoverRids(set, kind, { journals, slicer, metadata })
   const metas = new MetaPages(index, kind, candidate)
-  const keySpace = new KeySpace(pages, set, { ...accounted.roots, version: 0 })
+  const keySpace = new KeySpace(
+    {
+      pages,
+      set,
+      hasher: new KeyHasher(randomU32(), randomU32()),
+      cache: new KeyCache(options.keyCacheBytes),
+    },
+    { ...accounted.roots, version: 0 },
+  )
   const nextSeq = Math.max(highestSeq + 1, metadata?.nextSeq ?? 1)
   const valueLog = makeValueLog(files, context, { kind, keySpace, nextSeq, nextRid: rids.next })
   const replayed = replay(journals.batches, { keySpace, keyLists, pointers: rids.pointers })

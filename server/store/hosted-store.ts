@@ -2,6 +2,7 @@
  * A store that this process writes: opens the engine with its virtual clock in a worker, starts the
  * workload when told to, and closes in order.
  */
+import { randomInt } from 'node:crypto'
 import { setImmediate as yieldNow } from 'node:timers/promises'
 import { nodeFileSystem, openEngine, StepClock } from '../engine-door.ts'
 import { EngineStore } from './engine-store.ts'
@@ -31,6 +32,7 @@ export async function openHostedStore(
     clock,
     fileSystem: nodeFileSystem,
     yieldNow,
+    randomU32: () => randomInt(2 ** 32),
     onEvent: (event) => outbox.event(event),
   })
   let workload: Workload | null = null

@@ -1,18 +1,20 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Located } from '../../engine/index/leaf.ts'
-import { Memtable, hashKey } from '../../engine/memtable.ts'
+import { KeyHasher } from '../../engine/key-hash.ts'
+import { Memtable } from '../../engine/memtable.ts'
 
 const SEED = 20260323
+const hasher = new KeyHasher(1, 2)
 
 function put(table: Memtable, key: Uint8Array, value: Located, seq: number, reader = -1): void {
-  const hash = hashKey(key)
+  const hash = hasher.hash(key)
   const at = { seq, newestReaderSeq: reader }
   table.set(table.find(key, hash), { bytes: key, hash }, value, at)
 }
 
 function get(table: Memtable, key: Uint8Array, seq = Infinity): Located | undefined {
-  return table.get(key, hashKey(key), seq)
+  return table.get(key, hasher.hash(key), seq)
 }
 
 function pointer(offset: number): Located {

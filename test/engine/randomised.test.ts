@@ -50,6 +50,8 @@ const optionsOf = (profiles: readonly Profile[]): fc.Arbitrary<OpenOptions> =>
     inlineThreshold: fc.constantFrom(0, 64, 512),
     segmentBytes: fc.constantFrom(4096, 12_000),
     memtableBytes: fc.constantFrom(4096, 2 ** 20),
+    // None, less than there are keys, and more.
+    keyCacheBytes: fc.constantFrom(0, 512, 2 ** 20),
   })
 
 const which = fc.nat({ max: 5 })

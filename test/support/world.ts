@@ -33,6 +33,7 @@ export interface OpenOptions {
   inlineThreshold: number
   segmentBytes: number
   memtableBytes: number
+  keyCacheBytes?: number
 }
 
 /** A key by its place in KEYS; a value by seed and length, null = delete. */

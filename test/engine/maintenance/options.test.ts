@@ -14,6 +14,7 @@ describe('options', () => {
       checkpointIntervalMs: 30_000,
       sliceMs: 4,
       pageCacheBytes: 64 * 1024 ** 2,
+      keyCacheBytes: 32 * 1024 ** 2,
       mode: 'auto',
       recording: { maxBytes: 64 * 1024 * 1024, chunkBytes: 1024 * 1024, flushMs: 1_000 },
       maintenance: {
