@@ -23,9 +23,38 @@ export function checksum(
   return part.length < MANY_BYTES ? crc32(part, seed) : crc32OfMany(asBuffer(part), seed)
 }
 
-/** The addon takes a Buffer; this is a view, not a copy. */
+/** The addon's types ask for a Buffer; Node gives native code any Uint8Array as one, without a copy. */
 function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes)
-    ? bytes
-    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return bytes as Buffer
+}
+
+/** Reversed polynomials. */
+const POLYNOMIALS: Record<ChecksumKind, number> = { ieee: 0xedb88320, crc32c: 0x82f63b78 }
+
+const TABLES: Record<ChecksumKind, Int32Array> = {
+  ieee: tableOf(POLYNOMIALS.ieee),
+  crc32c: tableOf(POLYNOMIALS.crc32c),
+}
+
+function tableOf(polynomial: number): Int32Array {
+  return Int32Array.from({ length: 256 }, (_, byte) => {
+    let value = byte
+    for (let bit = 0; bit < 8; bit++) value = (value >>> 1) ^ (value & 1 ? polynomial : 0)
+    return value
+  })
+}
+
+/** The same as `checksum` of the few bytes of a header, without a view of them and a call into native code. */
+export function checksumOfFew(
+  kind: ChecksumKind,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): number {
+  const table = TABLES[kind]
+  let crc = -1
+  for (let i = start; i < end; i++) {
+    crc = (table[(crc ^ (bytes[i] as number)) & 0xff] as number) ^ (crc >>> 8)
+  }
+  return ~crc >>> 0
 }

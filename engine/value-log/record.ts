@@ -72,6 +72,16 @@ export function headerAt(bytes: Uint8Array, at: number, where: Where): RecordHea
   return header
 }
 
+/** `headerAt` accepts what is there, and it is a plain record of `recordBytes` bytes in all. */
+export function isPlainHeader(bytes: Uint8Array, at: number, recordBytes: number): boolean {
+  return (
+    bytes[at + 4] === RECORD_VERSION &&
+    bytes[at + 5] === 0 &&
+    (readU32(bytes, at + 8) !== 0 || readU32(bytes, at + 12) !== 0) &&
+    readU32(bytes, at + 16) === recordBytes - RECORD_HEADER_BYTES
+  )
+}
+
 /** Writes a record around a payload already placed at `at + 20`. Returns the record's bytes. */
 export function sealRecord(
   target: Uint8Array,

@@ -182,26 +182,37 @@ export class Segment {
 
   /** Bytes [position, position + length), from memory or the file; ENGINE_CORRUPT past the end. */
   read(position: number, length: number): Buffer {
-    if (position < 0 || position + length > this.bytesTotal) {
-      throw new EngineError(
-        'ENGINE_CORRUPT',
-        `${this.name}: ${length} bytes at ${position} reach past its end at ${this.bytesTotal}`,
-      )
-    }
+    // Asked before memory is taken: a pointer may claim anything.
+    this.#checkRange(position, length)
     const target = Buffer.allocUnsafe(length)
+    this.readInto(target, { at: 0, position, length })
+    return target
+  }
+
+  /** The same to a place in `target`. */
+  readInto(target: Uint8Array, what: { at: number; position: number; length: number }): void {
+    const { at, position, length } = what
+    this.#checkRange(position, length)
     if (this.#buffer !== null && position >= this.#fileBytes) {
-      this.#buffer.copy(target, 0, position - this.#fileBytes, position - this.#fileBytes + length)
-      return target
+      const from = position - this.#fileBytes
+      this.#buffer.copy(target, at, from, from + length)
+      return
     }
     if (position + length > this.#fileBytes) this.flush()
-    const got = this.file.read(target, 0, length, position)
-    if (got !== length) {
-      throw new EngineError(
-        'ENGINE_CORRUPT',
-        `${this.name}: ${got} of ${length} bytes at ${position}`,
-      )
-    }
-    return target
+    const got = this.file.read(target, at, length, position)
+    if (got === length) return
+    throw new EngineError(
+      'ENGINE_CORRUPT',
+      `${this.name}: ${got} of ${length} bytes at ${position}`,
+    )
+  }
+
+  #checkRange(position: number, length: number): void {
+    if (position >= 0 && position + length <= this.bytesTotal) return
+    throw new EngineError(
+      'ENGINE_CORRUPT',
+      `${this.name}: ${length} bytes at ${position} reach past its end at ${this.bytesTotal}`,
+    )
   }
 
   /** Whole bytes of the record a pointer names: its length tells, or the header when it does not. */

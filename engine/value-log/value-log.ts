@@ -12,7 +12,7 @@ import { SerialTaskUntilFailure } from '../slicer.ts'
 import type { SegmentId, SegmentOrigin } from '../types.ts'
 import { isGrouped, recordStart, subIndexOf, type ValuePointer } from '../value-pointer.ts'
 import { decodeFrameValues, type DictionarySource } from './compression.ts'
-import { readRecord } from './read-record.ts'
+import { ValueReader, readRecord } from './read-record.ts'
 import {
   MAX_SEGMENT_BYTES,
   RECORD_HEADER_BYTES,
@@ -56,6 +56,7 @@ export class ValueLog {
   readonly set: SegmentSet
   readonly #options: ValueLogOptions
   readonly #frames = new Map<string, { offsets: number[]; values: Uint8Array }>()
+  readonly #values: ValueReader
   #foreground: Segment | null = null
   /** Full, not yet sealed. */
   readonly #fullRewrites: Segment[] = []
@@ -75,6 +76,7 @@ export class ValueLog {
   constructor(set: SegmentSet, options: ValueLogOptions) {
     this.set = set
     this.#options = options
+    this.#values = new ValueReader(options.kind)
     this.#nextSeq = options.nextSeq
     this.#rids = new RidCounter(options.nextRid)
   }
@@ -225,8 +227,7 @@ export class ValueLog {
   read(pointer: ValuePointer): Uint8Array {
     const segment = this.set.need(pointer)
     if (isGrouped(pointer)) return this.#readGrouped(segment, pointer)
-    const record = readRecord(segment, pointer, this.#options.kind)
-    return record.subarray(RECORD_HEADER_BYTES)
+    return this.#values.read(segment, pointer)
   }
 
   #readGrouped(segment: Segment, pointer: ValuePointer): Uint8Array {
