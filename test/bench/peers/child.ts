@@ -27,7 +27,8 @@ export interface Result {
   puts: Latency
   gets: Latency
   deletes: Latency
-  scanPerSecond: number
+  /** Of one entry each; putting and deleting count batches. */
+  scan: Latency
   maintainMs: number
   shrinkMs: number | null
   closeMs: number
@@ -74,7 +75,7 @@ class Round {
     const diskAfterPuts = diskBytes(dir)
     const peakRssAfterPuts = peakRssBytes()
     const getTimes = await this.#gets()
-    const scanPerSecond = await this.#scan(keys)
+    const scanTimes = await this.#scan(keys)
     const deleteTimes = await this.#deletes()
     const maintainMs = await timed(() => this.#store.maintain())
     const diskAfterMaintain = diskBytes(dir)
@@ -89,7 +90,7 @@ class Round {
       puts: putTimes,
       gets: getTimes,
       deletes: deleteTimes,
-      scanPerSecond,
+      scan: scanTimes,
       maintainMs,
       shrinkMs,
       closeMs,
@@ -158,21 +159,27 @@ class Round {
     return times.latency(1)
   }
 
-  /** Order and number are checked in passing; the bytes of the values were by the gets. */
-  async #scan(keys: number): Promise<number> {
+  /**
+   * An entry's time is that from the visit before it. Order and number are checked in passing, which
+   * counts for all stores alike; the bytes of the values were checked by the gets.
+   */
+  async #scan(keys: number): Promise<Latency> {
+    const times = new Times(keys)
     let entries = 0
-    let last: Uint8Array = Buffer.alloc(0)
+    let previous: Uint8Array = Buffer.alloc(0)
     const { valueBytes } = this.#task.workload
-    const ms = await timed(() =>
-      this.#store.scan((key, value) => {
-        if (Buffer.compare(last, key) >= 0) throw new Error('scan out of order')
-        if (value.length !== valueBytes) throw new Error('scan gave a value of another length')
-        last = key
-        entries++
-      }),
-    )
+    let last = performance.now()
+    await this.#store.scan((key, value) => {
+      if (Buffer.compare(previous, key) >= 0) throw new Error('scan out of order')
+      if (value.length !== valueBytes) throw new Error('scan gave a value of another length')
+      previous = key
+      if (++entries > keys) return
+      const now = performance.now()
+      times.add(now - last)
+      last = now
+    })
     if (entries !== keys) throw new Error(`scan gave ${entries} of ${keys} entries`)
-    return (entries * 1000) / ms
+    return times.latency(1)
   }
 
   /** Every other key of a shuffled order. */

@@ -15,8 +15,11 @@ export function metricsOf(result: Result) {
     get_p50_us: result.gets.p50Us,
     get_p99_us: result.gets.p99Us,
     get_max_us: result.gets.maxUs,
-    scan_per_s: result.scanPerSecond,
+    scan_per_s: result.scan.perSecond,
+    scan_p50_us: result.scan.p50Us,
+    scan_p99_us: result.scan.p99Us,
     deletes_per_s: result.deletes.perSecond,
+    delete_p50_us: result.deletes.p50Us,
     delete_p99_us: result.deletes.p99Us,
     maintain_ms: result.maintainMs,
     shrink_ms: result.shrinkMs ?? NaN,
@@ -43,8 +46,14 @@ const MORE_IS_BETTER: readonly Name[] = ['puts_per_s', 'gets_per_s', 'scan_per_s
 
 const COMPARED: readonly Name[] = [
   ...MORE_IS_BETTER,
+  'batch_p50_us',
   'batch_p99_us',
+  'get_p50_us',
   'get_p99_us',
+  'scan_p50_us',
+  'scan_p99_us',
+  'delete_p50_us',
+  'delete_p99_us',
   'reopen_ms',
   'space_closed',
   'peak_rss_mib',
@@ -108,11 +117,13 @@ export function printRatios(what: string, medians: ReadonlyMap<string, Metrics>)
 
 const COLUMNS: readonly (readonly [string, (m: Metrics) => string])[] = [
   ['puts/s', (m) => short(m.puts_per_s)],
-  ['batch p50 / p99 / max us', (m) => list(m.batch_p50_us, m.batch_p99_us, m.batch_max_us)],
+  ['put batch p50 / p99 / max us', (m) => list(m.batch_p50_us, m.batch_p99_us, m.batch_max_us)],
   ['gets/s', (m) => short(m.gets_per_s)],
   ['get p50 / p99 / max us', (m) => list(m.get_p50_us, m.get_p99_us, m.get_max_us)],
   ['scan entries/s', (m) => short(m.scan_per_s)],
+  ['scan entry p50 / p99 us', (m) => list(m.scan_p50_us, m.scan_p99_us)],
   ['deletes/s', (m) => short(m.deletes_per_s)],
+  ['delete batch p50 / p99 us', (m) => list(m.delete_p50_us, m.delete_p99_us)],
   ['maintain / shrink ms', (m) => list(m.maintain_ms, m.shrink_ms)],
   ['close / reopen ms', (m) => list(m.close_ms, m.reopen_ms)],
   [
