@@ -19,6 +19,8 @@ import type { JournalOperation } from './commit-log/codec.ts'
 import { EngineError } from './errors.ts'
 import { EventHub } from './events.ts'
 import { GroupCommit } from './group-commit.ts'
+import { readSmallFile, removeIfPresent, replaceFile } from './file-system.ts'
+import { GroupCommit, allSynced } from './group-commit.ts'
 import type { Located } from './index/leaf.ts'
 import type { KeyChange, ReadView } from './key-space.ts'
 import type { ForegroundActivity, MaintenanceHost } from './maintenance/host.ts'
@@ -86,8 +88,8 @@ class RestageEngine implements Engine {
     if (deps.onEvent !== undefined) this.#hub.subscribe(deps.onEvent)
     this.#groupCommit = new GroupCommit(async () => {
       try {
-        await this.#store.valueLog.sync()
-        await this.#store.journal?.sync()
+        const { valueLog, journal } = this.#store
+        await allSynced([valueLog.sync(), journal?.sync()])
       } catch (error) {
         // A sync that failed once may have dropped the pages it failed on: nothing is retried.
         this.#fail(error)

@@ -3,6 +3,16 @@
  * sync. A writer is answered when its record and its journal batch are on disk.
  */
 
+/**
+ * Values and journal sync at once: a batch whose values did not get to the disk is left out when the
+ * journal is replayed, so neither waits for the other, only the answer for both. Rejects when both have
+ * ended and one of them failed.
+ */
+export async function allSynced(syncs: readonly (Promise<void> | undefined)[]): Promise<void> {
+  const ends = await Promise.allSettled(syncs)
+  for (const end of ends) if (end.status === 'rejected') throw end.reason
+}
+
 interface Waiter {
   resolve: () => void
   reject: (error: unknown) => void
