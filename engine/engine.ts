@@ -18,8 +18,6 @@ import { checkSizes } from './write-limits.ts'
 import type { JournalOperation } from './commit-log/codec.ts'
 import { EngineError } from './errors.ts'
 import { EventHub } from './events.ts'
-import { GroupCommit } from './group-commit.ts'
-import { readSmallFile, removeIfPresent, replaceFile } from './file-system.ts'
 import { GroupCommit, allSynced } from './group-commit.ts'
 import type { Located } from './index/leaf.ts'
 import type { KeyChange, ReadView } from './key-space.ts'
@@ -89,7 +87,7 @@ class RestageEngine implements Engine {
     this.#groupCommit = new GroupCommit(async () => {
       try {
         const { valueLog, journal } = this.#store
-        await allSynced([valueLog.sync(), journal?.sync()])
+        await allSynced([valueLog, journal].flatMap((log) => log?.sync() ?? []))
       } catch (error) {
         // A sync that failed once may have dropped the pages it failed on: nothing is retried.
         this.#fail(error)

@@ -8,7 +8,7 @@
  * journal is replayed, so neither waits for the other, only the answer for both. Rejects when both have
  * ended and one of them failed.
  */
-export async function allSynced(syncs: readonly (Promise<void> | undefined)[]): Promise<void> {
+export async function allSynced(syncs: readonly Promise<void>[]): Promise<void> {
   const ends = await Promise.allSettled(syncs)
   for (const end of ends) if (end.status === 'rejected') throw end.reason
 }
