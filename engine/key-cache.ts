@@ -1,7 +1,7 @@
 /**
  * Where the newest value of a key lies, for keys used lately: one line of memory instead of a search
  * through memtable and tree. A row holds the whole key, so a hash that two keys share cannot mix them
- * up; and every change of a key passes `KeySpace.apply`, which keeps its row true. Only that newest
+ * up; and what changes a key, `KeySpace.apply` and `movePointers`, keeps its row true. Only that newest
  * state is cached, never an older one that a snapshot sees.
  *
  *   row of 64 bytes: u32 tag | u32 segment | u32 offset | u32 length | key, up to 48 bytes

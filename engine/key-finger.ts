@@ -7,7 +7,6 @@ import { entryPointerAt } from './index/leaf.ts'
 import type { PageStore } from './index/page-store.ts'
 import { TreeFinger } from './index/tree-finger.ts'
 import type { KeySpace, TreeRoot } from './key-space.ts'
-import { hashKey } from './memtable.ts'
 import type { SegmentId } from './types.ts'
 import { samePointer, type ValuePointer } from './value-pointer.ts'
 
@@ -31,7 +30,8 @@ export class KeyFinger {
   /** The length word of the key's pointer when that names `offset` of this segment now, else 0. */
   lengthAt(key: Uint8Array, segmentId: SegmentId, offset: number): number {
     const { memtableEntries } = this.#keySpace
-    const newer = memtableEntries === 0 ? undefined : this.#keySpace.inMemory(key, hashKey(key))
+    const newer =
+      memtableEntries === 0 ? undefined : this.#keySpace.inMemory(key, this.#keySpace.hashOf(key))
     if (newer !== undefined) {
       if (newer.kind !== 'pointer') return 0
       const { pointer } = newer

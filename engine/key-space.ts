@@ -41,7 +41,7 @@ export class KeySpace {
   readonly #pages: PageStore
   readonly #set: SegmentSet
   readonly #hasher: KeyHasher
-  /** Of the newest state: `apply` alone changes that, so `apply` alone keeps it true. */
+  /** Of the newest state: `apply` and `movePointers` alone change that, and keep it true. */
   readonly #cache: KeyCache
   #root: TreeRoot
   #active = new Memtable(1)
@@ -141,6 +141,11 @@ export class KeySpace {
     return new KeyFinger(this, this.#pages)
   }
 
+  /** The hash that memtables and cache ask for. */
+  hashOf(key: Uint8Array): number {
+    return this.#hasher.hash(key)
+  }
+
   /** What the memtables hold of a key now; undefined when the tree has to be asked. */
   inMemory(key: Uint8Array, hash: number): Located | undefined {
     return this.#active.get(key, hash, this.#seq) ?? this.#frozen?.get(key, hash, this.#seq)
@@ -163,6 +168,8 @@ export class KeySpace {
       this.#set.acquire(pointer)
       this.#set.release(moves.from(index), moment)
       active.set(active.find(key, hash), { bytes: key, hash }, { kind: 'pointer', pointer }, at)
+      const row = this.#cache.find(key, hash)
+      if (row >= 0) this.#cache.set(row, pointer)
     }
   }
 

@@ -14,7 +14,6 @@ import type { Journal } from '../commit-log/journal.ts'
 import type { KeyFinger } from '../key-finger.ts'
 import type { KeySpace, TreeRoot } from '../key-space.ts'
 import { EngineError } from '../errors.ts'
-import { hashKey } from '../memtable.ts'
 import { Slicer, type SliceSettings } from '../slicer.ts'
 import type { ChecksumKind } from '../checksum.ts'
 import type { LocalityPolicy, RewriteReport, SegmentId } from '../types.ts'
@@ -217,7 +216,7 @@ class Rewrite {
   /** Copies what still lives. Returns what it cost, in bytes. */
   #copy({ live, seen, reader }: Found & { reader: SourceReader }, row: number): number {
     const key = live.key(row)
-    const hash = hashKey(key)
+    const hash = this.#parts.keySpace.hashOf(key)
     const from = live.pointer(row)
     // Overwritten since it was found: its copy would be stale at birth.
     if (!this.#copyFinger.stillHolds(key, hash, from, seen)) return COST_OF_ROW
