@@ -528,6 +528,10 @@ class RestageEngine implements Engine {
         if (store.journal === null) await this.#runCheckpoint('maintenance')
         else await this.#groupCommit.commit()
       },
+      foreground: {
+        commitsAsked: () => this.#groupCommit.asked,
+        betweenSyncs: () => this.#groupCommit.betweenSyncs(),
+      },
       relieve: () => this.#checkpointBySize(store),
     }
   }

@@ -23,6 +23,9 @@ export class GroupCommit {
   #waiters: Waiter[] = []
   #running: Promise<void> | null = null
   #failure: { error: unknown } | null = null
+  #syncing: Promise<void> | null = null
+  /** Commits asked for so far: whoever sees it grow knows that somebody waits for the disk. */
+  asked = 0
 
   /** `sync` makes everything written before its call durable. */
   constructor(sync: () => Promise<void>) {
@@ -34,7 +37,13 @@ export class GroupCommit {
     await this.#running
   }
 
+  /** Resolves when the sync in flight is over, whatever became of it; the next one may have begun. */
+  async betweenSyncs(): Promise<void> {
+    await this.#syncing?.catch(() => undefined)
+  }
+
   commit(): Promise<void> {
+    this.asked++
     return new Promise((resolve, reject) => {
       this.#waiters.push({ resolve, reject })
       this.#running ??= this.#run()
@@ -50,10 +59,11 @@ export class GroupCommit {
       try {
         // After a failed sync nobody is answered any more: what it was about may be lost although a
         // later one succeeds.
-        if (this.#failure === null) await this.#sync()
+        if (this.#failure === null) await (this.#syncing = this.#sync())
       } catch (error) {
         this.#failure = { error }
       }
+      this.#syncing = null
       for (const waiter of group) {
         if (this.#failure === null) waiter.resolve()
         else waiter.reject(this.#failure.error)

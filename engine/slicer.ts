@@ -15,16 +15,23 @@ export interface SliceSettings {
 export class Slicer {
   longestSliceMs = 0
   readonly #settings: SliceSettings
+  #sliceMs: number
   #sliceStart: number
 
   constructor(settings: SliceSettings) {
     this.#settings = settings
+    this.#sliceMs = settings.sliceMs
     this.#sliceStart = settings.clock.monotonic()
   }
 
   /** The slice is used up: time to `pause`. */
   get due(): boolean {
-    return this.#held() >= this.#settings.sliceMs
+    return this.#held() >= this.#sliceMs
+  }
+
+  /** From now on slices of at most so long, never longer than the settings say. */
+  shorten(sliceMs: number): void {
+    this.#sliceMs = Math.min(sliceMs, this.#settings.sliceMs)
   }
 
   /** Gives the thread back; after it, the state of the store may have changed. */

@@ -32,6 +32,13 @@ import { RewriteOutput } from './rewrite-output.ts'
  * copied. Larger makes the sync cheaper, smaller bounds what foreground syncs may have to wait for.
  */
 const PIECE_BYTES = 16 * 1024 * 1024
+/**
+ * The same while the foreground commits: its sync waits in the file system for what the output's one
+ * writes, so that has to be little.
+ */
+const PACED_PIECE_BYTES = 1024 * 1024
+/** Slices while the foreground commits: an answer from the disk is not to wait for the copying. */
+const PACED_SLICE_MS = 1
 /** Swaps in one turn; the only part that excludes writers (M9). Upstream's BatchSize. */
 const BATCH_RECORDS = 256
 /** Copied between two looks at the clock, and what a record adds to its bytes there. */
@@ -48,6 +55,8 @@ export interface RewriteParts {
   commit: () => Promise<void>
   /** Resolves when the swaps so far survive a power cut, whatever the profile. */
   syncSwaps: () => Promise<void>
+  /** The foreground's commits: how many were asked for so far, and a moment without a sync of theirs. */
+  foreground: { commitsAsked: () => number; betweenSyncs: () => Promise<void> }
   /** Resolves when the memtable has room again; swaps fill it like writes. */
   relieve: () => Promise<void>
 }
@@ -112,7 +121,9 @@ class Rewrite {
   #swapsLost = 0
   #swapBatches = 0
   #longestSwapMs = 0
-  readonly #pacedMs = 0
+  #pacedMs = 0
+  readonly #commitsSeen: number
+  #isPaced = false
   #valuesUnreadable = 0
   #firstUnreadable: string | null = null
 
@@ -138,6 +149,7 @@ class Rewrite {
     this.#maxCopiedBytes = orElse(request.maxCopiedBytes, Infinity)
     const takeRid = valueLog.ridSource(request.reserveRids, this.#batchRecords)
     this.#output = new RewriteOutput({ valueLog, kind, takeRid })
+    this.#commitsSeen = parts.foreground.commitsAsked()
     this.#pieceSeen = keySpace.root
     this.#copyFinger = keySpace.finger()
     this.#swapFinger = keySpace.finger()
@@ -184,7 +196,9 @@ class Rewrite {
         if (unlooked < LOOK_EVERY_BYTES) continue
         unlooked = 0
         if (this.#slicer.due) await this.#slicer.pause()
+        if (this.#isPaced && this.#output.unsyncedBytes >= PACED_PIECE_BYTES) await this.#advance()
       }
+      this.#lookAtForeground()
       if (this.#output.unsyncedBytes >= PIECE_BYTES) await this.#advance()
     }
     // The moves of a piece are of one source.
@@ -192,6 +206,22 @@ class Rewrite {
     this.#bytesRead += reader.bytesRead
     this.#framesCounted.clear()
     if (!this.#isOver) this.#finished.add(live.segment)
+  }
+
+  /** Somebody commits: from then on the rewrite goes in small pieces and steps. */
+  #lookAtForeground(): void {
+    const { foreground } = this.#parts
+    this.#isPaced ||= foreground.commitsAsked() > this.#commitsSeen
+    if (this.#isPaced) this.#slicer.shorten(PACED_SLICE_MS)
+  }
+
+  /** A sync of the output does not begin while the foreground's is under way. */
+  async #standBack(): Promise<void> {
+    if (!this.#isPaced) return
+    const { clock } = this.#parts.slices
+    const begun = clock.monotonic()
+    await this.#parts.foreground.betweenSyncs()
+    this.#pacedMs += clock.monotonic() - begun
   }
 
   /** Cancelled, or the bound is reached. */
@@ -250,6 +280,7 @@ class Rewrite {
     const before = this.#syncing
     // One at a time: the disk would only queue them, and foreground syncs behind both.
     await before?.done
+    await this.#standBack()
     const { moves, done } = this.#output.sync()
     // Its failure is met where it is awaited.
     done.catch(() => undefined)

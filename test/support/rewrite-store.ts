@@ -3,7 +3,7 @@ import { manualClock } from '../../engine/clock.ts'
 import type { EngineOptions } from '../../engine/api.ts'
 import type { FileSystem, OpenFile } from '../../engine/file-system.ts'
 import type { RewriteRequest } from '../../engine/maintenance/host.ts'
-import { rewriteSegments } from '../../engine/maintenance/rewrite.ts'
+import { rewriteSegments, type RewriteParts } from '../../engine/maintenance/rewrite.ts'
 import { resolveOptions } from '../../engine/options.ts'
 import { openStore, type Store } from '../../engine/store.ts'
 import type { RewriteReport, SegmentId } from '../../engine/types.ts'
@@ -24,6 +24,10 @@ export async function openRewriteStore(
   dir: string,
   options: EngineOptions = {},
   fileSystem: FileSystem = quickFileSystem,
+  foreground: RewriteParts['foreground'] = {
+    commitsAsked: () => 0,
+    betweenSyncs: () => Promise.resolve(),
+  },
 ): Promise<RewriteStore> {
   const deps = { clock: manualClock(), fileSystem, yieldNow }
   const resolved = resolveOptions({ checkpointIntervalMs: 0, mode: 'step', ...options })
@@ -40,6 +44,7 @@ export async function openRewriteStore(
     slices: store.slices,
     commit: durably,
     syncSwaps: durably,
+    foreground,
     relieve: () => Promise.resolve(),
   }
   return {

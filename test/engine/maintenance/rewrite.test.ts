@@ -29,8 +29,11 @@ const OPTIONS: EngineOptions = { inlineThreshold: 64, segmentBytes: 8192 }
 const RECORD_BYTES = 1020
 
 /** A folder with these keys written one after another, closed. */
-async function folderOf(write: (engine: Engine) => Promise<void>): Promise<string> {
-  const { engine, dir } = await openFixture(OPTIONS, { dir: memoryFolder() })
+async function folderOf(
+  write: (engine: Engine) => Promise<void>,
+  options: EngineOptions = OPTIONS,
+): Promise<string> {
+  const { engine, dir } = await openFixture(options, { dir: memoryFolder() })
   await write(engine)
   await engine.close()
   return dir
@@ -453,6 +456,40 @@ describe('what happens in between', () => {
     const source = idOf(opened, 1)
     await expect(opened.rewrite([source])).rejects.toThrow('the disk is gone')
     expect(segmentOf(opened, 0)).toBe(source)
+  })
+
+  test('M9: while the foreground commits, pieces are small and wait for its sync', async () => {
+    const options = { ...OPTIONS, segmentBytes: 16 * 1024 * 1024 }
+    const dir = await folderOf(async (engine) => {
+      const noise = Buffer.alloc(60_000)
+      for (let i = 0; i < 80; i++) {
+        for (let at = 0; at < noise.length; at += 4) {
+          noise.writeUInt32LE(Math.imul(at + i, 2654435761) >>> 0, at)
+        }
+        await engine.put(key(i), noise)
+      }
+    }, options)
+    const run = async (isCommitting: boolean): Promise<{ syncs: number; waits: number }> => {
+      let [asked, waits, syncs] = [0, 0, 0]
+      const copy = copyFolder(dir, memoryFolder())
+      const counting = onSync('value-l1-', () => {
+        syncs++
+      })
+      const opened = await openRewriteStore(copy, options, counting, {
+        commitsAsked: () => (isCommitting ? asked++ : 0),
+        betweenSyncs: () => {
+          waits++
+          return yieldNow()
+        },
+      })
+      await opened.rewrite([...opened.store.set].map((s) => s.id))
+      await opened.close()
+      return { syncs, waits }
+    }
+    const [quiet, busy] = [await run(false), await run(true)]
+    expect(quiet).toEqual({ syncs: 1, waits: 0 })
+    expect(busy.syncs).toBeGreaterThanOrEqual(4)
+    expect(busy.waits).toBeGreaterThanOrEqual(busy.syncs)
   })
 
   test('pieces are synced one at a time, and no pointer to a piece shows before its sync', async () => {
