@@ -157,13 +157,14 @@ describe('import directions', () => {
     expect(show(strangers)).toEqual([])
   })
 
-  test('the web knows the wire contract, the reducer of its events, and nothing else of the tree', () => {
+  test('the web knows the wire contract, the reducer and the printer of its events, and nothing else of the tree', () => {
     const strangers = IMPORTS.filter(under('web')).filter(
       ({ file, target }) =>
         /^(engine|server|test|scripts)\//.test(target) &&
         target !== 'server/protocol.ts' &&
-        // A second reducer beside the recording's would drift from it.
-        !(file === 'web/state/apply-event.ts' && target === 'engine/apply-event.ts'),
+        // A second reducer or printer beside the recording's would drift from it.
+        !(file === 'web/state/apply-event.ts' && target === 'engine/apply-event.ts') &&
+        !(file === 'web/lib/trace-line.ts' && target === 'engine/trace-line.ts'),
     )
     expect(show(strangers)).toEqual([])
   })

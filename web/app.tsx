@@ -3,6 +3,7 @@ import { lazy, Suspense, useEffect, type ComponentType, type ReactNode } from 'r
 import type { ViewName } from './lib/route.ts'
 import { viewFacts } from './lib/views.ts'
 import { useKeys } from './parts/keys.ts'
+import { PlanDialog } from './parts/plan-dialog.tsx'
 import { useApp } from './state/store.ts'
 import { useRoute } from './state/ui-store.ts'
 import { ResultPanel } from './views/action-result.tsx'
@@ -59,6 +60,7 @@ export function App(): ReactNode {
       <Main view={view} failed={failed && !ready} />
       <Drawer />
       <HelpDialog />
+      <PlanDialog />
     </div>
   )
 }
@@ -82,7 +84,7 @@ function Main({ view, failed }: { view: ViewName; failed: boolean }): ReactNode 
       ) : (
         <>
           <FailureBanner />
-          <ResultPanel />
+          {view !== 'step' && <ResultPanel />}
           <Suspense fallback={<p className="muted">Loading the view.</p>}>
             <View />
           </Suspense>

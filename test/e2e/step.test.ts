@@ -102,7 +102,9 @@ test('a person plans, stages, advances the clock, confirms, and sees one of the 
 
   // Releasing it deletes the file.
   await show(page, 'pins')
-  await page.getByTestId('action-release-snapshot').click()
+  await page.getByTestId('action-release-pin').click()
+  await page.getByTestId('stored-plan').waitFor()
+  await page.getByTestId('plan-apply').click()
   await until('the zombie is gone from the screen', async () => {
     const rows = await segmentRows(page)
     return rows.every((row) => row.segmentId !== zombie.segmentId)

@@ -206,14 +206,16 @@ describe('segments', () => {
 describe('whyNoActions', () => {
   const live = { phase: 'live' as const }
   test('is null only for a connected, open, hosted store', () => {
-    expect(whyNoActions({ store: makeStore(), link: live })).toBeNull()
-    expect(whyNoActions({ store: makeStore({ mode: 'attached' }), link: live })).toContain(
+    expect(whyNoActions({ store: makeStore(), link: live }, null)).toBeNull()
+    expect(whyNoActions({ store: makeStore({ mode: 'attached' }), link: live }, null)).toContain(
       'read-only',
     )
-    expect(whyNoActions({ store: makeStore(), link: { phase: 'connecting' } })).toContain(
+    expect(whyNoActions({ store: makeStore(), link: { phase: 'connecting' } }, null)).toContain(
       'Not connected',
     )
-    expect(whyNoActions({ store: makeStore({ status: 'failed' }), link: live })).toContain('failed')
-    expect(whyNoActions({ store: null, link: live })).not.toBeNull()
+    expect(whyNoActions({ store: makeStore({ status: 'failed' }), link: live }, null)).toContain(
+      'failed',
+    )
+    expect(whyNoActions({ store: null, link: live }, null)).not.toBeNull()
   })
 })

@@ -5,9 +5,16 @@ import {
   type ActionName,
   type Actions,
   type AppliedPlan,
+  type AuditBody,
   type ErrorBody,
   type ErrorCode,
+  type FoldersBody,
+  type OpenStoreBody,
   type PlanBody,
+  type PlanConfirmation,
+  type PlanRequest,
+  type SessionBody,
+  type StoreBody,
   type StoresBody,
 } from '../../server/protocol.ts'
 
@@ -27,21 +34,36 @@ export class ApiError extends Error {
 }
 
 export interface Api {
+  /** Role, rules of actions and limits: what the controls are drawn from. */
+  session(): Promise<SessionBody>
   stores(): Promise<StoresBody>
   act<N extends ActionName>(
     storeId: string,
     name: N,
     body: Actions[N]['body'],
   ): Promise<Actions[N]['answer']>
+  /** A dry run that the server keeps. */
+  plan(storeId: string, request: PlanRequest): Promise<PlanBody>
+  /** Runs exactly that plan, or is refused because what it was made from has changed. */
+  applyPlan(storeId: string, planId: string, confirm: PlanConfirmation): Promise<AppliedPlan>
+  discardPlan(storeId: string, planId: string): Promise<void>
+  openStore(body: OpenStoreBody): Promise<StoreBody>
+  reopenStore(storeId: string): Promise<StoreBody>
+  closeStore(storeId: string): Promise<void>
+  /** Below an allowed root; the roots themselves without a folder. */
+  folders(dir: string | null): Promise<FoldersBody>
+  audit(after: number, limit: number): Promise<AuditBody>
 }
+
+type Method = 'GET' | 'POST' | 'DELETE'
 
 /** `base` is what stands before the API's paths: an origin, or the path that the page itself is below. */
 export function createApi(token: string, base = pageBase()): Api {
-  const request = async (path: string, body?: unknown): Promise<unknown> => {
+  const request = async (method: Method, path: string, body?: unknown): Promise<unknown> => {
     let response: Response
     try {
       response = await fetch(`${base}${API_BASE}${path}`, {
-        method: body === undefined ? 'GET' : 'POST',
+        method,
         cache: 'no-store',
         headers: {
           authorization: `Bearer ${token}`,
@@ -62,30 +84,37 @@ export function createApi(token: string, base = pageBase()): Api {
     const code = response.status === 401 ? 'UNAUTHORIZED' : 'INTERNAL'
     throw new ApiError(code, `the server answered ${String(response.status)}`)
   }
+  const get = (path: string) => request('GET', path)
+  const post = (path: string, body: unknown) => request('POST', path, body)
+  const store = (storeId: string) => `/stores/${encodeURIComponent(storeId)}`
   return {
-    stores: async () => (await request('/stores')) as StoresBody,
-    act: async <N extends ActionName>(storeId: string, name: N, body: Actions[N]['body']) => {
-      const store = `/stores/${encodeURIComponent(storeId)}`
-      if (!mustBePlanned(name, body)) {
-        return (await request(`${store}/actions/${name}`, body)) as Actions[N]['answer']
-      }
-      // The server takes these as plans only; the page has shown their dry run before.
-      const planBody = name === 'gc' ? {} : body
-      const made = await request(`${store}/plans`, { action: name, body: planBody })
-      const { planId, confirm } = (made as PlanBody).plan
-      const applied = await request(`${store}/plans/${planId}/apply`, { confirm })
-      return (applied as AppliedPlan).answer as Actions[N]['answer']
+    session: async () => (await get('/session')) as SessionBody,
+    stores: async () => (await get('/stores')) as StoresBody,
+    act: async <N extends ActionName>(storeId: string, name: N, body: Actions[N]['body']) =>
+      (await post(`${store(storeId)}/actions/${name}`, body)) as Actions[N]['answer'],
+    plan: async (storeId, body) => (await post(`${store(storeId)}/plans`, body)) as PlanBody,
+    applyPlan: async (storeId, planId, confirm) =>
+      (await post(`${store(storeId)}/plans/${planId}/apply`, { confirm })) as AppliedPlan,
+    discardPlan: async (storeId, planId) => {
+      await request('DELETE', `${store(storeId)}/plans/${planId}`)
     },
+    openStore: async (body) => (await post('/stores', body)) as StoreBody,
+    reopenStore: async (storeId) => (await post(`${store(storeId)}/reopen`, {})) as StoreBody,
+    closeStore: async (storeId) => {
+      await request('DELETE', store(storeId))
+    },
+    folders: async (dir) =>
+      (await get(
+        dir === null ? '/folders' : `/folders?dir=${encodeURIComponent(dir)}`,
+      )) as FoldersBody,
+    audit: async (after, limit) =>
+      (await get(`/audit?after=${String(after)}&limit=${String(limit)}`)) as AuditBody,
   }
 }
 
 /** Without the last slash; empty at the root. */
 export function pageBase(): string {
   return new URL('.', location.href).pathname.replace(/\/$/, '')
-}
-
-function mustBePlanned(name: ActionName, body: object): boolean {
-  return name === 'rewrite' || (name === 'gc' && 'dryRun' in body && body.dryRun === false)
 }
 
 function parse(text: string): unknown {

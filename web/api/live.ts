@@ -54,6 +54,10 @@ export interface LiveTiming {
   silenceMaxMs: number
 }
 
+/** A flush within half a frame needs no rest after it. */
+const CHEAP_FLUSH_MS = 8
+const FLUSH_REST_MAX_MS = 100
+
 const defaultTiming: LiveTiming = {
   retryMinMs: 300,
   retryMaxMs: 10_000,
@@ -71,6 +75,8 @@ export class LiveClient {
   private attempt = 0
   private pending: ServerMessage[] = []
   private flushScheduled = false
+  private flushedAtMs = 0
+  private flushCostMs = 0
   private retryTimer: ReturnType<typeof setTimeout> | undefined
   private pingTimer: ReturnType<typeof setInterval> | undefined
   private lastMessageAtMs = 0
@@ -251,12 +257,21 @@ export class LiveClient {
     if (this.flushScheduled) return
     this.flushScheduled = true
     const schedule = this.options.schedule ?? nextFrame
-    schedule(() => {
+    const flush = () => {
       this.flushScheduled = false
       const messages = this.pending
       this.pending = []
+      const startedAtMs = this.nowMs()
       this.options.onMessages(messages)
-    })
+      this.flushedAtMs = this.nowMs()
+      this.flushCostMs = this.flushedAtMs - startedAtMs
+    }
+    // Drawing takes at most half of the time: the other half belongs to the reader's hands and to the
+    // messages that come in, or a page that is too slow would fall ever further behind.
+    const restMs =
+      this.flushCostMs < CHEAP_FLUSH_MS ? 0 : this.flushedAtMs + this.flushCostMs - this.nowMs()
+    if (restMs <= 0) schedule(flush)
+    else setTimeout(() => schedule(flush), Math.min(restMs, FLUSH_REST_MAX_MS))
   }
 }
 

@@ -175,27 +175,26 @@ interface Picture extends SegmentCanvasProps {
   scrollTop: number
 }
 
-/** What a cell looked like when it was drawn; equal means: nothing to do. */
-interface Drawn {
-  segment: SegmentInfo
-  look: string
-}
-
-/** True when every cell lies where it lay and the colours are the same. */
+/** True when every cell lies where it lay, and a segment that is the same looks the same. */
 function samePlaces(a: Picture, b: Picture): boolean {
   return (
     a.theme === b.theme &&
     a.scrollTop === b.scrollTop &&
     a.layout.count === b.layout.count &&
     a.layout.columns === b.layout.columns &&
-    a.layout.cellHeight === b.layout.cellHeight
+    a.layout.cellHeight === b.layout.cellHeight &&
+    a.marks === b.marks &&
+    a.painter === b.painter &&
+    a.chosen === b.chosen &&
+    a.current === b.current
   )
 }
 
 class Drawing {
   private readonly canvas: HTMLCanvasElement
   private before: Picture | null = null
-  private readonly drawn = new Map<number, Drawn>()
+  /** The segment drawn in each cell; the same object means the same picture, while the rest is the same. */
+  private readonly drawn = new Map<number, SegmentInfo>()
   private readonly palette = new Map<string, string>()
 
   constructor(canvas: HTMLCanvasElement) {
@@ -220,23 +219,19 @@ class Drawing {
     )
     for (let index = first; index < last; index += 1) {
       const segment = segments[index]
-      if (segment === undefined) continue
-      const look = marks(segment)
-      const isCurrent = segment.segmentId === picture.current
-      const isChosen = chosen.has(segment.segmentId)
-      const paint = painter.paint?.(segment) ?? null
-      const key = `${String(look.queued)}${String(look.staged)}${String(look.rewriting)}${String(isCurrent)}${String(isChosen)}${paint?.words ?? ''}`
-      const was = this.drawn.get(index)
-      if (was !== undefined && was.segment === segment && was.look === key) continue
-      this.drawn.set(index, { segment, look: key })
+      if (segment === undefined || this.drawn.get(index) === segment) continue
+      this.drawn.set(index, segment)
       const box = cellBox(layout, index)
       this.drawCell(
         context,
-        { segment, look, paint, isCurrent, isChosen },
         {
-          ...box,
-          y: box.y - scrollTop,
+          segment,
+          look: marks(segment),
+          paint: painter.paint?.(segment) ?? null,
+          isCurrent: segment.segmentId === picture.current,
+          isChosen: chosen.has(segment.segmentId),
         },
+        { ...box, y: box.y - scrollTop },
       )
     }
   }
@@ -286,7 +281,7 @@ class Drawing {
   ): void {
     const { segment, look, paint } = cell
     const { x, y, width, height } = box
-    context.clearRect(x - 1, y - 1, width + 2, height + 2)
+    // Every cell is opaque, so that drawing it again covers what it was.
     if (paint === null) {
       const live = segment.bytesTotal === 0 ? 0 : (segment.bytesLive / segment.bytesTotal) * height
       context.fillStyle = this.colour(look.zombie ? '--kept' : '--stale')

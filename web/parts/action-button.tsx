@@ -16,6 +16,8 @@ interface ActionButtonProps {
   about?: string
   kind?: 'plain' | 'primary' | 'danger'
   pressed?: boolean
+  /** The key "." presses it. */
+  nextStep?: boolean
 }
 
 export function ActionButton({
@@ -26,9 +28,11 @@ export function ActionButton({
   about,
   kind = 'plain',
   pressed,
+  nextStep = false,
 }: ActionButtonProps): ReactNode {
   const id = useId()
-  const noActions = useApp((state) => whyNoActions(state))
+  const session = useUi((state) => state.session)
+  const noActions = useApp((state) => whyNoActions(state, session))
   const busy = useUi((state) => state.busy)
   const why = noActions ?? disabledWhy ?? (busy === null ? null : 'Another action is running.')
   return (
@@ -38,6 +42,7 @@ export function ActionButton({
         className={`button-${kind}`}
         data-testid={`action-${name}`}
         data-busy={busy === name}
+        data-key={nextStep ? 'step' : undefined}
         disabled={why !== null}
         title={why ?? about}
         aria-pressed={pressed}

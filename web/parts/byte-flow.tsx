@@ -41,6 +41,22 @@ function rowsOf(flow: Flow): Row[] {
       })
     }
   }
+  if (flow.bytesPinned !== null && flow.bytesPinned > 0) {
+    rows.push({
+      name: 'of it pinned',
+      bytes: flow.bytesPinned,
+      token: '--kept',
+      note: 'by a reader',
+    })
+  }
+  if (flow.bytesRetained !== null && flow.bytesRetained > 0) {
+    rows.push({
+      name: 'of it retained',
+      bytes: flow.bytesRetained,
+      token: '--kept',
+      note: 'by a root, the journal or until the next GC',
+    })
+  }
   rows.push({
     name: 'deleted',
     bytes: flow.bytesDeleted,

@@ -52,3 +52,16 @@ export function useThrottled<T>(value: T, everyMs: number): T {
   }, [everyMs])
   return shown
 }
+
+/** True while the media query holds. */
+export function useMedia(query: string): boolean {
+  const [holds, setHolds] = useState(() => matchMedia(query).matches)
+  useEffect(() => {
+    const media = matchMedia(query)
+    const onChange = () => setHolds(media.matches)
+    onChange()
+    media.addEventListener('change', onChange)
+    return () => media.removeEventListener('change', onChange)
+  }, [query])
+  return holds
+}

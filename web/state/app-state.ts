@@ -5,6 +5,7 @@ import type {
   EngineState,
   MetricSample,
   PassReport,
+  PassStop,
   SegmentId,
   SegmentInfo,
   Stage,
@@ -89,6 +90,10 @@ export interface AppState {
   gone: GoneSegment[]
   /** Sources of the rewrite that runs now. */
   rewriting: SegmentId[]
+  /** The feed had to leave this page behind: the last range it did not get, and when (page clock). */
+  behind: { fromSeq: number; toSeq: number; atMs: number } | null
+  /** The last stop of a pass, with what it had met; whether it still stands, the scheduler says. */
+  stop: PassStop | null
   /** Last error the feed reported. */
   feedError: { code: string; message: string } | null
 }
@@ -111,5 +116,7 @@ export const initialState: AppState = {
   moves: [],
   gone: [],
   rewriting: [],
+  behind: null,
+  stop: null,
   feedError: null,
 }

@@ -78,7 +78,7 @@ function applyFrame(state: AppState, frame: Frame, receivedAtMs: number): AppSta
   if (state.engine === null || frame.streamId !== state.streamId) return state
   const { fresh, gap } = takeFresh(state.seq, frame.events)
   const draft = new EngineStateDraft(state.engine)
-  let { passes, moves, gone, rewriting } = state
+  let { passes, moves, gone, rewriting, stop } = state
   for (const event of fresh) {
     if (event.type === 'debt_changed') {
       moves = bounded([...moves, debtMove(draft.debt, event)], MOVES_MAX)
@@ -88,6 +88,7 @@ function applyFrame(state: AppState, frame: Frame, receivedAtMs: number): AppSta
     } else if (event.type === 'pass_done') {
       passes = addPass(passes, event.report)
     }
+    if (event.type === 'pass_stopped') stop = event.stop
     rewriting = rewritingAfter(rewriting, event)
     draft.apply(event)
   }
@@ -102,6 +103,7 @@ function applyFrame(state: AppState, frame: Frame, receivedAtMs: number): AppSta
     passes,
     moves,
     rewriting,
+    stop,
     gone: stillFading(gone, receivedAtMs),
     seq: state.seq + fresh.length,
     // The live client asks for a snapshot on a gap; saying it once here is a second line of defence.
@@ -263,6 +265,16 @@ function applySnapshot(state: AppState, message: Snapshot, receivedAtMs: number)
     samples: bounded(message.samples, SAMPLES_MAX),
     moves: movesOf(message.events),
     gone: [],
+    stop: message.events.reduce<AppState['stop']>(
+      (last, event) => (event.type === 'pass_stopped' ? event.stop : last),
+      null,
+    ),
+    behind:
+      message.reason === 'slow' && message.missed !== null
+        ? { ...message.missed, atMs: receivedAtMs }
+        : sameStream
+          ? state.behind
+          : null,
     rewriting:
       message.snapshot.state.scheduler.activePass === null
         ? []

@@ -22,7 +22,10 @@ export interface ByteFlow {
   segmentsKept: SegmentId[]
   /** Bytes freed minus bytes copied: what the pass won on disk so far. */
   bytesGained: number
-  /** Sources' bytes minus unreferenced minus still referenced; null when their total is not known. */
+  /** Of the unreferenced, as the engine accounts for it: kept by a reader, or by something else. */
+  bytesPinned: number | null
+  bytesRetained: number | null
+  /** The engine's own accounting where it gives one; else sources minus unreferenced minus referenced. */
   residualBytes: number | null
   /** Stale bytes that were planned to come free, against what came free. */
   predicted: { bytesStale: number; bytesLive: number } | null
@@ -57,10 +60,23 @@ export function byteFlow(report: PassReport): ByteFlow | null {
     bytesKept: gcs.at(-1)?.bytesKept ?? 0,
     segmentsKept: gcs.at(-1)?.segmentsKept ?? [],
     bytesGained: bytesDeleted - bytesCopied,
+    bytesPinned: report.byteFlow?.pinnedBytes ?? null,
+    bytesRetained: report.byteFlow?.retainedBytes ?? null,
     residualBytes:
-      planned === null ? null : planned.bytesTotal - bytesUnreferenced - bytesStillReferenced,
+      report.byteFlow !== null
+        ? report.byteFlow.residualBytes
+        : planned === null
+          ? null
+          : planned.bytesTotal - bytesUnreferenced - bytesStillReferenced,
     predicted:
-      planned === null ? null : { bytesStale: planned.bytesStale, bytesLive: planned.bytesLive },
+      report.yield !== null
+        ? {
+            bytesStale: report.yield.predictedFreedBytes,
+            bytesLive: report.yield.predictedCopiedBytes,
+          }
+        : planned === null
+          ? null
+          : { bytesStale: planned.bytesStale, bytesLive: planned.bytesLive },
   }
 }
 

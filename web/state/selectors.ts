@@ -8,6 +8,7 @@ import type {
   RewriteDebt,
   SegmentId,
   SegmentInfo,
+  SessionBody,
   StoreInfo,
 } from '../../server/protocol.ts'
 import {
@@ -429,7 +430,12 @@ export function connectionView(
 }
 
 /** Why no action can be taken now; null when one can. */
-export function whyNoActions(state: Pick<AppState, 'store' | 'link'>): string | null {
+export function whyNoActions(
+  state: Pick<AppState, 'store' | 'link'>,
+  session: Pick<SessionBody, 'role' | 'readOnly'> | null,
+): string | null {
+  if (session?.role === 'viewer') return 'This page’s token may look and not act.'
+  if (session?.readOnly === true) return 'The server was started read-only.'
   if (state.store === null) return 'No store is open.'
   if (state.store.mode === 'attached') return 'The folder is attached read-only.'
   if (state.store.status === 'failed') return 'The store has failed.'

@@ -1,6 +1,16 @@
 // Wires the page together: token, list of stores, live feed, actions. The only module that knows
 // both the network and the stores.
-import { LIVE_PATH, type ActionName, type Actions, type StoreInfo } from '../../server/protocol.ts'
+import {
+  LIVE_PATH,
+  type ActionName,
+  type Actions,
+  type AuditEntry,
+  type FoldersBody,
+  type OpenStoreBody,
+  type PlanRequest,
+  type StoredPlan,
+  type StoreInfo,
+} from '../../server/protocol.ts'
 import { ApiError, createApi, pageBase, type Api } from '../api/http.ts'
 import { LiveClient } from '../api/live.ts'
 import { takeToken } from '../api/token.ts'
@@ -8,7 +18,7 @@ import { initialState } from './app-state.ts'
 import { appStore, receive } from './store.ts'
 import { hashToRoute } from '../lib/route.ts'
 import { followAddress } from './address.ts'
-import { navigate, uiStore, type ActionFailure, type ActionResult } from './ui-store.ts'
+import { navigate, uiStore, type ActionFailure, type ActionResult, type Deed } from './ui-store.ts'
 
 let api: Api | null = null
 let token = ''
@@ -34,8 +44,9 @@ export function startSession(): void {
 async function findStores(attempt: number): Promise<void> {
   if (api === null) return
   try {
-    const { stores } = await api.stores()
+    const [{ stores }, session] = await Promise.all([api.stores(), api.session()])
     appStore.setState({ access: 'granted', stores })
+    uiStore.setState({ session })
     const wanted =
       stores.find((store) => store.storeId === uiStore.getState().route.store) ?? stores[0]
     if (wanted !== undefined) openStore(wanted)
@@ -79,7 +90,7 @@ export function openStore(store: StoreInfo): void {
   live?.stop()
   const { stores } = appStore.getState()
   appStore.setState({ ...initialState, access: 'granted', stores, store })
-  uiStore.setState({ result: null, failure: null, plan: null })
+  uiStore.setState({ result: null, failure: null, plan: null, stored: null })
   if (store.status === 'failed') {
     // A failed store has no stream; the screen shows its failure from the list.
     appStore.setState({ link: { phase: 'stopped' } })
@@ -120,6 +131,28 @@ export function retryNow(): void {
   live?.retryNow()
 }
 
+/** One thing at a time, its failure kept under its code; null when it failed or another one runs. */
+async function doing<T>(name: Deed, deed: (api: Api, storeId: string) => Promise<T>) {
+  const { store } = appStore.getState()
+  if (api === null || uiStore.getState().busy !== null) return null
+  uiStore.setState({ busy: name, failure: null })
+  try {
+    return await deed(api, store?.storeId ?? '')
+  } catch (error) {
+    uiStore.setState({ failure: failureOf(name, error), result: null })
+    return null
+  } finally {
+    uiStore.setState({ busy: null })
+  }
+}
+
+function showResult(name: ActionName, answer: unknown, startedAtMs: number): void {
+  // The name and the answer come from the same action, which the union cannot express by itself.
+  uiStore.setState({
+    result: { name, answer, elapsedMs: performance.now() - startedAtMs } as ActionResult,
+  })
+}
+
 /**
  * Runs an action and keeps what it said for the result panel. Answers null when it failed; the
  * failure is then in the ui store under its code.
@@ -128,23 +161,87 @@ export async function act<N extends ActionName>(
   name: N,
   body: Actions[N]['body'],
 ): Promise<Actions[N]['answer'] | null> {
-  const { store } = appStore.getState()
-  if (api === null || store === null || uiStore.getState().busy !== null) return null
   const startedAtMs = performance.now()
-  uiStore.setState({ busy: name, failure: null })
+  const answer = await doing(name, (server, storeId) => server.act(storeId, name, body))
+  if (answer !== null) showResult(name, answer, startedAtMs)
+  return answer
+}
+
+/** The first of two steps: a dry run that the server keeps, shown until it is applied or let go. */
+export async function makePlan(request: PlanRequest): Promise<void> {
+  const made = await doing(request.action, (server, storeId) => server.plan(storeId, request))
+  if (made !== null) uiStore.setState({ stored: made.plan })
+}
+
+/** The second step: runs exactly the plan that was shown. */
+export async function applyPlan(plan: StoredPlan): Promise<void> {
+  const startedAtMs = performance.now()
+  uiStore.setState({ stored: null })
+  const applied = await doing(plan.request.action, (server) =>
+    server.applyPlan(plan.storeId, plan.planId, plan.confirm),
+  )
+  if (applied !== null) showResult(applied.action, applied.answer, startedAtMs)
+}
+
+/** Lets a plan go; the server would forget it by itself when it expires. */
+export async function dropPlan(plan: StoredPlan): Promise<void> {
+  uiStore.setState({ stored: null })
+  await api?.discardPlan(plan.storeId, plan.planId).catch(() => undefined)
+}
+
+// ---------------------------------------------------------------- stores
+
+export async function openFolder(body: OpenStoreBody): Promise<StoreInfo | null> {
+  const opened = await doing('open-store', (server) => server.openStore(body))
+  if (opened === null) return null
+  await refreshStores()
+  return opened.store
+}
+
+export async function closeStore(storeId: string): Promise<void> {
+  const done = await doing('close-store', (server) => server.closeStore(storeId).then(() => true))
+  if (done === null) return
+  await refreshStores()
+  const { store, stores } = appStore.getState()
+  const next = stores[0]
+  if (store?.storeId === storeId && next !== undefined) switchStore(next)
+}
+
+export async function reopenStore(storeId: string): Promise<void> {
+  const done = await doing('reopen-store', (server) => server.reopenStore(storeId))
+  if (done === null) return
+  await refreshStores()
+  if (appStore.getState().store?.storeId === storeId) openStore(done.store)
+}
+
+async function refreshStores(): Promise<void> {
+  if (api === null) return
+  const { stores } = await api.stores()
+  appStore.setState({ stores })
+}
+
+/** Folders below an allowed root, or why they cannot be listed. */
+export async function listFolders(dir: string | null): Promise<FoldersBody | string> {
+  if (api === null) return 'not connected'
   try {
-    const answer = await api.act(store.storeId, name, body)
-    const elapsedMs = performance.now() - startedAtMs
-    // The name and the answer come from the same N, which the union cannot express by itself.
-    uiStore.setState({ result: { name, answer, elapsedMs } as ActionResult })
-    return answer
+    return await api.folders(dir)
   } catch (error) {
-    uiStore.setState({ failure: failureOf(name, error), result: null })
-    return null
-  } finally {
-    uiStore.setState({ busy: null })
+    return error instanceof Error ? error.message : String(error)
   }
 }
+
+/** The newest entries of the audit list, newest first; null when the server did not answer. */
+export async function readAudit(): Promise<AuditEntry[] | null> {
+  if (api === null) return null
+  try {
+    const { entries } = await api.audit(0, 1000)
+    return entries.reverse()
+  } catch {
+    return null
+  }
+}
+
+// ---------------------------------------------------------------- plans without consequences
 
 /** Asks what a plan with the store's own options would choose now, without showing it as a result. */
 export async function askPlan(): Promise<void> {
@@ -158,7 +255,7 @@ export async function askPlan(): Promise<void> {
   }
 }
 
-function failureOf(name: ActionName, error: unknown): ActionFailure {
+function failureOf(name: Deed, error: unknown): ActionFailure {
   return error instanceof ApiError
     ? { name, code: error.code, message: error.message }
     : { name, code: 'INTERNAL', message: String(error) }

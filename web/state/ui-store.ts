@@ -2,7 +2,14 @@
 // never sent anywhere. The theme survives a reload.
 import { useStore } from 'zustand'
 import { createStore } from 'zustand/vanilla'
-import type { ActionName, Actions, CandidateVerdict, SegmentId } from '../../server/protocol.ts'
+import type {
+  ActionName,
+  Actions,
+  CandidateVerdict,
+  SegmentId,
+  SessionBody,
+  StoredPlan,
+} from '../../server/protocol.ts'
 import type { ApiErrorCode } from '../api/http.ts'
 import { defaultRoute, type DrawerTarget, type Route, type ViewName } from '../lib/route.ts'
 import type { EventGroup } from '../lib/words.ts'
@@ -14,8 +21,11 @@ export type ActionResult = {
   [N in ActionName]: { name: N; answer: Actions[N]['answer']; elapsedMs: number }
 }[ActionName]
 
+/** Things to do that are no action of a store: opening and closing stores. */
+export type Deed = ActionName | 'open-store' | 'close-store' | 'reopen-store'
+
 export interface ActionFailure {
-  name: ActionName
+  name: Deed
   code: ApiErrorCode
   message: string
 }
@@ -24,10 +34,14 @@ export interface UiState {
   /** All that the address bar says; change it through `navigate`. */
   route: Route
   theme: Theme
-  busy: ActionName | null
+  busy: Deed | null
   result: ActionResult | null
   failure: ActionFailure | null
   helpOpen: boolean
+  /** What this page may do; null before the server has said it. */
+  session: SessionBody | null
+  /** A stored plan that waits for a second yes. */
+  stored: StoredPlan | null
   /** The newest dry plan with the store's own options, asked for by hand; engine clock. */
   plan: { candidates: CandidateVerdict[]; atMs: number } | null
 }
@@ -50,6 +64,8 @@ export const uiStore = createStore<UiState>(() => ({
   result: null,
   failure: null,
   helpOpen: false,
+  session: null,
+  stored: null,
   plan: null,
 }))
 

@@ -1,7 +1,7 @@
 // What the last action did: its pass explained, or its own small report; or why it failed, in our
 // words first and the server's after.
 import { useEffect, useRef, type ReactNode } from 'react'
-import type { ActionName, Actions } from '../../server/protocol.ts'
+import type { Actions } from '../../server/protocol.ts'
 import {
   formatBytes,
   formatCount,
@@ -15,10 +15,18 @@ import { CandidateTable } from '../parts/candidate-table.tsx'
 import { GcFlow, PassReportView } from '../parts/pass-report.tsx'
 import { SegmentChip } from '../parts/segment-chip.tsx'
 import { Bytes } from '../parts/value.tsx'
-import { useApp } from '../state/store.ts'
-import { uiStore, useUi, type ActionFailure, type ActionResult } from '../state/ui-store.ts'
+import {
+  uiStore,
+  useUi,
+  type ActionFailure,
+  type ActionResult,
+  type Deed,
+} from '../state/ui-store.ts'
 
-const actionWords: Record<ActionName, string> = {
+const actionWords: Record<Deed, string> = {
+  'open-store': 'Open store',
+  'close-store': 'Close store',
+  'reopen-store': 'Open store again',
   checkpoint: 'Checkpoint',
   'periodic-pass': 'Periodic pass',
   'stage-confirm': 'Stage confirm',
@@ -46,11 +54,10 @@ const actionWords: Record<ActionName, string> = {
 /** Below the strip and above the last lines of the window counts as in sight. */
 const IN_SIGHT = { fromTop: 100, fromBottom: 200 }
 
-export function ResultPanel(): ReactNode {
+export function ResultPanel({ placeholder = false }: { placeholder?: boolean }): ReactNode {
   const result = useUi((state) => state.result)
   const failure = useUi((state) => state.failure)
   const busy = useUi((state) => state.busy)
-  const attached = useApp((state) => state.store?.mode === 'attached')
   const box = useRef<HTMLElement>(null)
   useEffect(() => {
     const element = box.current
@@ -61,7 +68,15 @@ export function ResultPanel(): ReactNode {
       element.scrollIntoView({ block: 'start' })
     }
   }, [result, failure])
-  if (attached || (result === null && failure === null && busy === null)) return null
+  if (result === null && failure === null && busy === null) {
+    return placeholder ? (
+      <section className="panel panel-result" aria-label="What the last action did">
+        <p className="muted">
+          What an action does is shown here: its gates, its bytes, what left the queue.
+        </p>
+      </section>
+    ) : null
+  }
   return (
     <section
       ref={box}
@@ -96,6 +111,7 @@ function hasBody(result: ActionResult): boolean {
     case 'gc':
     case 'plan':
     case 'verify':
+    case 'run-until':
       return true
     default:
       return false
@@ -170,7 +186,7 @@ function summary(result: ActionResult): string {
     case 'plan':
       return `dry, nothing was changed; ${plural(result.answer.plan.selected.length, 'segment')} would be chosen.`
     case 'run-until':
-      return `${plural(result.answer.passes.length, 'pass', 'passes')} ${took}.`
+      return `${untilWords[result.answer.ended]} after ${plural(result.answer.passes.length, 'pass', 'passes')}, ${formatDuration(result.answer.advancedMs)} of the engine’s clock.`
     case 'set-options':
       return 'the options are changed.'
     case 'pause':
@@ -200,6 +216,14 @@ function summary(result: ActionResult): string {
   }
 }
 
+const untilWords = {
+  held: 'it came true',
+  passes_max: 'ended by the number of passes',
+  advance_max: 'ended by the time allowed',
+  nothing_waits: 'nothing waits any more: more time would change nothing',
+  failed: 'a pass failed',
+} as const
+
 function verifySummary(answer: Actions['verify']['answer'], took: string): string {
   const looked = `${plural(answer.keys, 'key')} in ${plural(answer.segments, 'segment')} scanned ${took}`
   return answer.differences.length === 0
@@ -225,6 +249,10 @@ function ResultBody({ result }: { result: ActionResult }): ReactNode {
       )
     case 'plan':
       return <CandidateTable plan={result.answer.plan} />
+    case 'run-until': {
+      const last = result.answer.passes.at(-1)
+      return last === undefined ? null : <PassReportView report={last} />
+    }
     case 'verify':
       return <Differences differences={result.answer.differences} />
     default:

@@ -21,6 +21,7 @@ import {
   type Drain,
   type ThresholdBand,
 } from '../state/overview.ts'
+import { previewKick } from '../state/preview.ts'
 import { totalsOf, whatIsNext } from '../state/selectors.ts'
 import { useApp } from '../state/store.ts'
 
@@ -46,6 +47,12 @@ export function DebtPanel(): ReactNode {
             <li key={reason}>{reason}</li>
           ))}
         </ul>
+      )}
+      {store.mode === 'hosted' && store.engine !== null && (
+        <p data-testid="next-checkpoint">
+          The next <Term name="checkpoint kick">checkpoint’s kick</Term>{' '}
+          {previewKick({ engine, options: store.engine.options, nowMs }).text}.
+        </p>
       )}
       <dl className="stats">
         <div className="stat">

@@ -9,7 +9,7 @@ import { Panel } from '../parts/panel.tsx'
 import { SegmentChips } from '../parts/segment-chip.tsx'
 import { Time } from '../parts/value.tsx'
 import { keptByPin } from '../state/selectors.ts'
-import { act } from '../state/session.ts'
+import { act, makePlan } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
 
 export function PinsView(): ReactNode {
@@ -57,15 +57,15 @@ export function PinsView(): ReactNode {
                     {pin.label}
                   </strong>
                   <span className="spacer" />
-                  {pin.kind === 'snapshot' && (
-                    <ActionButton
-                      name="release-snapshot"
-                      about="Closes the snapshot; dead segments that only it kept are deleted."
-                      onPress={() => void act('release-snapshot', { pinId: pin.pinId })}
-                    >
-                      Release
-                    </ActionButton>
-                  )}
+                  <ActionButton
+                    name="release-pin"
+                    about="Shows first what goes with it: dead segments that only it keeps are deleted."
+                    onPress={() =>
+                      void makePlan({ action: 'release-pin', body: { pinId: pin.pinId } })
+                    }
+                  >
+                    Release…
+                  </ActionButton>
                 </div>
                 <PinFacts pin={pin} mine={mine} nowMs={nowMs} />
               </li>
@@ -143,7 +143,7 @@ function HoldForm(): ReactNode {
       }}
     >
       <label className="field grow">
-        <span>Snapshot label</span>
+        <span>Label of a new snapshot or iterator</span>
         <input
           type="text"
           data-testid="snapshot-label"
@@ -154,12 +154,22 @@ function HoldForm(): ReactNode {
         />
       </label>
       <ActionButton
+        name="hold-iterator"
+        disabledWhy={trimmed === '' ? 'Give the iterator a label first.' : null}
+        about="Holds an iterator over all keys; it keeps segments as a snapshot does."
+        onPress={() =>
+          void act('hold-iterator', { label: trimmed, from: '' }).then(() => setLabel(''))
+        }
+      >
+        Hold an iterator
+      </ActionButton>
+      <ActionButton
         name="hold-snapshot"
         disabledWhy={trimmed === '' ? 'Give the snapshot a label first.' : null}
         about="Holds a snapshot: segments it can read stay on disk until it is released."
         onPress={() => void hold()}
       >
-        Hold
+        Hold a snapshot
       </ActionButton>
     </form>
   )

@@ -1,25 +1,31 @@
-// The scheduler as a debugger: run one pass, plan without touching anything, stop the clock and
-// move it by hand. What destroys or copies shows first what it would do.
+// The scheduler as a debugger: its state on the left, what can be run and what that would do in the
+// middle, and on the right what it did: the pass explained, with the diff of queue and bytes.
 import { useState, type ReactNode } from 'react'
-import type { GcReport } from '../../server/protocol.ts'
-import { formatBytes, formatCountdown, plural } from '../lib/format.ts'
+import type { PassSource } from '../../server/protocol.ts'
+import { sourceWords } from '../lib/words.ts'
 import { ActionButton } from '../parts/action-button.tsx'
-import { Dialog } from '../parts/dialog.tsx'
 import { useEngineNow } from '../parts/hooks.ts'
 import { Panel } from '../parts/panel.tsx'
-import { GcFlow } from '../parts/pass-report.tsx'
+import { previewKick, previewPass, type Preview } from '../state/preview.ts'
 import { whyNoActions } from '../state/selectors.ts'
-import { act } from '../state/session.ts'
+import { act, makePlan } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
+import { useUi } from '../state/ui-store.ts'
+import { ResultPanel } from './action-result.tsx'
+import { OptionsEditor } from './options-editor.tsx'
 import { PlanForm } from './plan-form.tsx'
 import { RewriteChosen } from './rewrite-chosen.tsx'
+import { RunUntilForm } from './run-until-form.tsx'
+import { SchedulerState } from './scheduler-state.tsx'
+import { ClockButtons } from './step-clock.tsx'
 
 export function StepView(): ReactNode {
   const store = useApp((state) => state.store)
   const link = useApp((state) => state.link)
+  const session = useUi((state) => state.session)
   const scheduler = useApp((state) => state.engine?.scheduler ?? null)
-  if (store === null || store.mode === 'attached' || scheduler === null) return null
-  const why = whyNoActions({ store, link })
+  if (store === null || scheduler === null) return null
+  const why = whyNoActions({ store, link }, session)
   const step = scheduler.mode === 'step'
   const title = step
     ? 'Step mode: nothing runs until you say so'
@@ -27,55 +33,116 @@ export function StepView(): ReactNode {
       ? 'Paused: only passes you start run'
       : 'Passes run by themselves; start one by hand'
   return (
-    <Panel id="step" name="Step" title={title} large>
-      {why !== null && <p className="note">{why}</p>}
-      <div className="controls">
+    <div className="debugger">
+      <SchedulerState />
+      <Panel id="step" name="Step" title={title} large>
+        {why !== null && <p className="note">{why}</p>}
         <PassButtons />
-        <PlanForm />
-        <RewriteChosenGroup />
         <SchedulerButtons step={step} paused={scheduler.paused} />
         <ClockButtons step={step} />
+        <RunUntilForm step={step} />
+        <PlanForm />
+        <fieldset className="group">
+          <legend>Rewrite chosen segments</legend>
+          <RewriteChosen />
+        </fieldset>
+        <OptionsEditor />
+      </Panel>
+      <div className="debugger-effect">
+        <ResultPanel placeholder />
       </div>
-    </Panel>
+    </div>
   )
 }
 
+/** What it would do now, in one line with its glyph; shown where it would be started. */
+export function PreviewLine({ preview, name }: { preview: Preview; name: string }): ReactNode {
+  const glyph = { blocked: '✕', nothing: '·', acts: '✓', plans: '◇' }[preview.kind]
+  return (
+    <p className={`preview preview-${preview.kind}`} data-testid={name} data-kind={preview.kind}>
+      <span aria-hidden="true">{glyph}</span>
+      <span>{preview.text}</span>
+    </p>
+  )
+}
+
+type RunnableSource = Exclude<PassSource, 'manual'>
+
 function PassButtons(): ReactNode {
-  const [gc, setGc] = useState<GcReport | null>(null)
-  const previewGc = async () => {
-    const answer = await act('gc', { dryRun: true })
-    if (answer !== null) setGc(answer.gc)
-  }
+  const [source, setSource] = useState<RunnableSource>('periodic')
+  const engine = useApp((state) => state.engine)
+  const options = useApp((state) => state.store?.engine?.options ?? null)
+  const nowMs = useEngineNow()
+  const sources = (Object.keys(sourceWords) as PassSource[]).filter(
+    (one): one is RunnableSource => one !== 'manual',
+  )
+  const input =
+    engine === null || options === null || nowMs === null ? null : { engine, options, nowMs }
   return (
     <fieldset className="group">
-      <legend>Run once</legend>
+      <legend>Run once, with all of its gates</legend>
       <div className="buttons">
         <ActionButton
           name="checkpoint"
           kind="primary"
-          about="Writes a checkpoint; the checkpoint kick that follows rewrites at most one segment."
+          nextStep
+          about="Writes a checkpoint; the kick that follows rewrites at most one segment. Key: ."
           onPress={() => void act('checkpoint', {})}
         >
           Checkpoint
         </ActionButton>
-        <ActionButton
-          name="periodic-pass"
-          about="Runs the pass that the timer would run, with all of its gates."
-          onPress={() => void act('periodic-pass', {})}
-        >
+        <span className="preview-of">its kick</span>
+        {input !== null && <PreviewLine preview={previewKick(input)} name="preview-checkpoint" />}
+      </div>
+      <div className="buttons">
+        <ActionButton name="periodic-pass" onPress={() => void act('periodic-pass', {})}>
           Periodic pass
         </ActionButton>
-        <ActionButton
-          name="stage-confirm"
-          about="Runs the pass that the stage timer would run when the confirm delay is over."
-          onPress={() => void act('stage-confirm', {})}
-        >
+        {input !== null && (
+          <PreviewLine preview={previewPass(input, 'periodic')} name="preview-periodic" />
+        )}
+      </div>
+      <div className="buttons">
+        <ActionButton name="stage-confirm" onPress={() => void act('stage-confirm', {})}>
           Stage confirm
         </ActionButton>
+        {input !== null && (
+          <PreviewLine
+            preview={previewPass(input, 'rewrite_stage_confirm')}
+            name="preview-stage-confirm"
+          />
+        )}
+      </div>
+      <div className="buttons">
+        <label className="field-inline">
+          <span className="sr-only">Source of the pass</span>
+          <select
+            data-testid="run-source"
+            value={source}
+            onChange={(event) => {
+              const wanted = sources.find((one) => one === event.target.value)
+              if (wanted !== undefined) setSource(wanted)
+            }}
+          >
+            {sources.map((one) => (
+              <option key={one} value={one}>
+                {sourceWords[one]}
+              </option>
+            ))}
+          </select>
+        </label>
+        <ActionButton name="run-pass" onPress={() => void act('run-pass', { source })}>
+          Run
+        </ActionButton>
+        {input !== null && (
+          <PreviewLine preview={previewPass(input, source)} name="preview-source" />
+        )}
+      </div>
+      <div className="buttons">
         <ActionButton
           name="gc"
           about="Shows first what GC would delete."
-          onPress={() => void previewGc()}
+          onPress={() => void makePlan({ action: 'gc', body: {} })}
         >
           GC…
         </ActionButton>
@@ -87,56 +154,6 @@ function PassButtons(): ReactNode {
           Verify live bytes
         </ActionButton>
       </div>
-      {gc !== null && <GcDialog report={gc} onClose={() => setGc(null)} />}
-    </fieldset>
-  )
-}
-
-function GcDialog({ report, onClose }: { report: GcReport; onClose: () => void }): ReactNode {
-  const none = report.eligible.length === 0
-  return (
-    <Dialog
-      title={
-        none
-          ? 'GC would delete nothing'
-          : `Delete ${plural(report.eligible.length, 'segment')}, ${formatBytes(report.bytesEligible)}?`
-      }
-      onClose={onClose}
-      actions={
-        <>
-          <button type="button" onClick={onClose}>
-            {none ? 'Close' : 'Keep them'}
-          </button>
-          <ActionButton
-            name="gc-confirm"
-            kind={none ? 'plain' : 'danger'}
-            onPress={() => {
-              onClose()
-              void act('gc', { dryRun: false })
-            }}
-          >
-            {none ? 'Run GC anyway' : 'Delete'}
-          </ActionButton>
-        </>
-      }
-    >
-      <p>
-        <GcFlow report={report} />
-      </p>
-      <p className="muted">
-        {plural(report.segmentsReferenced, 'segment')} referenced,{' '}
-        {plural(report.segmentsActive, 'segment')} active, {plural(report.segmentsTotal, 'segment')}{' '}
-        in all. Only segments without a live byte and without a reader are deleted.
-      </p>
-    </Dialog>
-  )
-}
-
-function RewriteChosenGroup(): ReactNode {
-  return (
-    <fieldset className="group">
-      <legend>Rewrite chosen segments</legend>
-      <RewriteChosen />
     </fieldset>
   )
 }
@@ -171,75 +188,6 @@ function SchedulerButtons({ step, paused }: { step: boolean; paused: boolean }):
           {step ? 'Switch to auto mode' : 'Switch to step mode'}
         </ActionButton>
       </div>
-    </fieldset>
-  )
-}
-
-const jumps = [1000, 10_000, 30_000] as const
-
-function ClockButtons({ step }: { step: boolean }): ReactNode {
-  const [seconds, setSeconds] = useState('5')
-  const dueAtMs = useApp((state) => state.engine?.debt.stage?.dueAtMs ?? null)
-  const nowMs = useEngineNow(1000)
-  const why = step ? null : 'The clock can be moved in step mode only.'
-  const custom = Math.round(Number(seconds) * 1000)
-  const customWhy =
-    Number.isFinite(custom) && custom > 0 ? null : 'Give a number of seconds above zero.'
-  const toDue = dueAtMs === null || nowMs === null ? null : Math.ceil(dueAtMs - nowMs)
-  const advance = (ms: number) => void act('advance-clock', { ms })
-  return (
-    <fieldset className="group">
-      <legend>Advance the clock</legend>
-      <div className="buttons">
-        {jumps.map((ms) => (
-          <ActionButton
-            key={ms}
-            name={`advance-clock-${String(ms)}`}
-            disabledWhy={why}
-            onPress={() => advance(ms)}
-          >
-            +{ms / 1000} s
-          </ActionButton>
-        ))}
-        {step && toDue !== null && toDue > 0 && (
-          <ActionButton
-            name="advance-clock-due"
-            about="Moves the clock to the instant at which the confirm is due."
-            onPress={() => advance(toDue)}
-          >
-            to due, +{formatCountdown(toDue)}
-          </ActionButton>
-        )}
-        <form
-          className="row tight"
-          onSubmit={(event) => {
-            event.preventDefault()
-            if (why === null && customWhy === null) advance(custom)
-          }}
-        >
-          <label className="field-inline">
-            <span className="sr-only">Seconds to advance</span>
-            <input
-              type="number"
-              className="narrow"
-              min="0.001"
-              step="any"
-              data-testid="advance-clock-seconds"
-              value={seconds}
-              disabled={!step}
-              onChange={(event) => setSeconds(event.target.value)}
-            />
-          </label>
-          <ActionButton
-            name="advance-clock"
-            disabledWhy={why ?? customWhy}
-            onPress={() => advance(custom)}
-          >
-            + seconds
-          </ActionButton>
-        </form>
-      </div>
-      {why !== null && <p className="muted">{why}</p>}
     </fieldset>
   )
 }

@@ -1,11 +1,20 @@
-// Every store the server has open, hosted and attached side by side; a dead one with its error.
-import { type ReactNode } from 'react'
-import type { StoreInfo } from '../../server/protocol.ts'
-import { plural } from '../lib/format.ts'
+// Every store the server has open, hosted and attached side by side, a dead one with its error; opening
+// folders below the allowed roots; and who asked for what.
+import { useEffect, useState, type ReactNode } from 'react'
+import type { AuditEntry, FoldersBody, StoreInfo, StoreMode } from '../../server/protocol.ts'
+import { formatDuration, formatTime, plural } from '../lib/format.ts'
 import { errorSentences } from '../lib/words.ts'
 import { Panel } from '../parts/panel.tsx'
-import { switchStore } from '../state/session.ts'
+import {
+  closeStore,
+  listFolders,
+  openFolder,
+  readAudit,
+  reopenStore,
+  switchStore,
+} from '../state/session.ts'
 import { useApp } from '../state/store.ts'
+import { useUi } from '../state/ui-store.ts'
 
 export function StoresView(): ReactNode {
   const stores = useApp((state) => state.stores)
@@ -13,20 +22,40 @@ export function StoresView(): ReactNode {
   const title =
     stores.length === 0
       ? 'The server has no store open'
-      : `${plural(stores.length, 'store')}${failed === 0 ? '' : `, ${String(failed)} failed`}`
+      : `${plural(stores.length, 'store')} open${failed === 0 ? '' : `, ${String(failed)} of them failed`}`
   return (
-    <Panel id="stores" name="Stores" title={title} large>
-      <ul className="stores">
-        {stores.map((store) => (
-          <StoreRow key={store.storeId} store={store} />
-        ))}
-      </ul>
-    </Panel>
+    <>
+      <Panel id="stores" name="Stores" title={title} large>
+        <ul className="stores">
+          {stores.map((store) => (
+            <StoreRow key={store.storeId} store={store} />
+          ))}
+        </ul>
+      </Panel>
+      <OpenPanel />
+      <AuditPanel />
+    </>
   )
+}
+
+/** Why stores cannot be opened or closed from this page; null when they can. */
+function useWhyNoOpening(): string | null {
+  const session = useUi((state) => state.session)
+  const busy = useUi((state) => state.busy)
+  if (session === null) return 'The server has not said yet what this page may do.'
+  if (session.role === 'viewer') return 'This page’s token may look and not act.'
+  return busy === null ? null : 'Another action is running.'
+}
+
+const statusWords: Record<StoreInfo['status'], string> = {
+  opening: 'opening',
+  open: 'open',
+  failed: '✕ failed',
 }
 
 function StoreRow({ store }: { store: StoreInfo }): ReactNode {
   const current = useApp((state) => state.store?.storeId === store.storeId)
+  const why = useWhyNoOpening()
   return (
     <li
       className={current ? 'store store-current' : 'store'}
@@ -40,18 +69,39 @@ function StoreRow({ store }: { store: StoreInfo }): ReactNode {
           {store.name}
         </strong>
         <span className="badge">
-          {store.status === 'failed'
-            ? '✕ failed'
-            : store.mode === 'attached'
+          {store.status === 'open'
+            ? store.mode === 'attached'
               ? 'attached, read-only'
-              : 'hosted'}
+              : 'hosted'
+            : statusWords[store.status]}
         </span>
+        {current && <span className="muted">shown here</span>}
         <span className="spacer" />
-        {current ? (
-          <span className="muted">shown here</span>
-        ) : (
+        {!current && (
           <button type="button" data-testid="show-store" onClick={() => switchStore(store)}>
             Show
+          </button>
+        )}
+        {store.status === 'failed' && (
+          <button
+            type="button"
+            data-testid="reopen-store"
+            disabled={why !== null}
+            title={why ?? 'Opens the folder again with the same options'}
+            onClick={() => void reopenStore(store.storeId)}
+          >
+            Open again
+          </button>
+        )}
+        {store.closable && (
+          <button
+            type="button"
+            data-testid="close-store"
+            disabled={why !== null}
+            title={why ?? 'Finishes or cancels a pass, writes a checkpoint, lets the folder go'}
+            onClick={() => void closeStore(store.storeId)}
+          >
+            Close
           </button>
         )}
       </div>
@@ -63,24 +113,228 @@ function StoreRow({ store }: { store: StoreInfo }): ReactNode {
           </span>
         </p>
       )}
-      {store.engine !== null && (
-        <dl className="facts">
-          <dt>folder</dt>
-          <dd className="path">{store.engine.dir}</dd>
-          <dt>format</dt>
-          <dd>
-            {store.engine.layout} layout, {store.engine.checksum} checksum
-          </dd>
-          {store.mode === 'hosted' && (
-            <>
-              <dt>profile</dt>
-              <dd>
-                <code>{store.engine.profile}</code>: {store.engine.profileLoses}
-              </dd>
-            </>
-          )}
-        </dl>
-      )}
+      <dl className="facts">
+        <dt>folder</dt>
+        <dd className="path">{store.dir}</dd>
+        {store.engine !== null && (
+          <>
+            <dt>format</dt>
+            <dd>
+              {store.engine.layout} layout, {store.engine.checksum} checksum
+            </dd>
+            {store.mode === 'hosted' && (
+              <>
+                <dt>profile</dt>
+                <dd>
+                  <code>{store.engine.profile}</code>: {store.engine.profileLoses}
+                </dd>
+              </>
+            )}
+          </>
+        )}
+      </dl>
     </li>
+  )
+}
+
+// ---------------------------------------------------------------- opening
+
+function OpenPanel(): ReactNode {
+  const session = useUi((state) => state.session)
+  const [dir, setDir] = useState<string | null>(null)
+  const [listed, setListed] = useState<FoldersBody | string | null>(null)
+  const stores = useApp((state) => state.stores)
+  const none = session !== null && session.allowRoots.length === 0
+  useEffect(() => {
+    if (session === null || none) return
+    let stale = false
+    void listFolders(dir).then((answer) => {
+      if (!stale) setListed(answer)
+    })
+    return () => {
+      stale = true
+    }
+    // The list says which store has a folder open, so it is read again when the stores change.
+  }, [dir, session, none, stores])
+  return (
+    <Panel
+      id="open-store"
+      name="Open a folder"
+      title={
+        none
+          ? 'This server opens no further folders'
+          : dir === null
+            ? 'Folders below which stores may be opened'
+            : dir
+      }
+    >
+      {none ? (
+        <p className="muted">
+          It was started without allowed roots; start it with <code>--allow-root FOLDER</code> to
+          open folders from here.
+        </p>
+      ) : typeof listed === 'string' ? (
+        <p className="bad" role="alert">
+          ✕ {listed}
+        </p>
+      ) : listed === null ? (
+        <p className="muted">Reading the list.</p>
+      ) : (
+        <FolderList listed={listed} onGo={setDir} />
+      )}
+    </Panel>
+  )
+}
+
+function FolderList({
+  listed,
+  onGo,
+}: {
+  listed: FoldersBody
+  onGo: (dir: string | null) => void
+}): ReactNode {
+  const why = useWhyNoOpening()
+  const readOnly = useUi((state) => state.session?.readOnly ?? true)
+  const open = async (dir: string, mode: StoreMode) => {
+    const store = await openFolder({ dir, mode })
+    if (store !== null && store.status === 'open') switchStore(store)
+  }
+  return (
+    <>
+      {listed.dir !== null && (
+        <button type="button" className="button-link" onClick={() => onGo(listed.parent)}>
+          up{listed.parent === null ? ' to the roots' : ''}
+        </button>
+      )}
+      <ul className="folders">
+        {listed.folders.map((folder) => (
+          <li key={folder.dir} data-testid="folder-row" data-dir={folder.dir}>
+            <button type="button" className="button-link path" onClick={() => onGo(folder.dir)}>
+              {listed.dir === null ? folder.dir : folder.name}
+            </button>
+            <span className="spacer" />
+            {folder.storeId !== null ? (
+              <span className="muted">open already</span>
+            ) : folder.dataFolder ? (
+              <>
+                <button
+                  type="button"
+                  className="button-small"
+                  data-testid="attach-folder"
+                  disabled={why !== null}
+                  title={why ?? 'Reads the folder and never writes in it'}
+                  onClick={() => void open(folder.dir, 'attached')}
+                >
+                  Attach read-only
+                </button>
+                <button
+                  type="button"
+                  className="button-small"
+                  data-testid="host-folder"
+                  disabled={why !== null || readOnly}
+                  title={
+                    why ??
+                    (readOnly
+                      ? 'The server is read-only'
+                      : 'Takes the folder’s lock and runs maintenance')
+                  }
+                  onClick={() => void open(folder.dir, 'hosted')}
+                >
+                  Host
+                </button>
+              </>
+            ) : (
+              <span className="muted">no data folder</span>
+            )}
+          </li>
+        ))}
+      </ul>
+      {listed.folders.length === 0 && <p className="muted">No folder in it.</p>}
+      {listed.truncated && <p className="muted">There are more than are listed here.</p>}
+    </>
+  )
+}
+
+// ---------------------------------------------------------------- audit
+
+const AUDIT_EVERY_MS = 3000
+
+function AuditPanel(): ReactNode {
+  const [entries, setEntries] = useState<AuditEntry[] | null>(null)
+  useEffect(() => {
+    let stale = false
+    const read = () =>
+      void readAudit().then((answer) => {
+        if (!stale && answer !== null) setEntries(answer)
+      })
+    read()
+    const timer = setInterval(read, AUDIT_EVERY_MS)
+    return () => {
+      stale = true
+      clearInterval(timer)
+    }
+  }, [])
+  const refused = entries?.filter((entry) => entry.outcome === 'refused').length ?? 0
+  return (
+    <Panel
+      id="audit"
+      name="Audit"
+      title={
+        entries === null
+          ? 'Who asked for what'
+          : entries.length === 0
+            ? 'Nobody has asked for anything that changes or costs'
+            : `${plural(entries.length, 'entry', 'entries')}${refused === 0 ? ', nothing refused' : `, ${String(refused)} refused`}`
+      }
+    >
+      {entries !== null && entries.length > 0 && (
+        <div className="table-box" tabIndex={0} role="region" aria-label="Audit list, newest first">
+          <table className="table">
+            <thead>
+              <tr>
+                <th scope="col">Time</th>
+                <th scope="col">Role</th>
+                <th scope="col">Asked for</th>
+                <th scope="col">Outcome</th>
+                <th scope="col" className="r">
+                  Took
+                </th>
+                <th scope="col">In short</th>
+              </tr>
+            </thead>
+            <tbody>
+              {entries.slice(0, 200).map((entry) => (
+                <AuditRow key={entry.auditId} entry={entry} />
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </Panel>
+  )
+}
+
+function AuditRow({ entry }: { entry: AuditEntry }): ReactNode {
+  return (
+    <tr data-testid="audit-row" data-outcome={entry.outcome} data-code={entry.code ?? undefined}>
+      <td className="num">{formatTime(entry.atMs)}</td>
+      <td>{entry.role ?? 'no valid token'}</td>
+      <td>
+        <code>{entry.what}</code>
+      </td>
+      <td className={entry.outcome === 'done' ? undefined : 'bad'}>
+        {entry.outcome === 'done' ? 'done' : `✕ ${entry.outcome}`}
+        {entry.repeats > 1 && ` × ${String(entry.repeats)}`}
+      </td>
+      <td className="r num">{formatDuration(entry.elapsedMs)}</td>
+      <td className="wrap">
+        {entry.code !== null && (
+          <>
+            <code>{entry.code}</code>{' '}
+          </>
+        )}
+        {entry.text}
+      </td>
+    </tr>
   )
 }

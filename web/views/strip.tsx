@@ -2,7 +2,7 @@
 // the clock do, and the sentence that answers "how much debt, in what state, when next".
 import type { ReactNode } from 'react'
 import type { StoreInfo } from '../../server/protocol.ts'
-import { formatDuration, formatTime, exactTime, formatAge } from '../lib/format.ts'
+import { formatCount, formatDuration, formatTime, exactTime, formatAge } from '../lib/format.ts'
 import { useEngineNow, usePageNow, useThrottled } from '../parts/hooks.ts'
 import { connectionView, theSentence } from '../state/selectors.ts'
 import { retryNow, switchStore } from '../state/session.ts'
@@ -165,6 +165,9 @@ function ThemeChoice(): ReactNode {
 /** Often enough to be of use, seldom enough to be listened to. */
 const ANNOUNCE_EVERY_MS = 15_000
 
+/** Long enough to be read; the trace keeps the range for ever. */
+const BEHIND_SHOWN_MS = 15_000
+
 function SentenceLine(): ReactNode {
   const nowMs = useEngineNow()
   const pageNow = usePageNow(500)
@@ -181,6 +184,8 @@ function SentenceLine(): ReactNode {
         : theSentence(engine, nowMs)
   const announced = useThrottled(sentence, ANNOUNCE_EVERY_MS)
   const old = engine !== null && link.phase !== 'live'
+  const behind = useApp((state) => state.behind)
+  const fellBehind = behind !== null && pageNow - behind.atMs < BEHIND_SHOWN_MS
   return (
     <div className="sentence-line" data-seq={seq} data-testid="applied">
       <p className="sentence" data-testid="the-sentence">
@@ -190,6 +195,12 @@ function SentenceLine(): ReactNode {
         <p className="stale-note" data-testid="numbers-age">
           Numbers from {formatAge(pageNow - receivedAtMs)} ago
           {link.phase === 'reconnecting' && `: ${link.why}`}
+        </p>
+      )}
+      {fellBehind && (
+        <p className="stale-note" data-testid="fell-behind">
+          This page fell behind live: events {formatCount(behind.fromSeq)} to{' '}
+          {formatCount(behind.toSeq)} were left out of the trace; the numbers are complete.
         </p>
       )}
       <p className="sr-only" aria-live="polite">

@@ -9,6 +9,7 @@ import { exactTime, formatCount, formatTime, plural, segmentLabel } from '../lib
 import { parseSegmentLabel } from '../lib/route.ts'
 import { traceLine } from '../lib/trace-line.ts'
 import { eventGroups, groupOfEvent, groupWords } from '../lib/words.ts'
+import { useMedia } from '../parts/hooks.ts'
 import { CopyButton } from '../parts/copy-button.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { traceKey, type TraceEntry, type TraceLog } from '../state/app-state.ts'
@@ -24,6 +25,9 @@ import { navigate, openDrawer, toggleGroup, uiStore, useRoute } from '../state/u
 
 /** Leaves most of a frame to drawing. */
 const SEARCH_BUDGET_MS = 8
+/** Heights of a line in pixels, as the stylesheet has them; a phone puts the words under the numbers. */
+const LINE = 28
+const NARROW_LINE = 48
 /** A clipboard takes more, but nobody pastes more into a comment. */
 const COPY_MAX = 5000
 
@@ -294,10 +298,12 @@ function TraceList({ rows, log, paused }: TraceListProps): ReactNode {
   const scroll = useRef<HTMLDivElement>(null)
   const open = useRoute((route) => (route.drawer?.kind === 'event' ? route.drawer.seq : null))
   const dropped = log.dropped
+  const narrow = useMedia('(max-width: 640px)')
   const virtualizer = useVirtualizer({
     count: rows.count + (dropped > 0 ? 1 : 0),
     getScrollElement: () => scroll.current,
-    estimateSize: () => 27,
+    // Every line has its place from its number alone: nothing is measured while they rush by.
+    estimateSize: () => (narrow ? NARROW_LINE : LINE),
     getItemKey: (index) => {
       const entry = rows.at(index)
       return entry === undefined ? `end-${String(index)}` : traceKey(entry)
@@ -331,7 +337,6 @@ function TraceList({ rows, log, paused }: TraceListProps): ReactNode {
         {virtualizer.getVirtualItems().map((item) => (
           <li
             key={item.key}
-            ref={virtualizer.measureElement}
             data-index={item.index}
             className="trace-item"
             style={{ transform: `translateY(${String(item.start)}px)` }}
@@ -362,7 +367,7 @@ function Line({ entry, dropped, open }: LineProps): ReactNode {
   }
   if (entry.kind === 'remark') {
     return (
-      <p className={`remark remark-${entry.what}`} data-testid="trace-remark">
+      <p className={`remark remark-${entry.what}`} data-testid="trace-remark" title={entry.text}>
         {entry.text}
       </p>
     )
@@ -391,7 +396,9 @@ function TraceRow({ event, open }: { event: EngineEvent; open: boolean }): React
         <span className="num trace-pass">
           {event.passId === null ? '' : `#${String(event.passId)}`}
         </span>
-        <span className="trace-text">{lineOf(event)}</span>
+        <span className="trace-text" title={lineOf(event)}>
+          {lineOf(event)}
+        </span>
       </button>
     </div>
   )

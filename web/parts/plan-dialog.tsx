@@ -1,0 +1,114 @@
+// The second, informed yes of an action that destroys or costs: the stored dry run with its bytes and
+// segments, its expiry, and a confirmation that grows with what is at stake.
+import { useState, type ReactNode } from 'react'
+import type { StoredPlan } from '../../server/protocol.ts'
+import { formatBytes, formatCount, formatCountdown, plural } from '../lib/format.ts'
+import { applyPlan, dropPlan } from '../state/session.ts'
+import { useUi } from '../state/ui-store.ts'
+import { Dialog } from './dialog.tsx'
+import { usePageNow } from './hooks.ts'
+import { SegmentChip } from './segment-chip.tsx'
+import { Bytes } from './value.tsx'
+
+const ROWS_MAX = 12
+
+export function PlanDialog(): ReactNode {
+  const plan = useUi((state) => state.stored)
+  if (plan === null) return null
+  return <Stored key={plan.planId} plan={plan} />
+}
+
+const titles = {
+  gc: 'Delete what nothing keeps?',
+  rewrite: 'Rewrite these segments?',
+  'release-pin': 'Release this reader?',
+} as const
+
+function Stored({ plan }: { plan: StoredPlan }): ReactNode {
+  const [typed, setTyped] = useState('')
+  const [shownAtMs] = useState(() => performance.now())
+  const pageNow = usePageNow(500)
+  const leftMs = plan.expiresAtMs - plan.createdAtMs - (pageNow - shownAtMs)
+  const { effect, confirm, weight } = plan
+  const nothing = confirm.segments === 0
+  const wants = weight === 'typed' && !nothing
+  const ready = leftMs > 0 && (!wants || typed.trim() === String(confirm.segments))
+  const close = () => void dropPlan(plan)
+  return (
+    <Dialog
+      title={titles[plan.request.action]}
+      onClose={close}
+      actions={
+        <>
+          <button type="button" onClick={close}>
+            Leave it
+          </button>
+          <button
+            type="button"
+            className={effect.irreversible ? 'button-danger' : 'button-primary'}
+            data-testid="plan-apply"
+            disabled={!ready}
+            onClick={() => void applyPlan(plan)}
+          >
+            {nothing
+              ? 'Run it anyway'
+              : `${effect.irreversible ? 'Delete' : 'Apply'}: ${plural(confirm.segments, 'segment')}, ${formatBytes(confirm.bytes)}`}
+          </button>
+        </>
+      }
+    >
+      <p className="pass-sentence" data-testid="plan-sentence">
+        {plan.sentence}
+      </p>
+      <dl className="facts" data-testid="stored-plan" data-plan-id={plan.planId}>
+        <dt>copies at most</dt>
+        <dd>
+          <Bytes value={effect.bytesCopied} />
+        </dd>
+        <dt>frees</dt>
+        <dd>
+          <Bytes value={effect.bytesFreed} />
+        </dd>
+        <dt>gains</dt>
+        <dd>
+          <Bytes value={effect.bytesGained} />
+        </dd>
+        <dt>can be undone</dt>
+        <dd>{effect.irreversible ? 'no: files go for good' : 'nothing is lost by it'}</dd>
+        <dt>valid</dt>
+        <dd className="num">
+          {leftMs > 0 ? `for ${formatCountdown(leftMs)}, as long as nothing changes` : 'expired'}
+        </dd>
+      </dl>
+      {effect.segments.length > 0 && (
+        <ul className="plan-segments">
+          {effect.segments.slice(0, ROWS_MAX).map((segment) => (
+            <li key={segment.segmentId}>
+              <SegmentChip segmentId={segment.segmentId} />
+              <span>{segment.fate}</span>
+              <span className="spacer" />
+              <span className="num">
+                <Bytes value={segment.bytesLive} /> live of <Bytes value={segment.bytesTotal} />
+              </span>
+            </li>
+          ))}
+          {effect.segments.length > ROWS_MAX && (
+            <li className="muted">and {formatCount(effect.segments.length - ROWS_MAX)} more</li>
+          )}
+        </ul>
+      )}
+      {wants && (
+        <label className="field">
+          <span>This is much. To confirm, write the number of segments: {confirm.segments}</span>
+          <input
+            type="text"
+            inputMode="numeric"
+            data-testid="plan-typed"
+            value={typed}
+            onChange={(event) => setTyped(event.target.value)}
+          />
+        </label>
+      )}
+    </Dialog>
+  )
+}
