@@ -297,11 +297,30 @@ export class Rewriting {
 
   // ---------------------------------------------------------------- what came of it
 
+  /** Which sources of each rewrite the collection after it deleted; events told so far stay as they are. */
+  #tellReclaimed(): void {
+    const { steps, environment } = this.#pass
+    const left = new Set(environment.host.segments().map((s) => s.segmentId))
+    for (const [i, step] of steps.entries()) {
+      if (step.kind !== 'rewrite') continue
+      const { sourceSegmentsRequested: asked } = step.report
+      const sourcesReclaimed = asked.filter((id) => !left.has(id))
+      const bytes = this.chosen
+        .filter(({ segment }) => sourcesReclaimed.includes(segment.segmentId))
+        .reduce((sum, { segment }) => sum + segment.bytesTotal, 0)
+      steps[i] = {
+        ...step,
+        report: { ...step.report, sourcesReclaimed, sourceBytesReclaimed: bytes },
+      }
+    }
+  }
+
   /** GC after the rewrite, and where each source is now: known without any scan (B3, D11, F14). */
   async #reclaim(reason: RewriteReason): Promise<void> {
     const pass = this.#pass
     const { memory, host } = pass.environment
     await pass.reclaim('after_rewrite')
+    this.#tellReclaimed()
     const sourceIds = this.rewritten.map(({ segmentId }) => segmentId)
     const now = segmentLookup(host.segments())
     const gone = this.chosen.filter(({ segment }) => !now.has(segment.segmentId))

@@ -544,6 +544,8 @@ describe('cost', () => {
       const pass = await engine.maintenance.rewrite([segmentId])
       const [report] = pass.steps.flatMap((s) => (s.kind === 'rewrite' ? [s.report] : []))
       expect(report).toMatchObject({ treeWalks: 0, keysVisited: 8, recordsCopied: 4 })
+      expect(report?.sourcesReclaimed).toEqual([segmentId])
+      expect(report?.sourceBytesReclaimed).toBe(report?.sourceBytesRequested)
       expect(engine.state().segments.some((s) => s.segmentId === segmentId)).toBe(false)
     }
     await engine.close()
