@@ -442,7 +442,7 @@ function makeWalk(
     index,
     kind,
     pages,
-    visited: new PageSet(pages),
+    visited: new PageSet(),
     leavesVisited: new LeafRefSet(),
     scratch: newPage(),
     reader,

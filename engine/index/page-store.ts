@@ -39,6 +39,8 @@ export const FIRST_TREE_PAGE = 2
 
 /** Ids from here on stand for leaf pages in the value log, as long as the store is open. */
 const FIRST_LOGGED_ID = 2 ** 52
+/** Its high word. */
+const FIRST_LOGGED_HIGH = 2 ** 20
 /** Such an id is this times the place of its segment in a table, plus the low word of its leaf ref. */
 const LOGGED_SEGMENT_STRIDE = 2 ** 32
 const LOGGED_SEGMENTS_MAX = 2 ** 20
@@ -91,6 +93,8 @@ export class PageStore {
   #clockHand = 0
   #fileBytes: number
   #free: number[] = []
+  /** Page ids [from, to) between those that the opened tree reaches, the lowest last. */
+  #gaps: { from: number; to: number }[] = []
   #retired: Retired[] = []
   readonly #readLogged: (ref: LeafRef) => Page
   readonly #loggedSegments: SegmentId[] = []
@@ -140,7 +144,13 @@ export class PageStore {
 
   /** A page id that nothing reads. */
   allocate(): number {
-    return this.#free.pop() ?? this.totalPages++
+    const free = this.#free.pop()
+    if (free !== undefined) return free
+    const gap = this.#gaps.at(-1)
+    if (gap === undefined) return this.totalPages++
+    const id = gap.from++
+    if (gap.from === gap.to) this.#gaps.pop()
+    return id
   }
 
   write(id: number, page: Page): void {
@@ -175,16 +185,25 @@ export class PageStore {
     this.#retired = waiting
   }
 
-  /** At open: every page that no tree reaches is free (leaks of a crash included). */
+  /**
+   * At open: every page that no tree reaches is free (leaks of a crash included), and the index ends
+   * behind the last one that is reached. Memory follows the tree, not what a meta page or a sparse file
+   * claims.
+   */
   freeAllBut(reachable: ReadonlySet<number>): void {
     this.#free = []
-    for (let id = this.totalPages - 1; id >= FIRST_TREE_PAGE; id--) {
-      if (!reachable.has(id)) this.#free.push(id)
+    this.#gaps = []
+    let next = FIRST_TREE_PAGE
+    for (const id of Float64Array.from(reachable).sort()) {
+      if (id > next) this.#gaps.push({ from: next, to: id })
+      next = Math.max(next, id + 1)
     }
+    this.#gaps.reverse()
+    this.totalPages = next
   }
 
   get freePages(): number {
-    return this.#free.length
+    return this.#gaps.reduce((sum, { from, to }) => sum + to - from, this.#free.length)
   }
 
   // ------------------------------------------------------------ leaf pages in the value log
@@ -206,7 +225,9 @@ export class PageStore {
 
   /** The id of a root that a meta page names. */
   rootId(root: number, leaf: LeafRef | undefined): number {
-    return leaf === undefined ? root : this.#loggedId(leaf.segmentId, lowWordOf(leaf))
+    if (leaf !== undefined) return this.#loggedId(leaf.segmentId, lowWordOf(leaf))
+    if (root >= FIRST_LOGGED_ID) throw pageError(root, 'the root is no page of any index')
+    return root
   }
 
   /** How a meta page names the root with this id. */
@@ -232,7 +253,13 @@ export class PageStore {
   #nameLogged(page: Page): void {
     for (let i = 0; i < pageCount(page); i++) {
       const at = childIdOffset(page, i)
-      if (!isLeafRefAt(page.view, at)) continue
+      if (!isLeafRefAt(page.view, at)) {
+        // Such an id would be taken for one of ours.
+        if (page.view.getUint32(at + 4, true) >= FIRST_LOGGED_HIGH) {
+          throw pageError(pageId(page), `child ${i} is no page of any index`)
+        }
+        continue
+      }
       const segmentId = page.view.getUint32(at + 4, true)
       writeU64(page.view, at, this.#loggedId(segmentId, page.view.getUint32(at, true)))
     }

@@ -51,23 +51,28 @@ import type { RecordReader } from './record-reader.ts'
 /** A tree of 4 KiB pages never gets near it: ten levels hold more keys than a disk. */
 const DEPTH_MAX = 64
 
-/** One bit a page of index.db. */
-export class PageSet {
-  readonly #bits: Uint8Array
+/** Bits of one piece of a PageSet. */
+const PIECE_BITS = 2 ** 15
 
-  constructor(pages: number) {
-    this.#bits = new Uint8Array(Math.ceil(pages / 8))
-  }
+/** One bit a page of index.db; memory follows the pages that were added, not the highest possible id. */
+export class PageSet {
+  readonly #pieces = new Map<number, Uint8Array>()
 
   has(id: number): boolean {
-    return (((this.#bits[Math.floor(id / 8)] ?? 0) >>> (id % 8)) & 1) === 1
+    const bit = id % PIECE_BITS
+    const piece = this.#pieces.get((id - bit) / PIECE_BITS)
+    return piece !== undefined && (((piece[bit >>> 3] ?? 0) >>> (bit & 7)) & 1) === 1
   }
 
   /** False when it was there already. */
   add(id: number): boolean {
-    if (this.has(id)) return false
-    const at = Math.floor(id / 8)
-    this.#bits[at] = (this.#bits[at] ?? 0) | (1 << (id % 8))
+    const bit = id % PIECE_BITS
+    const number = (id - bit) / PIECE_BITS
+    let piece = this.#pieces.get(number)
+    if (piece === undefined) this.#pieces.set(number, (piece = new Uint8Array(PIECE_BITS / 8)))
+    const byte = piece[bit >>> 3] ?? 0
+    if (((byte >>> (bit & 7)) & 1) === 1) return false
+    piece[bit >>> 3] = byte | (1 << (bit & 7))
     return true
   }
 }

@@ -153,7 +153,7 @@ function hashed(where: 'inline' | 'pointer', value: Uint8Array): InspectKey {
 
 /** Chain of free pages; a cycle, damage or an id outside the index ends or skips, and is said. */
 function readFreelist(walk: Walk, head: number, reading: TreesReading): void {
-  const chain = new PageSet(walk.pages)
+  const chain = new PageSet()
   let reachable = 0
   for (let id = head; id !== 0;) {
     try {

@@ -103,6 +103,7 @@ export class SegmentKeys {
     const entries = bytes.subarray(HEADER_BYTES)
     if (view.getUint32(12, true) !== entries.length) return undefined
     if (view.getUint32(16, true) !== checksum('ieee', entries, 0, entries.length)) return undefined
+    if (countEntries(view, bytes.length) !== view.getUint32(8, true)) return undefined
     const keys = new SegmentKeys()
     keys.#buffer = Buffer.from(entries.buffer, entries.byteOffset, entries.byteLength)
     keys.#view = viewOf(keys.#buffer)
@@ -117,6 +118,18 @@ export class SegmentKeys {
     this.#buffer = grown
     this.#view = viewOf(grown)
   }
+}
+
+/** Entries of a list; -1 when they do not end where its bytes do. */
+function countEntries(view: DataView, end: number): number {
+  let count = 0
+  let at = HEADER_BYTES
+  for (; at + ENTRY_HEADER_BYTES <= end; count++) {
+    // An offset that no segment has.
+    if (view.getUint32(at + 4, true) > 1) return -1
+    at += ENTRY_HEADER_BYTES + view.getUint16(at + 8, true)
+  }
+  return at === end ? count : -1
 }
 
 /** The lists of sealed segments as files; losing any of them costs time, never data. */

@@ -30,7 +30,7 @@ import {
   writeFramePrefix,
 } from '../../engine/value-log/record.ts'
 import { CRC_BYTES, groupedLength, type ValuePointer } from '../../engine/value-pointer.ts'
-import { value } from './engine-fixture.ts'
+import { value } from './values.ts'
 
 export const DICTIONARY = Buffer.from(value(99, 1500))
 export const DICTIONARY_ID = createHash('sha256').update(DICTIONARY).digest().readBigUInt64BE(0)

@@ -10,6 +10,8 @@ import { openEngine } from '../../engine/engine.ts'
 import { nodeFileSystem, type FileSystem } from '../../engine/file-system.ts'
 import type { EngineEvent } from '../../engine/types.ts'
 
+export { key, repetitive, value } from './values.ts'
+
 const folders: string[] = []
 
 afterAll(() => {
@@ -130,28 +132,6 @@ export async function openFixture(
   engine.subscribe((event) => events.push(event))
   watchFold(engine)
   return { dir, engine, clock, events }
-}
-
-const text = new TextEncoder()
-
-export function key(name: string | number): Uint8Array {
-  return text.encode(typeof name === 'number' ? `key/${String(name).padStart(8, '0')}` : name)
-}
-
-/** `bytes` long, different for each seed, and much smaller when compressed. */
-export function repetitive(seed: number, bytes: number): Uint8Array {
-  return new Uint8Array(bytes).map((_, i) => (i % 16 < 2 ? (seed >> (8 * (i % 2))) & 0xff : 0x2e))
-}
-
-/** `bytes` long, different for each seed; a compressor gains little. */
-export function value(seed: number, bytes: number): Uint8Array {
-  const out = new Uint8Array(bytes)
-  let state = (seed * 2654435761 + 1) >>> 0
-  for (let i = 0; i < bytes; i++) {
-    if (i % 2 === 0) state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-    out[i] = i % 2 === 0 ? state >>> 24 : seed & 0xff
-  }
-  return out
 }
 
 /** Value-log files of the folder with their sizes on disk. */

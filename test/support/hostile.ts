@@ -1,126 +1,197 @@
 /**
- * Makes folders hostile: seeded mutation of the files of a data folder, from single bytes to links and
- * lengths that lie, with checksums repaired half of the time so that the lies get past them.
+ * Makes folders hostile: seeded mutation of the files of a data folder, from single bytes to links, pipes,
+ * sparse files and lengths that lie, with checksums repaired half of the time so that the lies get past
+ * them.
  */
-import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { checksum, type ChecksumKind } from '../../engine/checksum.ts'
 import { PAGE_BYTES, makePage, pageChecksum } from '../../engine/index/page.ts'
 import { RECORD_HEADER_BYTES } from '../../engine/value-log/record.ts'
+import {
+  memoryFile,
+  newFolder,
+  type MemoryFile,
+  type MemoryFolder,
+  type MemoryNode,
+} from './memory-file-system.ts'
 import type { Random } from './random.ts'
 
 const EXTENSION_BYTES_MAX = 256 * 1024
 const HUGE = [0xff, 0xffff, 0x7fff_ffff, 0xffff_ffff, 1_000_000, 0x0400_0000]
+const SPARSE_BYTES = [2 ** 22, 2 ** 31, 2 ** 40]
 
-function filesOf(dir: string): string[] {
-  return fs
-    .readdirSync(dir, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => path.join(entry.parentPath, entry.name))
-    .sort()
+interface Place {
+  /** From the folder's root. */
+  file: string
+  name: string
+  folder: MemoryFolder
+  node: MemoryFile
 }
 
-/** Changes some things about the folder; what they were, for a failure's message. */
-export function makeHostile(dir: string, kind: ChecksumKind, random: Random): string {
+function placesOf(folder: MemoryFolder, prefix = ''): Place[] {
+  const places: Place[] = []
+  for (const [name, node] of [...folder.entries].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    if (node.kind === 'folder') places.push(...placesOf(node, `${prefix}${name}/`))
+    else if (node.kind === 'file') places.push({ file: prefix + name, name, folder, node })
+  }
+  return places
+}
+
+/** What was done, in words, and the first kind of it. */
+export interface Hostility {
+  kind: string
+  text: string
+}
+
+/** Changes some things about the folder. */
+export function makeHostile(root: MemoryFolder, kind: ChecksumKind, random: Random): Hostility {
   const done: string[] = []
+  let first = 'nothing'
   const repair = random.chance(0.5)
   for (let i = random.between(1, 4); i > 0; i--) {
-    const files = filesOf(dir)
-    if (files.length === 0) break
+    const places = placesOf(root)
+    if (places.length === 0) break
     // Half of the time where most structure is.
-    const index = files.find((file) => file.endsWith('index.db'))
-    const file = index !== undefined && random.chance(0.5) ? index : random.pick(files)
-    const mutations =
-      file === index ? [...ANY, ...PAGES, ...PAGES, ...PAGES, link] : [...ANY, ...ANY, ...FILES]
+    const index = places.find(({ name }) => name === 'index.db')
+    const place = index !== undefined && random.chance(0.5) ? index : random.pick(places)
+    const isIndex = place === index
+    const mutations = isIndex
+      ? [...ANY, ...PAGES, ...PAGES, ...PAGES, link]
+      : [...ANY, ...ANY, ...FILES]
     const mutate = random.pick(mutations)
-    const starts = repair && file !== index ? recordStarts(file) : []
+    const starts = repair && !isIndex ? recordStarts(place) : []
     try {
-      mutate(file, random, files)
+      mutate(place, random, { places, root })
     } catch (error) {
       // No room for it in a file cut short before.
       if (!(error instanceof RangeError)) throw error
     }
-    if (repair && file === index) repairPages(file, kind)
-    if (starts.length > 0) repairRecords(file, starts, kind)
-    done.push(`${mutate.name} ${path.relative(dir, file)}`)
+    if (repair && isIndex) repairPages(place.node, kind)
+    if (starts.length > 0) repairRecords(place.node, starts, kind)
+    if (done.length === 0) first = mutate.name
+    done.push(`${mutate.name} ${place.file}`)
   }
-  return `${done.join(', ')}${repair ? ', checksums repaired' : ''}`
+  return { kind: first, text: `${done.join(', ')}${repair ? ', checksums repaired' : ''}` }
 }
 
-type Mutation = (file: string, random: Random, files: readonly string[]) => void
+interface Around {
+  places: readonly Place[]
+  root: MemoryFolder
+}
+
+type Mutation = (place: Place, random: Random, around: Around) => void
 
 /** Of the bytes, one piece is changed in place; an index is mostly unused space behind its pages. */
-function edit(file: string, random: Random, change: (bytes: Buffer, at: number) => void): void {
-  const bytes = fs.readFileSync(file)
+function edit(place: Place, random: Random, change: (bytes: Buffer, at: number) => void): void {
+  const { bytes } = place.node
   if (bytes.length === 0) return
   let used = bytes.length
   while (used > 1 && bytes[used - 1] === 0) used--
   change(bytes, random.between(0, used - 1))
-  fs.writeFileSync(file, bytes)
 }
 
-function flipBytes(file: string, random: Random): void {
+function setBytes(place: Place, bytes: Uint8Array): void {
+  place.node.bytes = Buffer.from(bytes)
+  place.node.length = bytes.length
+}
+
+function put(place: Place, node: MemoryNode): void {
+  place.folder.entries.set(place.name, node)
+}
+
+function flipBytes(place: Place, random: Random): void {
   for (let i = random.between(1, 6); i > 0; i--) {
-    edit(file, random, (bytes, at) => (bytes[at] = random.between(0, 255)))
+    edit(place, random, (bytes, at) => (bytes[at] = random.between(0, 255)))
   }
 }
 
-function zeroRange(file: string, random: Random): void {
-  edit(file, random, (bytes, at) =>
+function zeroRange(place: Place, random: Random): void {
+  edit(place, random, (bytes, at) =>
     bytes.fill(0, at, Math.min(bytes.length, at + random.between(1, 5000))),
   )
 }
 
-function lieAboutLength(file: string, random: Random): void {
-  edit(file, random, (bytes, at) => {
+function lieAboutLength(place: Place, random: Random): void {
+  edit(place, random, (bytes, at) => {
     if (at + 4 <= bytes.length) bytes.writeUInt32LE(random.pick(HUGE), at)
   })
 }
 
-function truncate(file: string, random: Random): void {
-  edit(file, random, () => undefined)
-  fs.truncateSync(file, random.between(0, fs.statSync(file).size))
+function truncate(place: Place, random: Random): void {
+  setBytes(place, place.node.bytes.subarray(0, random.between(0, place.node.bytes.length)))
 }
 
-function extend(file: string, random: Random): void {
+function extend(place: Place, random: Random): void {
   const more = Buffer.alloc(random.between(1, EXTENSION_BYTES_MAX))
-  const head = fs.readFileSync(file).subarray(0, 4096)
+  const head = place.node.bytes.subarray(0, 4096)
   if (head.length > 0 && random.chance(0.5)) more.fill(head)
-  fs.appendFileSync(file, more)
+  setBytes(place, Buffer.concat([place.node.bytes, more]))
 }
 
-function swapHalves(file: string, random: Random): void {
-  edit(file, random, (bytes, at) => {
-    const cut = Buffer.concat([bytes.subarray(at), bytes.subarray(0, at)])
-    cut.copy(bytes)
+/** Terabytes of zeros behind what is there. */
+function growSparse(place: Place, random: Random): void {
+  place.node.length = Math.max(place.node.length, random.pick(SPARSE_BYTES))
+}
+
+function swapHalves(place: Place, random: Random): void {
+  edit(place, random, (bytes, at) => {
+    Buffer.concat([bytes.subarray(at), bytes.subarray(0, at)]).copy(bytes)
   })
 }
 
-function swapFiles(file: string, random: Random, files: readonly string[]): void {
-  const other = random.pick(files)
-  const [a, b] = [fs.readFileSync(file), fs.readFileSync(other)]
-  fs.writeFileSync(file, b)
-  fs.writeFileSync(other, a)
+function swapFiles(place: Place, random: Random, { places }: Around): void {
+  const other = random.pick(places)
+  const bytes = place.node.bytes
+  setBytes(place, other.node.bytes)
+  setBytes(other, bytes)
 }
 
-function rename(file: string, random: Random, files: readonly string[]): void {
-  const names = [path.basename(random.pick(files)), 'value-l3-999999.log', 'commit-l0-000009.log']
-  fs.renameSync(file, path.join(path.dirname(file), random.pick(names)))
+function rename(place: Place, random: Random, { places }: Around): void {
+  const names = [
+    random.pick(places).name,
+    'value-l3-999999.log',
+    'value-12345.log',
+    'commit-l0-000009.log',
+    'index.db.new',
+    'index.db.bak',
+  ]
+  place.folder.entries.delete(place.name)
+  place.folder.entries.set(random.pick(names), place.node)
 }
 
-function link(file: string, random: Random, files: readonly string[]): void {
-  const target = random.pick(['/dev/zero', path.basename(file), path.dirname(file), ...files])
-  fs.rmSync(file)
-  fs.symlinkSync(target, file)
+function link(place: Place, random: Random, { places }: Around): void {
+  const other = `/store/${random.pick(places).file}`
+  const targets = ['/dev/zero', place.name, '.', '..', other]
+  put(place, { kind: 'link', target: random.pick(targets) })
 }
 
-function makeFolder(file: string): void {
-  fs.rmSync(file)
-  fs.mkdirSync(file)
+/** A whole folder of the store is a link: outside, to itself, or to another one of the store. */
+function linkFolder(_: Place, random: Random, { root }: Around): void {
+  const main = root.entries.get('maindb')
+  const parent = main?.kind === 'folder' && random.chance(0.8) ? main : root
+  const names = [...parent.entries].filter(([, node]) => node.kind === 'folder')
+  if (names.length === 0) return
+  const [name] = random.pick(names)
+  const target = random.pick(['/elsewhere', name, '/store', 'value_vlog', 'wal'])
+  parent.entries.set(name, { kind: 'link', target })
 }
 
-function remove(file: string): void {
-  fs.rmSync(file)
+function pipe(place: Place): void {
+  put(place, { kind: 'pipe' })
+}
+
+function makeFolder(place: Place): void {
+  put(place, newFolder())
+}
+
+function remove(place: Place): void {
+  place.folder.entries.delete(place.name)
+}
+
+function duplicate(place: Place, random: Random, { places }: Around): void {
+  const target = random.pick(places).folder
+  const name = place.name.replace(/\d+/, (digits) => String(Number(digits) + random.between(0, 2)))
+  target.entries.set(name, memoryFile(place.node.bytes))
 }
 
 // ---------------------------------------------------------------- pages
@@ -131,31 +202,30 @@ function pageAt(at: number): number {
 }
 
 /** As a child or a root it makes cycles, and trees that share pages. */
-function namePage(file: string, random: Random): void {
-  edit(file, random, (bytes, at) => {
-    const page = pageAt(at)
-    const place = page + 16 + 2 * random.between(0, 60)
+function namePage(place: Place, random: Random): void {
+  edit(place, random, (bytes, at) => {
+    const target = pageAt(at) + 16 + 2 * random.between(0, 60)
     const id = random.between(0, 24)
-    if (random.chance(0.5)) bytes.writeUInt32LE(id, place)
-    else bytes.writeBigUInt64LE(BigInt(id), place)
+    if (random.chance(0.5)) bytes.writeUInt32LE(id, target)
+    else bytes.writeBigUInt64LE(BigInt(id), target)
   })
 }
 
-function lieAboutCount(file: string, random: Random): void {
-  edit(file, random, (bytes, at) => {
+function lieAboutCount(place: Place, random: Random): void {
+  edit(place, random, (bytes, at) => {
     bytes.writeUInt16LE(random.pick([0, 1, 2000, 0xffff]), pageAt(at) + 14)
   })
 }
 
-function changeEncoding(file: string, random: Random): void {
-  edit(file, random, (bytes, at) => {
+function changeEncoding(place: Place, random: Random): void {
+  edit(place, random, (bytes, at) => {
     const flags = pageAt(at) + 12
     bytes.writeUInt16LE(bytes.readUInt16LE(flags) ^ (1 << random.between(0, 15)), flags)
   })
 }
 
-function copyPage(file: string, random: Random): void {
-  edit(file, random, (bytes, at) => {
+function copyPage(place: Place, random: Random): void {
+  edit(place, random, (bytes, at) => {
     const from = PAGE_BYTES * random.between(0, 15)
     const id = bytes.readBigUInt64LE(pageAt(at))
     bytes.copyWithin(pageAt(at), from, from + PAGE_BYTES)
@@ -164,26 +234,42 @@ function copyPage(file: string, random: Random): void {
   })
 }
 
-const ANY: Mutation[] = [flipBytes, zeroRange, lieAboutLength, truncate, extend]
-const PAGES: Mutation[] = [namePage, lieAboutCount, changeEncoding, copyPage]
-const FILES: Mutation[] = [swapHalves, swapFiles, rename, link, makeFolder, remove]
+/** Roots, freelist head and the count of pages, up to what a u64 says. */
+function lieInMeta(place: Place, random: Random): void {
+  const { bytes } = place.node
+  const values = [0n, 1n, 2n, 5n, 1n << 20n, 1n << 40n, (1n << 53n) - 1n, (1n << 64n) - 1n]
+  for (const page of random.chance(0.5) ? [0, 1] : [random.between(0, 1)]) {
+    bytes.writeBigUInt64LE(random.pick(values), page * PAGE_BYTES + 16 + 8 * random.between(0, 4))
+  }
+}
+
+const ANY: Mutation[] = [flipBytes, zeroRange, lieAboutLength, truncate, extend, growSparse]
+const PAGES: Mutation[] = [namePage, lieAboutCount, changeEncoding, copyPage, lieInMeta]
+const FILES: Mutation[] = [
+  swapHalves,
+  swapFiles,
+  rename,
+  link,
+  linkFolder,
+  pipe,
+  makeFolder,
+  remove,
+  duplicate,
+]
 
 // ---------------------------------------------------------------- checksums
 
-function repairPages(file: string, kind: ChecksumKind): void {
-  if (fs.lstatSync(file, { throwIfNoEntry: false })?.isFile() !== true) return
-  const bytes = fs.readFileSync(file)
+function repairPages({ bytes }: MemoryFile, kind: ChecksumKind): void {
   for (let at = 0; at + PAGE_BYTES <= bytes.length && at < 64 * PAGE_BYTES; at += PAGE_BYTES) {
     const page = makePage(bytes.subarray(at, at + PAGE_BYTES))
     page.view.setUint32(8, pageChecksum(page, kind), true)
   }
-  fs.writeFileSync(file, bytes)
 }
 
 /** Places of the first records of a value-log file. */
-function recordStarts(file: string): number[] {
-  if (!path.basename(file).startsWith('value-')) return []
-  const bytes = fs.readFileSync(file)
+function recordStarts(place: Place): number[] {
+  if (!path.basename(place.file).startsWith('value-')) return []
+  const { bytes } = place.node
   const starts: number[] = []
   for (let at = 0; at + RECORD_HEADER_BYTES <= bytes.length && starts.length < 200;) {
     starts.push(at)
@@ -192,13 +278,10 @@ function recordStarts(file: string): number[] {
   return starts
 }
 
-function repairRecords(file: string, starts: readonly number[], kind: ChecksumKind): void {
-  if (fs.lstatSync(file, { throwIfNoEntry: false })?.isFile() !== true) return
-  const bytes = fs.readFileSync(file)
+function repairRecords({ bytes }: MemoryFile, starts: readonly number[], kind: ChecksumKind): void {
   for (const at of starts) {
     if (at + RECORD_HEADER_BYTES > bytes.length) break
     const end = at + RECORD_HEADER_BYTES + bytes.readUInt32LE(at + 16)
     if (end <= bytes.length) bytes.writeUInt32LE(checksum(kind, bytes, at + 4, end), at)
   }
-  fs.writeFileSync(file, bytes)
 }
