@@ -12,7 +12,7 @@ import type { OpenFile } from '../file-system.ts'
 import {
   FRAME_HEADER_BYTES,
   RECORD_HEADER_BYTES,
-  decodeRecordHeader,
+  headerAt as decodeHeader,
   framePrefixBytes,
   parseFrame,
 } from './record.ts'
@@ -48,15 +48,17 @@ export function* walkHeaders(
   for (let walked = 1; ; walked++) {
     const headerAt = window.load(start, RECORD_HEADER_BYTES)
     if (headerAt === -1) break
-    const where = `${file.path} at ${start}`
-    const header = decodeRecordHeader(window.view, headerAt, where)
+    const at = start
+    // Words for an error only: a walk makes millions of steps.
+    const where = (): string => `${file.path} at ${at}`
+    const header = decodeHeader(window.bytes, headerAt, where)
     const { payloadBytes, grouped } = header
     const end = start + RECORD_HEADER_BYTES + payloadBytes
     if (end > window.end) break
     if (payloadBytes > MAX_PAYLOAD_BYTES) {
       throw new EngineError(
         'ENGINE_UNSUPPORTED',
-        `${where}: record payload of ${payloadBytes} bytes`,
+        `${where()}: record payload of ${payloadBytes} bytes`,
       )
     }
     if (grouped) {

@@ -143,7 +143,7 @@ export function framePrefixBytes(count: number): number {
 }
 
 /** Parses and checks a frame's tables; the values stay as they are. */
-export function parseFrame(payload: Uint8Array, where: string): Frame {
+export function parseFrame(payload: Uint8Array, where: Where): Frame {
   if (payload.length < FRAME_HEADER_BYTES) throw corrupt(where, 'frame shorter than its header')
   const view = viewOf(payload)
   const version = view.getUint8(0)

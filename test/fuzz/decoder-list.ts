@@ -382,7 +382,8 @@ function keyListDecoder(): Decoder {
     seeds: [keys.encode()],
     decode: (bytes) => {
       const list = SegmentKeys.decode(bytes)
-      return list === undefined ? undefined : [...list.entries()]
+      list?.visit(0, Infinity, (_, at) => list.key(at))
+      return list
     },
     repair: (bytes) => {
       if (bytes.length < 20) return bytes
