@@ -35,6 +35,8 @@ export interface Metrics {
   kicks_ms: number
   total_window_ms: number
   longest_stall_ms: number
+  /** Longest processor time between two turns of the thread: what the kick held, whatever else ran. */
+  longest_turn_cpu_ms: number
 }
 
 export interface Variant {
@@ -156,20 +158,27 @@ async function seed(opener: Opener, dir: string, variant: Variant): Promise<Segm
 }
 
 /** Longest time another task of the thread had to wait while `work` ran. */
-async function withStallWatch<T>(work: () => Promise<T>): Promise<{ result: T; stallMs: number }> {
+async function withStallWatch<T>(
+  work: () => Promise<T>,
+): Promise<{ result: T; stallMs: number; turnCpuMs: number }> {
   let stallMs = 0
+  let turnCpuMs = 0
+  let cpu = process.cpuUsage()
   let watching = true
   let last = performance.now()
   const watch = (): void => {
     const now = performance.now()
     stallMs = Math.max(stallMs, now - last)
+    const used = process.cpuUsage(cpu)
+    turnCpuMs = Math.max(turnCpuMs, (used.user + used.system) / 1000)
+    cpu = process.cpuUsage()
     last = now
     if (watching) setImmediate(watch)
   }
   setImmediate(watch)
   const result = await work()
   watching = false
-  return { result, stallMs }
+  return { result, stallMs, turnCpuMs }
 }
 
 /** As its policy runs it: the queue runner takes over where a kick leaves the queue to it. */
@@ -188,6 +197,7 @@ export async function runKick(variant: Variant, opener: Opener = openEngine): Pr
   let maxKickMs = 0
   let kicksMs = 0
   let stallMs = 0
+  let turnCpuMs = 0
   const started = performance.now()
   for (let kicks = 0; kicks <= before.debt.queue.length; kicks++) {
     const { debt } = engine.state()
@@ -199,6 +209,7 @@ export async function runKick(variant: Variant, opener: Opener = openEngine): Pr
     maxKickMs = Math.max(maxKickMs, kickMs)
     kicksMs += kickMs
     stallMs = Math.max(stallMs, watched.stallMs)
+    turnCpuMs = Math.max(turnCpuMs, watched.turnCpuMs)
     if (watched.result.error !== null) throw new Error(watched.result.sentence)
   }
   const totalMs = performance.now() - started
@@ -214,5 +225,6 @@ export async function runKick(variant: Variant, opener: Opener = openEngine): Pr
     kicks_ms: kicksMs,
     total_window_ms: totalMs,
     longest_stall_ms: stallMs,
+    longest_turn_cpu_ms: turnCpuMs,
   }
 }

@@ -38,6 +38,7 @@ function medians(runs: Metrics[]): Metrics {
     kicks_ms: of('kicks_ms'),
     total_window_ms: of('total_window_ms'),
     longest_stall_ms: of('longest_stall_ms'),
+    longest_turn_cpu_ms: of('longest_turn_cpu_ms'),
   }
 }
 
@@ -61,12 +62,13 @@ function table(names: readonly string[], measured: ReadonlyMap<string, Metrics>)
     'stage_pending',
     'total_window_ms',
     'longest_stall_ms',
+    'longest_turn_cpu_ms',
   ]
-  say(['variant'.padEnd(24), ...columns.map((column) => column.padStart(16))].join(' '))
+  say(['variant'.padEnd(24), ...columns.map((column) => column.padStart(19))].join(' '))
   for (const name of names) {
     const metrics = measured.get(name)
     if (metrics === undefined) continue
-    const cells = columns.map((c) => Number(metrics[c].toFixed(2)).toString().padStart(16))
+    const cells = columns.map((c) => Number(metrics[c].toFixed(2)).toString().padStart(19))
     say([name.padEnd(24), ...cells].join(' '))
   }
 }
@@ -104,9 +106,11 @@ for (const addedMs of [ADDED_MS, 0]) {
   if (on === undefined || off === undefined) throw new Error('both were measured')
   const windows = off.total_window_ms / on.total_window_ms
   const kicks = off.kicks_ms / on.kicks_ms
-  const stall = on.longest_stall_ms / on.max_kick_ms
+  // On a machine that is busy with other things wall time is mostly theirs, processor time is ours.
+  const stall = Math.min(on.longest_stall_ms, on.longest_turn_cpu_ms) / on.max_kick_ms
+  const wall = on.longest_stall_ms / on.max_kick_ms
   say(
-    `kick/ratio${suffix} total_window_off_over_on=${windows.toFixed(2)} kicks_off_over_on=${kicks.toFixed(2)} stall_over_kick=${stall.toFixed(3)} runs=${runs}`,
+    `kick/ratio${suffix} total_window_off_over_on=${windows.toFixed(2)} kicks_off_over_on=${kicks.toFixed(2)} stall_over_kick=${wall.toFixed(3)} stall_cpu_over_kick=${stall.toFixed(3)} runs=${runs}`,
   )
   expectNumbers(measured, 'a_plus_c', [1, 3, 1])
   expectNumbers(measured, 'restage_off', [4, 0, 0])

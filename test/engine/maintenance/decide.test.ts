@@ -378,6 +378,25 @@ describe('fresh debt', () => {
   })
 })
 
+describe('queue-only plans', () => {
+  test('F12, B15: sources without economics are staged as they are, not taken for nothing', () => {
+    const segments = [segment(1, 0.9), segment(2, 0.8)]
+    const { action } = decide('periodic', {
+      segments,
+      plan: (filters) => ({
+        ...planRewrite({ segments, filters, nowMs: T0 }),
+        selected: [],
+        liveBytesKnown: false,
+      }),
+    })
+    expect(action).toMatchObject({
+      kind: 'stage',
+      segmentIds: [id(1), id(2)],
+      debt: { queue: [id(1), id(2)], ledger: [] },
+    })
+  })
+})
+
 describe('GC', () => {
   const dead = segment(1, 1)
 

@@ -1,0 +1,37 @@
+/** Findings whose defect cannot exist here: the property that keeps it out. */
+import * as fs from 'node:fs'
+import * as path from 'node:path'
+import { expect, test } from 'vitest'
+import { resolveOptions } from '../../../engine/options.ts'
+import { MAX_SEGMENT_BYTES } from '../../../engine/value-log/record.ts'
+
+const ROOT = path.resolve(import.meta.dirname, '../../..')
+
+function texts(folder: string): { file: string; text: string }[] {
+  return fs.readdirSync(path.join(ROOT, folder), { withFileTypes: true }).flatMap((entry) => {
+    const name = `${folder}/${entry.name}`
+    if (entry.isDirectory()) return entry.name === 'data' ? [] : texts(name)
+    if (!/\.tsx?$/.test(entry.name)) return []
+    return [{ file: name, text: fs.readFileSync(path.join(ROOT, name), 'utf8') }]
+  })
+}
+
+test('F2: every name that maintenance exports is used in the product', () => {
+  const product = ['engine', 'server', 'web'].flatMap(texts)
+  const unused: string[] = []
+  for (const { file, text } of product.filter((one) => one.file.includes('engine/maintenance/'))) {
+    for (const [, name] of text.matchAll(/^export (?:async )?(?:function|class|const) (\w+)/gm)) {
+      const word = new RegExp(`\\b${String(name)}\\b`)
+      const uses = product.reduce((n, other) => n + other.text.split(word).length - 1, 0)
+      if (uses < 2) unused.push(`${file}: ${String(name)}`)
+    }
+  }
+  expect(unused).toEqual([])
+})
+
+test('F18: no writer, foreground or rewrite, can be told to write beyond what a pointer reaches', () => {
+  // One option for both, and this is its only door.
+  expect(() => resolveOptions({ segmentBytes: MAX_SEGMENT_BYTES + 1 })).toThrow(/segmentBytes/)
+  expect(resolveOptions({ segmentBytes: MAX_SEGMENT_BYTES }).segmentBytes).toBe(MAX_SEGMENT_BYTES)
+  expect(MAX_SEGMENT_BYTES).toBeLessThanOrEqual(2 ** 32 - 1 - 4)
+})
