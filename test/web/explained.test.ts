@@ -10,6 +10,7 @@ import {
   debtByThreshold,
   timeToDrain,
 } from '../../web/state/overview.ts'
+import { previewKick, previewPass } from '../../web/state/preview.ts'
 import { byteFlow, passTimes } from '../../web/state/pass-flow.ts'
 import {
   newestVerdicts,
@@ -32,6 +33,9 @@ import {
   options,
   segmentId,
 } from './fixtures.ts'
+
+/** expect's matchers are typed any; this one stands where a string does. */
+const containing = (text: string) => expect.stringContaining(text) as string
 
 const source = segmentId(1)
 const output = segmentId(9)
@@ -213,5 +217,58 @@ describe('the overview', () => {
       expect(legend.reduce((sum, entry) => sum + entry.count, 0)).toBe(segments.length)
       expect(legend.every((entry) => entry.letter !== '' && entry.words !== '')).toBe(true)
     }
+  })
+})
+
+describe('what a pass would do', () => {
+  const segments = [1, 2, 3].map((seq) => makeSegment(seq, { bytesTotal: 1000, bytesLive: 400 }))
+  const queue = segments.map((segment) => segment.segmentId)
+  const gauges = makeGauges()
+  const queued = makeState({ segments, debt: { queue, ledger: [], stage: null } })
+  const staged = makeState({
+    segments,
+    debt: {
+      queue,
+      ledger: [],
+      stage: { observedAtMs: NOW - 10_000, dueAtMs: NOW + 20_000, minStaleRatio: 0.5 },
+    },
+  })
+  const ask = { options, gauges, nowMs: NOW }
+
+  test('a kick takes one of the queue and restages the rest, a quiet periodic pass takes all', () => {
+    expect(previewKick({ engine: queued, ...ask })).toMatchObject({
+      kind: 'acts',
+      segmentIds: [queue[0]],
+      text: containing('2 segments are restaged'),
+    })
+    expect(previewPass({ engine: queued, ...ask }, 'periodic').segmentIds).toEqual(queue)
+  })
+
+  test('staged debt is left alone until its confirm, which takes it when it is due', () => {
+    expect(previewKick({ engine: staged, ...ask }).kind).toBe('blocked')
+    expect(previewPass({ engine: staged, ...ask }, 'rewrite_stage_confirm').kind).toBe('blocked')
+    const due = { ...ask, nowMs: NOW + 20_000 }
+    expect(previewPass({ engine: staged, ...due }, 'rewrite_stage_confirm').kind).toBe('acts')
+    expect(previewPass({ engine: queued, ...ask }, 'rewrite_stage_confirm').kind).toBe('blocked')
+  })
+
+  test('only periodic passes wait for quiet, and they do so before anything else', () => {
+    const noisy = { ...ask, gauges: makeGauges({ lastWriteAtMs: NOW - 1000 }) }
+    expect(previewPass({ engine: queued, ...noisy }, 'periodic')).toMatchObject({
+      kind: 'blocked',
+      text: containing('last write was 1.00 s ago'),
+    })
+    expect(previewKick({ engine: queued, ...noisy }).kind).toBe('acts')
+  })
+
+  test('two kicks keep their distance', () => {
+    const engine = makeState({
+      ...queued,
+      scheduler: { ...queued.scheduler, lastCheckpointKickAtMs: NOW - 1000 },
+    })
+    expect(previewKick({ engine, ...ask })).toMatchObject({
+      kind: 'blocked',
+      text: containing('is skipped'),
+    })
   })
 })

@@ -1,6 +1,7 @@
 // What a pass would do if it ran now, said before it runs. Pure, from the state and options the page
 // has: an expectation, not a promise, because the gates are judged when the pass runs.
 import type {
+  EngineGauges,
   EngineState,
   MaintenanceOptions,
   PassSource,
@@ -27,6 +28,7 @@ export interface Preview {
 interface PreviewInput {
   engine: EngineState
   options: MaintenanceOptions
+  gauges: Pick<EngineGauges, 'lastWriteAtMs' | 'lastReadAtMs'>
   nowMs: number
 }
 
@@ -55,6 +57,8 @@ export function previewPass(input: PreviewInput, source: PassSource): Preview {
   if (scheduler.activePass !== null) {
     return blocked(`is refused: pass ${String(scheduler.activePass.passId)} holds the slot`)
   }
+  const noise = quietSources.has(source) ? notQuiet(input) : null
+  if (noise !== null) return noise
   const stage = stageOf(debt, nowMs)
   if (confirmSources.has(source)) {
     if (stage.kind === 'none' || stage.kind === 'ready') {
@@ -81,6 +85,21 @@ export function previewPass(input: PreviewInput, source: PassSource): Preview {
     )
   }
   return stage.kind === 'ready' ? rewriting(input, source) : planning(input)
+}
+
+/** Quiet comes before any planning (M5). */
+function notQuiet({ options, gauges, nowMs }: PreviewInput): Preview | null {
+  const windows: [string, number | null, number][] = [
+    ['write', gauges.lastWriteAtMs, options.quietWriteWindowMs],
+    ['read', gauges.lastReadAtMs, options.quietReadWindowMs],
+  ]
+  for (const [what, lastAtMs, windowMs] of windows) {
+    if (lastAtMs === null || nowMs - lastAtMs >= windowMs) continue
+    return blocked(
+      `is stopped at a gate: the last ${what} was ${formatDuration(nowMs - lastAtMs)} ago, ${formatDuration(windowMs)} of quiet are needed`,
+    )
+  }
+  return null
 }
 
 /** How many of the queue one pass takes: one, but for quiet passes and where restaging is off. */

@@ -50,8 +50,8 @@ export function DebtPanel(): ReactNode {
       )}
       {store.mode === 'hosted' && store.engine !== null && (
         <p data-testid="next-checkpoint">
-          The next <Term name="checkpoint kick">checkpoint’s kick</Term>{' '}
-          {previewKick({ engine, options: store.engine.options, nowMs }).text}.
+          A checkpoint now: its <Term name="checkpoint kick">kick</Term>{' '}
+          {previewKick({ engine, options: store.engine.options, gauges, nowMs }).text}.
         </p>
       )}
       <dl className="stats">

@@ -72,12 +72,15 @@ function PassButtons(): ReactNode {
   const [source, setSource] = useState<RunnableSource>('periodic')
   const engine = useApp((state) => state.engine)
   const options = useApp((state) => state.store?.engine?.options ?? null)
+  const gauges = useApp((state) => state.gauges)
   const nowMs = useEngineNow()
   const sources = (Object.keys(sourceWords) as PassSource[]).filter(
     (one): one is RunnableSource => one !== 'manual',
   )
   const input =
-    engine === null || options === null || nowMs === null ? null : { engine, options, nowMs }
+    engine === null || options === null || gauges === null || nowMs === null
+      ? null
+      : { engine, options, gauges, nowMs }
   return (
     <fieldset className="group">
       <legend>Run once, with all of its gates</legend>
