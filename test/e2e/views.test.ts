@@ -174,7 +174,8 @@ test('at 390 pixels every view fits its width and the bar at the bottom reaches 
   await waitLive(phone)
   for (const { view } of VIEWS) {
     const entry = phone.getByTestId(`view-${view}`)
-    if (!(await entry.isVisible())) await phone.getByRole('button', { name: 'More' }).click()
+    if (!(await entry.isVisible()))
+      await phone.getByRole('button', { name: 'More', exact: true }).click()
     await entry.click()
     await phone.locator(`main[data-view="${view}"] h2`).first().waitFor()
     const over = await phone.evaluate(

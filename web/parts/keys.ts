@@ -58,7 +58,11 @@ export function useKeys(): void {
     const onKey = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return
       if (isTyping(event)) {
-        if (event.key === 'Escape') (event.target as HTMLElement).blur()
+        if (event.key === 'Escape') {
+          // Leaves the field; a browser would empty a search field as well.
+          ;(event.target as HTMLElement).blur()
+          event.preventDefault()
+        }
         return
       }
       if (document.querySelector('dialog[open]') !== null) return
