@@ -58,7 +58,7 @@ export async function buildApp(config: AppConfig, deps: AppDeps): Promise<App> {
     prefix: '',
     allowOriginHint: (origin) => `start with --allow-origin ${origin}`,
   }
-  const stores = await registerCore(app as unknown as FastifyInstance, core, deps)
+  const stores = await registerCore(app, core, deps)
   app.addHook('onReady', async () => {
     await Promise.all(config.stores.map(({ storeId, init }) => stores.open(storeId, init)))
   })

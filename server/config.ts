@@ -115,7 +115,7 @@ function makeProgram(serve: (dir: string | undefined, options: ServeOptions) => 
     'An observatory for value-log maintenance: hosts a key-value store, or attaches to a data\n' +
       'folder, and shows in a browser why every segment is rewritten, staged, kept or deleted.',
   )
-  program
+  const command = program
     .command('serve', { isDefault: true })
     .description('serve the dashboard of one store; without DIR a demo store in ./data/demo')
     .argument('[dir]', 'data folder to host, or to attach to with --read-only')
@@ -149,6 +149,33 @@ function makeProgram(serve: (dir: string | undefined, options: ServeOptions) => 
     )
     .option('--workload', 'start the workload (default for the demo store only)')
     .option('--no-workload', 'do not start the workload')
+    .option('--no-open', 'do not open a browser')
+    .option(
+      '--json-ready',
+      'print one line of JSON when ready: {"event","url","viewerUrl","port","pid"}',
+      false,
+    )
+    .addOption(
+      new Option(
+        '--log-level <level>',
+        'log to standard error (default: warn on a terminal, else info)',
+      ).choices(['silent', 'fatal', 'error', 'warn', 'info', 'debug']),
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n' +
+        '  restage serve                            watch the demo store at work\n' +
+        '  restage serve ./store --mode step        host a store and step its maintenance\n' +
+        '  restage serve ./copy --read-only         look at a folder without touching it\n',
+    )
+    .action((dir: string | undefined, options: ServeOptions) => serve(dir, options))
+  addAccessOptions(command)
+  return program
+}
+
+/** Who may come in, and what may be opened. */
+function addAccessOptions(command: Command): void {
+  command
     .option(
       '--token <token>',
       'access token, 16 or more of A-Z a-z 0-9 - _ (default: random; also RESTAGE_TOKEN)',
@@ -171,27 +198,6 @@ function makeProgram(serve: (dir: string | undefined, options: ServeOptions) => 
       collectOrigin,
       [],
     )
-    .option('--no-open', 'do not open a browser')
-    .option(
-      '--json-ready',
-      'print one line of JSON when ready: {"event","url","viewerUrl","port","pid"}',
-      false,
-    )
-    .addOption(
-      new Option(
-        '--log-level <level>',
-        'log to standard error (default: warn on a terminal, else info)',
-      ).choices(['silent', 'fatal', 'error', 'warn', 'info', 'debug']),
-    )
-    .addHelpText(
-      'after',
-      '\nExamples:\n' +
-        '  restage serve                            watch the demo store at work\n' +
-        '  restage serve ./store --mode step        host a store and step its maintenance\n' +
-        '  restage serve ./copy --read-only         look at a folder without touching it\n',
-    )
-    .action((dir: string | undefined, options: ServeOptions) => serve(dir, options))
-  return program
 }
 
 function serveIntent(

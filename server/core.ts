@@ -74,7 +74,7 @@ export async function registerCore(
   config: CoreConfig,
   deps: CoreDeps,
 ): Promise<Stores> {
-  const app = context.withTypeProvider<TypeBoxTypeProvider>() as unknown as App
+  const app: App = context.withTypeProvider<TypeBoxTypeProvider>()
   app.setValidatorCompiler(TypeBoxValidatorCompiler)
   const { onRoute } = deps
   if (onRoute !== undefined) {

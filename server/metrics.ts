@@ -42,7 +42,7 @@ function storeStatus(page: MetricsPage, { storeId, mode, status }: StoreInfo): v
 }
 
 function storeFigures(page: MetricsPage, labels: Labels, figures: StoreFigures): void {
-  const { state, segments, gauges, passes } = figures
+  const { segments } = figures
   let total = 0
   let live = 0
   for (const [name, sums] of Object.entries(segments)) {
@@ -59,7 +59,12 @@ function storeFigures(page: MetricsPage, labels: Labels, figures: StoreFigures):
     const ratio = total / live
     page.gauge('restage_space_amplification_ratio', 'Files / live bytes.', labels, ratio)
   }
-  const { debt, counters, pins } = state
+  debtFigures(page, labels, figures)
+  workFigures(page, labels, figures)
+}
+
+function debtFigures(page: MetricsPage, labels: Labels, { state }: StoreFigures): void {
+  const { debt, pins } = state
   page.gauge('restage_rewrite_queue_segments', 'Queued segments.', labels, debt.queue.length)
   const owed = debt.ledger.reduce((sum, entry) => sum + entry.bytesStale, 0)
   // Queue-only debt has no ledger: its bytes are not known.
@@ -73,6 +78,14 @@ function storeFigures(page: MetricsPage, labels: Labels, figures: StoreFigures):
     debt.stage === null ? 0 : 1,
   )
   page.gauge('restage_pins', 'Snapshots and iterators held.', labels, pins.length)
+}
+
+function workFigures(
+  page: MetricsPage,
+  labels: Labels,
+  { state, gauges, passes }: StoreFigures,
+): void {
+  const { counters } = state
   page.counter('restage_passes', 'Maintenance passes.', labels, counters.passes)
   page.counter('restage_rewrite_runs', 'Rewrites.', labels, counters.rewriteRuns)
   page.counter(
@@ -153,33 +166,36 @@ function feedFigures(page: MetricsPage, labels: Labels, feed: Feed): void {
 /** One text with every metric once, however many stores have it. */
 class MetricsPage {
   readonly #registry = new Registry<typeof METRICS_TYPE>()
-  readonly #metrics = new Map<string, Gauge | Counter>()
+  readonly #gauges = new Map<string, Gauge>()
+  readonly #counters = new Map<string, Counter>()
 
   constructor() {
     this.#registry.setContentType(METRICS_TYPE)
   }
 
   gauge(name: string, help: string, labels: Labels, value: number): void {
-    const make = (): Gauge =>
-      new Gauge({ name, help, labelNames: Object.keys(labels), registers: [this.#registry] })
-    ;(this.#find(name, make) as Gauge).set(labels, value)
+    let gauge = this.#gauges.get(name)
+    if (gauge === undefined) {
+      const labelNames = Object.keys(labels)
+      gauge = new Gauge({ name, help, labelNames, registers: [this.#registry] })
+      this.#gauges.set(name, gauge)
+    }
+    gauge.set(labels, value)
   }
 
   /** `name` without _total, which the form of the page adds. */
   counter(name: string, help: string, labels: Labels, value: number): void {
-    const make = (): Counter =>
-      new Counter({ name, help, labelNames: Object.keys(labels), registers: [this.#registry] })
-    ;(this.#find(name, make) as Counter).inc(labels, value)
+    let counter = this.#counters.get(name)
+    if (counter === undefined) {
+      const labelNames = Object.keys(labels)
+      counter = new Counter({ name, help, labelNames, registers: [this.#registry] })
+      this.#counters.set(name, counter)
+    }
+    counter.inc(labels, value)
   }
 
   text(): Promise<string> {
     return this.#registry.metrics()
-  }
-
-  #find(name: string, make: () => Gauge | Counter): Gauge | Counter {
-    const metric = this.#metrics.get(name) ?? make()
-    this.#metrics.set(name, metric)
-    return metric
   }
 }
 

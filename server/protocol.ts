@@ -8,6 +8,7 @@
  * the page in the URL fragment (`/#token=...`), never in a query string. The token says the role.
  */
 import type {
+  Breakpoint,
   CheckpointReport,
   EngineEvent,
   EngineEventType,
@@ -20,6 +21,7 @@ import type {
   PassOutcome,
   PassReport,
   PassSource,
+  PassStop,
   PlanFilters,
   RewritePlan,
   SegmentId,
@@ -200,6 +202,19 @@ export interface Actions {
   mode: { body: { mode: SchedulerMode }; answer: { mode: SchedulerMode } }
   /** Step mode only. */
   'advance-clock': { body: { ms: number }; answer: { nowMs: number } }
+  /**
+   * One phase of a pass. Nothing stopped: starts a pass of `source` (default periodic) and stops it
+   * before its first phase. Answers with the stop, or with the report when the pass has ended.
+   */
+  'step-phase': { body: { source?: Actions['run-pass']['body']['source'] }; answer: PassProgress }
+  /** Lets the stopped pass run on, to its end or to the next breakpoint. */
+  'resume-pass': { body: Record<string, never>; answer: PassProgress }
+  /** What is done stays done; null when no pass ran. */
+  'cancel-pass': { body: Record<string, never>; answer: { pass: PassReport | null } }
+  /** The pass that stands still, with what it has met so far. */
+  'stopped-pass': { body: Record<string, never>; answer: { stop: PassStop | null } }
+  /** Replaces all breakpoints. A pass that meets one stops, whoever started it. */
+  'set-breakpoints': { body: { breakpoints: Breakpoint[] }; answer: { breakpoints: Breakpoint[] } }
   /** Changes policy numbers of the running store; refused as a whole when one is out of range. */
   'set-options': {
     body: { options: Partial<MaintenanceOptions> }
@@ -229,6 +244,9 @@ export interface Actions {
   reread: { body: Record<string, never>; answer: { attachment: AttachmentReport } }
 }
 export type ActionName = keyof Actions
+
+/** Exactly one of both. */
+export type PassProgress = { stop: PassStop; report: null } | { stop: null; report: PassReport }
 
 export type RunUntil =
   | { kind: 'passes' }

@@ -8,6 +8,7 @@ import type {
   Actions,
   ApplyPlanBody,
   BatchBody,
+  Breakpoint,
   ClientMessage,
   GateName,
   MaintenanceOptions,
@@ -135,6 +136,21 @@ const passSource = oneOf<Actions['run-pass']['body']['source']>({
   rewrite_queue_pending: 0,
 })
 
+const breakpoint = oneOf<Breakpoint>({
+  before_gates: 0,
+  before_prune: 0,
+  before_plan: 0,
+  before_stage: 0,
+  before_confirm: 0,
+  before_rewrite: 0,
+  before_gc: 0,
+  before_restage: 0,
+  before_vacuum: 0,
+  on_gate_block: 0,
+  on_failure: 0,
+  queue_shrank_without_reclaim: 0,
+})
+
 const kind = <Kind extends string>(name: Kind) => Type.Object({ kind: Type.Literal(name) }, closed)
 
 const runUntil = Type.Union([
@@ -226,6 +242,14 @@ export const actionBodySchemas = {
   resume: nothing,
   mode: Type.Object({ mode: Type.Union([Type.Literal('auto'), Type.Literal('step')]) }, closed),
   'advance-clock': Type.Object({ ms: durationMs }, closed),
+  'step-phase': Type.Object({ source: Type.Optional(passSource) }, closed),
+  'resume-pass': nothing,
+  'cancel-pass': nothing,
+  'stopped-pass': nothing,
+  'set-breakpoints': Type.Object(
+    { breakpoints: Type.Array(breakpoint, { maxItems: 20, uniqueItems: true }) },
+    closed,
+  ),
   'set-options': Type.Object({ options: maintenanceOptions }, closed),
   'hold-snapshot': Type.Object({ label }, closed),
   'release-snapshot': Type.Object({ pinId: count }, closed),

@@ -25,7 +25,16 @@ export interface HostedParts {
 type Handled = Exclude<RequestName, 'reread' | 'snapshot' | 'passes' | 'figures' | 'close'>
 type KeyRequest = 'get-key' | 'batch' | 'verify'
 type PlanRequests = 'draft-plan' | 'apply-plan'
-type StepRequest = 'mode' | 'advance-clock' | 'run-until' | 'set-options'
+type StepRequest =
+  | 'mode'
+  | 'advance-clock'
+  | 'run-until'
+  | 'set-options'
+  | 'step-phase'
+  | 'resume-pass'
+  | 'cancel-pass'
+  | 'stopped-pass'
+  | 'set-breakpoints'
 type PinRequest = 'hold-snapshot' | 'release-snapshot' | 'hold-iterator' | 'release-pin'
 type WorkloadRequest = 'workload-start' | 'workload-stop'
 type PassRequest = Exclude<
@@ -81,6 +90,7 @@ function passHandlers({ engine }: HostedParts): RequestHandlers<PassRequest> {
 }
 
 function stepHandlers({ engine, clock }: HostedParts): RequestHandlers<StepRequest> {
+  const { maintenance } = engine
   return {
     mode: ({ mode }) => {
       if (mode === 'step') {
@@ -99,8 +109,14 @@ function stepHandlers({ engine, clock }: HostedParts): RequestHandlers<StepReque
       return { nowMs: frozen.now() }
     },
     'run-until': (request) => runUntil({ engine, clock: frozenClock(clock) }, request),
-    'set-options': () => {
-      throw new Refusal('BAD_REQUEST', 'this engine takes its options at opening only')
+    'set-options': ({ options }) => ({ options: maintenance.setOptions(options) }),
+    'step-phase': ({ source }) => maintenance.stepPhase(source),
+    'resume-pass': () => maintenance.resumePass(),
+    'cancel-pass': async () => ({ pass: await maintenance.cancelPass() }),
+    'stopped-pass': () => ({ stop: maintenance.stoppedPass() }),
+    'set-breakpoints': ({ breakpoints }) => {
+      maintenance.setBreakpoints(breakpoints)
+      return { breakpoints }
     },
   }
 }

@@ -137,7 +137,7 @@ export class StoreClient {
       answered: (answer) => on.answered(answer as RequestAnswer<Name>),
       refused: on.refused,
     })
-    this.#port.post(message as RequestMessage)
+    this.#port.post(message)
   }
 
   /** Closes the folder and ends the thread. Idempotent; never rejects. */

@@ -23,8 +23,13 @@ export class LiveClient {
   #wake: (() => void)[] = []
   #over = false
 
-  constructor(origin: string, token: string, options: { headers?: Record<string, string> } = {}) {
-    const url = `${origin.replace('http', 'ws')}${LIVE_PATH}`
+  constructor(
+    origin: string,
+    token: string,
+    options: { headers?: Record<string, string> } = {},
+    path = LIVE_PATH,
+  ) {
+    const url = `${origin.replace('http', 'ws')}${path}`
     this.socket = new WebSocket(url, [LIVE_PROTOCOL, `${LIVE_TOKEN_PREFIX}${token}`], options)
     this.socket.on('message', (data) => {
       this.messages.push(JSON.parse((data as Buffer).toString()) as ServerMessage)

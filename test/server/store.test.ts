@@ -16,6 +16,7 @@ const BODIES: Partial<Record<ActionName, unknown>> = {
   'run-pass': { source: 'periodic' },
   'run-until': { until: { kind: 'passes' }, passesMax: 1, advanceMaxMs: 1 },
   'set-options': { options: {} },
+  'set-breakpoints': { breakpoints: [] },
   'hold-iterator': { label: 'x', from: '' },
   'release-pin': { pinId: 1 },
   rewrite: { segmentIds: [1] },

@@ -33,6 +33,11 @@ const actionWords: Record<Deed, string> = {
   'run-pass': 'Pass',
   'run-until': 'Run until',
   'set-options': 'Options',
+  'step-phase': 'Step',
+  'resume-pass': 'Continue',
+  'cancel-pass': 'Cancel',
+  'stopped-pass': 'Stopped pass',
+  'set-breakpoints': 'Breakpoints',
   gc: 'GC',
   plan: 'Plan',
   stage: 'Stage plan',
@@ -187,6 +192,15 @@ function summary(result: ActionResult): string {
       return `dry, nothing was changed; ${plural(result.answer.plan.selected.length, 'segment')} would be chosen.`
     case 'run-until':
       return `${untilWords[result.answer.ended]} after ${plural(result.answer.passes.length, 'pass', 'passes')}, ${formatDuration(result.answer.advancedMs)} of the engine’s clock.`
+    case 'step-phase':
+    case 'resume-pass':
+      return result.answer.stop === null ? `the pass ended ${took}.` : result.answer.stop.text
+    case 'cancel-pass':
+      return result.answer.pass === null ? 'no pass ran.' : 'the pass is cancelled.'
+    case 'stopped-pass':
+      return result.answer.stop?.text ?? 'no pass stands still.'
+    case 'set-breakpoints':
+      return `${plural(result.answer.breakpoints.length, 'breakpoint')} set.`
     case 'set-options':
       return 'the options are changed.'
     case 'pause':
