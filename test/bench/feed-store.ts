@@ -1,0 +1,68 @@
+/**
+ * Entry of a store worker for the feed bench: real events, recorded from a real engine in the set-up,
+ * are numbered anew and go through the real outbox at the rate asked for. Everything behind it, from
+ * the port to the client, is the server's own.
+ */
+import { parentPort, workerData } from 'node:worker_threads'
+import { EngineStore } from '../../server/store/engine-store.ts'
+import { dispatch } from '../../server/store/dispatch.ts'
+import { Outbox } from '../../server/store/outbox.ts'
+import {
+  BATCH_INTERVAL_MS,
+  type RequestMessage,
+  type WorkerInit,
+  type WorkerMessage,
+} from '../../server/store/worker-contract.ts'
+import { recordedStore } from './feed-recording.ts'
+
+if (parentPort === null) throw new TypeError('feed-store.ts runs in a worker thread only')
+const port = parentPort
+const post = (message: WorkerMessage): void => port.postMessage(message)
+const { dir } = workerData as WorkerInit
+const { engine, events } = await recordedStore(dir)
+const outbox = new Outbox(post)
+const store = new EngineStore({ engine, clock: null }, () => null, outbox)
+let seq = 0
+/** Events owed; paid batch by batch, so that a late timer catches up. */
+let running: { perSecond: number; sinceMs: number; sent: number; total: number } | null = null
+
+function emit(count: number): void {
+  for (let i = 0; i < count; i++) {
+    const event = events[seq % events.length]
+    if (event === undefined) return
+    seq += 1
+    outbox.event({ ...event, seq })
+  }
+}
+
+setInterval(() => {
+  if (running === null) return
+  const due = Math.floor(((performance.now() - running.sinceMs) / 1000) * running.perSecond)
+  const count = Math.min(due, running.total) - running.sent
+  emit(count)
+  running.sent += count
+  store.flush()
+  if (running.sent >= running.total) running = null
+}, BATCH_INTERVAL_MS)
+
+store.begin(post)
+port.on('message', (message: RequestMessage) => {
+  // The request `stage` stands for "send maxSegments events, minStaleBytes of them a second".
+  if (message.name === 'stage') {
+    const { filters } = message.body as { filters: { maxSegments: number; minStaleBytes: number } }
+    running = {
+      total: filters.maxSegments,
+      perSecond: filters.minStaleBytes,
+      sinceMs: performance.now(),
+      sent: 0,
+    }
+    post({ kind: 'answer', id: message.id, answer: {} })
+    return
+  }
+  const close = async (): Promise<Record<string, never>> => {
+    await store.end()
+    await engine.close()
+    return {}
+  }
+  dispatch({ ...store.handlers, close }, message, post)
+})
