@@ -141,3 +141,31 @@ test('a folder below an allowed root is attached beside, shown, and closed again
   ).json()) as { stores: StoreInfo[] }
   expect(left.map((store) => store.mode)).toEqual(['hosted'])
 })
+
+test('a pass is stepped phase by phase, stops at a breakpoint, and options change while it runs', async () => {
+  await show(page, 'step')
+  await page.getByTestId('break-before_gc').click()
+  await until('the breakpoint is set', async () => {
+    return (await state()).scheduler.breakpoints.includes('before_gc')
+  })
+  await page.getByTestId('break-before_gc').click()
+  await until('it is gone', async () => (await state()).scheduler.breakpoints.length === 0)
+  await page.getByTestId('action-step-phase').click()
+  await until('a pass stands still before its first phase', async () => {
+    return (await state()).scheduler.stopped?.before === 'gates'
+  })
+  const current = page.locator('[data-testid="phase-row"][data-current="true"]')
+  await current.waitFor()
+  expect(await current.getAttribute('data-phase')).toBe('gates')
+  await page.getByTestId('action-resume-pass').click()
+  await until('it ran to its end', async () => (await state()).scheduler.stopped === null)
+  await page.getByTestId('options-editor').locator('summary').click()
+  await page.getByTestId('option-confirmDelayMs').fill('12345')
+  await page.getByTestId('action-set-options').click()
+  await until('the trace has the change', async () => {
+    const { events } = await server.get<{ events: { type: string }[] }>(
+      '/events?after=0&limit=10000',
+    )
+    return events.some((event) => event.type === 'options_changed')
+  })
+})

@@ -13,6 +13,7 @@ import { useApp } from '../state/store.ts'
 import { useUi } from '../state/ui-store.ts'
 import { ResultPanel } from './action-result.tsx'
 import { OptionsEditor } from './options-editor.tsx'
+import { PhaseDebugger } from './phase-debugger.tsx'
 import { PlanForm } from './plan-form.tsx'
 import { RewriteChosen } from './rewrite-chosen.tsx'
 import { RunUntilForm } from './run-until-form.tsx'
@@ -39,6 +40,7 @@ export function StepView(): ReactNode {
         {why !== null && <p className="note">{why}</p>}
         <PassButtons />
         <SchedulerButtons step={step} paused={scheduler.paused} />
+        <PhaseDebugger />
         <ClockButtons step={step} />
         <RunUntilForm step={step} />
         <PlanForm />
@@ -88,8 +90,7 @@ function PassButtons(): ReactNode {
         <ActionButton
           name="checkpoint"
           kind="primary"
-          nextStep
-          about="Writes a checkpoint; the kick that follows rewrites at most one segment. Key: ."
+          about="Writes a checkpoint; the kick that follows rewrites at most one segment."
           onPress={() => void act('checkpoint', {})}
         >
           Checkpoint
