@@ -25,6 +25,7 @@ function follow(ready: () => void): void {
   const socket = new WebSocket(url, [LIVE_PROTOCOL, LIVE_TOKEN_PREFIX + token], {
     skipUTF8Validation: true,
     perMessageDeflate: false,
+    maxPayload: 512 * 1024 * 1024,
   })
   let seq = 0
   socket.on('open', () =>
