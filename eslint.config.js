@@ -61,6 +61,7 @@ export default tseslint.config(
         URLSearchParams: 'readonly',
         location: 'readonly',
         fetch: 'readonly',
+        performance: 'readonly',
         setTimeout: 'readonly',
       },
     },

@@ -96,8 +96,8 @@ function resealedPages(bytes: Buffer): Buffer {
   return pages
 }
 
-const KEYS = Array.from({ length: 40 }, (_, i) => Buffer.from(`user/${i % 7}/${i}`)).sort(
-  Buffer.compare,
+const KEYS = Array.from({ length: 40 }, (_, i) => Buffer.from(`user/${i % 7}/${i}`)).sort((a, b) =>
+  Buffer.compare(a, b),
 )
 
 function entries(): LeafEntry[] {

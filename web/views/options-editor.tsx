@@ -20,9 +20,9 @@ function optionWords(name: string): string {
 }
 
 function unitOf(name: string): string {
-  if (/Ratio$/.test(name)) return 'ratio'
-  if (/Ms$/.test(name)) return 'ms'
-  if (/Bytes/.test(name)) return 'bytes'
+  if (name.endsWith('Ratio')) return 'ratio'
+  if (name.endsWith('Ms')) return 'ms'
+  if (name.includes('Bytes')) return 'bytes'
   return 'count'
 }
 

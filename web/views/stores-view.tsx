@@ -163,9 +163,7 @@ function OpenPanel(): ReactNode {
       title={
         none
           ? 'This server opens no further folders'
-          : dir === null
-            ? 'Folders below which stores may be opened'
-            : dir
+          : (dir ?? 'Folders below which stores may be opened')
       }
     >
       {none ? (
