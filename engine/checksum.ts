@@ -29,9 +29,10 @@ function asBuffer(bytes: Uint8Array): Buffer {
 }
 
 /** Reversed polynomials. */
-const POLYNOMIALS: Record<ChecksumKind, number> = { ieee: 0xedb88320, crc32c: 0x82f63b78 }
+export const POLYNOMIALS: Record<ChecksumKind, number> = { ieee: 0xedb88320, crc32c: 0x82f63b78 }
 
-const TABLES: Record<ChecksumKind, Int32Array> = {
+/** What a byte makes of an empty register. */
+export const TABLES: Record<ChecksumKind, Int32Array> = {
   ieee: tableOf(POLYNOMIALS.ieee),
   crc32c: tableOf(POLYNOMIALS.crc32c),
 }

@@ -16,6 +16,7 @@ import type { SegmentId } from './types.ts'
 import { KeyFinger } from './key-finger.ts'
 import type { PointerMoves } from './value-log/pointer-moves.ts'
 import type { SegmentSet } from './value-log/segment-set.ts'
+import type { Segment } from './value-log/segment.ts'
 
 export interface TreeRoot {
   userRoot: number
@@ -160,13 +161,17 @@ export class KeySpace {
     const seq = ++this.#seq
     const moment = { seq, generation: active.generation }
     const at = { seq, newestReaderSeq: this.#newestReaderSeq }
+    const source = moves.records.segment
+    this.#set.touch(source)
+    let target: Segment | null = null
     for (const index of indexes) {
       const key = moves.key(index)
       const hash = moves.hash(index)
       const pointer = moves.to(index)
+      if (pointer.segmentId !== target?.id) target = this.#set.touched(pointer)
       // The new place first: a segment that holds both never passes through zero.
-      this.#set.acquire(pointer)
-      this.#set.release(moves.from(index), moment)
+      target.acquire(pointer)
+      source.release(moves.from(index), moment)
       active.set(active.find(key, hash), { bytes: key, hash }, { kind: 'pointer', pointer }, at)
       const row = this.#cache.find(key, hash)
       if (row >= 0) this.#cache.set(row, pointer)

@@ -118,7 +118,9 @@ export class RewriteOutput {
   add(row: number, hash: number, value: ValuePlace): void {
     if (this.#skipValues > 0) {
       this.#skipValues--
-      this.#writePlain(row, hash, value)
+      const { bytes, from, to, body, crc } = value
+      if (body === null) this.#writePlain(row, hash, bytes.subarray(from, to))
+      else this.#copyPlain(row, hash, body, crc)
       return
     }
     const group = this.#group
@@ -162,7 +164,7 @@ export class RewriteOutput {
       group.rows.forEach((row, i) => {
         const from = group.ends[i] as number
         const to = group.ends[i + 1] as number
-        this.#writePlain(row, group.hashes[i] as number, { bytes: group.bytes, from, to })
+        this.#writePlain(row, group.hashes[i] as number, group.bytes.subarray(from, to))
       })
     }
     group.clear()
@@ -175,11 +177,17 @@ export class RewriteOutput {
     this.#skipNext = Math.min(SKIP_GROUPS_MOST, this.#skipNext * 2)
   }
 
-  #writePlain(row: number, hash: number, value: ValuePlace): void {
-    const segment = this.#roomFor(RECORD_HEADER_BYTES + value.to - value.from)
+  #writePlain(row: number, hash: number, value: Uint8Array): void {
+    const segment = this.#roomFor(RECORD_HEADER_BYTES + value.length)
     const rid = this.#takeRid()
-    const to = segment.appendPlain(value.bytes.subarray(value.from, value.to), rid, this.#kind)
-    this.#copied(segment, { row, hash, to, rid })
+    this.#copied(segment, { row, hash, to: segment.appendPlain(value, rid, this.#kind), rid })
+  }
+
+  /** A plain record as it is, but for its id. */
+  #copyPlain(row: number, hash: number, body: Uint8Array, crc: number): void {
+    const segment = this.#roomFor(CRC_BYTES + body.length)
+    const rid = this.#takeRid()
+    this.#copied(segment, { row, hash, to: segment.appendCopy(body, crc, rid, this.#kind), rid })
   }
 
   /** false when tables and block together are not smaller than plain records would be. */

@@ -9,6 +9,7 @@
  * Every decoding path checks the CRC, the header, each RID and each offset (B12).
  */
 import { checksum, type ChecksumKind } from '../checksum.ts'
+import { changedChecksum } from '../checksum-shift.ts'
 import { EngineError } from '../errors.ts'
 import { readU32, viewOf, writeU32 } from '../bytes.ts'
 
@@ -104,6 +105,22 @@ export function sealRecord(
 }
 
 const CRC_END = 4
+const RID_AT = 8
+
+/** Gives the plain record of `bytes` bytes at `at`, whose right CRC would be `crc`, another id and its CRC. */
+export function changeRid(
+  target: Uint8Array,
+  at: number,
+  record: { bytes: number; crc: number; rid: RidWords },
+  kind: ChecksumKind,
+): void {
+  const { bytes, crc, rid } = record
+  const low = readU32(target, at + RID_AT) ^ rid.low
+  const high = readU32(target, at + RID_AT + 4) ^ rid.high
+  writeU32(target, at, changedChecksum(kind, crc, { low, high }, bytes - RID_AT - 8))
+  writeU32(target, at + RID_AT, rid.low)
+  writeU32(target, at + RID_AT + 4, rid.high)
+}
 
 export function verifyRecord(
   bytes: Uint8Array,

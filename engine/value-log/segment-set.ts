@@ -130,16 +130,19 @@ export class SegmentSet {
     this.#changedBytes.add(segment)
   }
 
-  acquire(pointer: ValuePointer): void {
+  /** The segment of a pointer; its live bytes are about to change. */
+  touched(pointer: ValuePointer): Segment {
     const segment = this.need(pointer)
-    segment.acquire(pointer)
     this.#changedBytes.add(segment)
+    return segment
+  }
+
+  acquire(pointer: ValuePointer): void {
+    this.touched(pointer).acquire(pointer)
   }
 
   release(pointer: ValuePointer, at: { seq: number; generation: number }): void {
-    const segment = this.need(pointer)
-    segment.release(pointer, at)
-    this.#changedBytes.add(segment)
+    this.touched(pointer).release(pointer, at)
   }
 
   // ------------------------------------------------------------ pins and keepers

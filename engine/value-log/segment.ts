@@ -14,6 +14,7 @@ import {
   MAX_SEGMENT_BYTES,
   MAX_VALUE_BYTES,
   RECORD_HEADER_BYTES,
+  changeRid,
   decodeRecordHeader,
   sealRecord,
   type RidWords,
@@ -143,6 +144,15 @@ export class Segment {
       offset: start + CRC_BYTES,
       length: RECORD_HEADER_BYTES - CRC_BYTES + value.length,
     }
+  }
+
+  /** What the checksum `crc` covers of a plain record, checked, under an id of its own. */
+  appendCopy(body: Uint8Array, crc: number, rid: RidWords, kind: ChecksumKind): ValuePointer {
+    const { target, at, offset } = this.reserve(CRC_BYTES + body.length)
+    target.set(body, at + CRC_BYTES)
+    changeRid(target, at, { bytes: CRC_BYTES + body.length, crc, rid }, kind)
+    this.#buffered += CRC_BYTES + body.length
+    return { segmentId: this.id, offset: offset + CRC_BYTES, length: body.length }
   }
 
   /** Hands buffered appends to the file system. */

@@ -3,12 +3,13 @@
  * buffer that is used again, each is checked where it lies, and a frame is decoded once for all its
  * values. What it hands out is valid until the next `load`.
  */
-import type { ChecksumKind } from '../checksum.ts'
-import { isGrouped, subIndexOf, type ValuePointer } from '../value-pointer.ts'
+import { readU32 } from '../bytes.ts'
+import { checksum, type ChecksumKind } from '../checksum.ts'
+import { CRC_BYTES, isGrouped, subIndexOf, type ValuePointer } from '../value-pointer.ts'
 import { decodeFrameValues, type DictionarySource } from './compression.ts'
 import type { LiveRecords } from './live-records.ts'
 import { checkRecord } from './read-record.ts'
-import { RECORD_HEADER_BYTES, corrupt, parseFrame, type Frame } from './record.ts'
+import { RECORD_HEADER_BYTES, corrupt, isPlainHeader, parseFrame, type Frame } from './record.ts'
 
 /** Large enough to hide the cost of a call, small enough for a slice. */
 const CHUNK_BYTES = 2 ** 20
@@ -20,6 +21,9 @@ export interface ValuePlace {
   bytes: Uint8Array
   from: number
   to: number
+  /** Of a plain record what its checksum covers, and that; null for a value of a frame. */
+  body: Uint8Array | null
+  crc: number
 }
 
 export interface DecodedFrame {
@@ -83,11 +87,7 @@ export class SourceReader {
   /** The value of a loaded row; ENGINE_CORRUPT when its record is damaged. */
   value(row: number, pointer: ValuePointer): ValuePlace {
     const start = this.#records.start(row)
-    if (!isGrouped(pointer)) {
-      const at = this.#checked(row, pointer)
-      const from = at + RECORD_HEADER_BYTES
-      return { bytes: this.#chunk, from, to: at + this.#records.recordBytes(row) }
-    }
+    if (!isGrouped(pointer)) return this.#plain(row, pointer)
     const { frame, values } = this.#decoded(row, pointer)
     const index = subIndexOf(pointer)
     const from = frame.offsets[index]
@@ -95,7 +95,21 @@ export class SourceReader {
     if (from === undefined || to === undefined) {
       throw corrupt(this.#where(start), `value ${index} of a frame of ${frame.count}`)
     }
-    return { bytes: values, from, to }
+    return { bytes: values, from, to, body: null, crc: 0 }
+  }
+
+  #plain(row: number, pointer: ValuePointer): ValuePlace {
+    const bytes = this.#chunk
+    const at = this.#places(row)
+    const length = this.#records.recordBytes(row)
+    const crc = readU32(bytes, at)
+    // The only view of the record: it is checked and copied by the same one.
+    const body = new Uint8Array(bytes.buffer, bytes.byteOffset + at + CRC_BYTES, length - CRC_BYTES)
+    const isSound =
+      isPlainHeader(bytes, at, length) && checksum(this.#kind, body, 0, body.length) === crc
+    // Once more where something is wrong: this tells what.
+    if (!isSound) this.#checked(row, pointer)
+    return { bytes, from: at + RECORD_HEADER_BYTES, to: at + length, body, crc }
   }
 
   #decoded(row: number, pointer: ValuePointer): DecodedFrame {
@@ -113,13 +127,18 @@ export class SourceReader {
   /** Where the record lies in the chunk, checked. */
   #checked(row: number, pointer: ValuePointer): number {
     const { segment } = this.#records
+    const at = this.#places(row)
+    checkRecord(this.#chunk, at, pointer, { segment, kind: this.#kind })
+    return at
+  }
+
+  /** Where the record lies in the chunk; all of it was read. */
+  #places(row: number): number {
     const start = this.#records.start(row)
     if (start + this.#records.recordBytes(row) > this.#chunkEnd) {
       throw corrupt(this.#where(start), `record reaches past the file's end at ${this.#chunkEnd}`)
     }
-    const at = start - this.#chunkStart
-    checkRecord(this.#chunk, at, pointer, { segment, kind: this.#kind })
-    return at
+    return start - this.#chunkStart
   }
 
   #where(start: number): string {
