@@ -51,6 +51,16 @@ export function locateFolder(fileSystem: FileSystem, dir: string): FolderPaths |
   return undefined
 }
 
+/**
+ * The file that holds a data folder's index, also after a crash in the middle of an offline rewrite's
+ * swap; undefined when `dir` is no data folder. What an opening for writing goes by.
+ */
+export function findIndex(fileSystem: FileSystem, dir: string): string | undefined {
+  const main = locateFolder(fileSystem, dir)?.main
+  const name = main === undefined ? undefined : indexFileName(fileSystem, main)
+  return main === undefined || name === undefined ? undefined : path.join(main, name)
+}
+
 /** Later ones first: where two files claim one id, the split layout's is the living one. */
 const SEGMENT_FOLDERS = ['value_vlog', 'wal', 'leaf_vlog'] as const
 

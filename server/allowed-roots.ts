@@ -5,6 +5,7 @@
  */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
+import { findIndex, nodeFileSystem } from './engine-door.ts'
 import { Refusal } from './refusal.ts'
 
 /** A data folder has a few levels and, with 10,000 segments, a few ten thousand files. */
@@ -136,8 +137,17 @@ function isLink(name: string): boolean {
 }
 
 function folderEntry(dir: string): FolderEntry {
-  const dataFolder = ['maindb', 'index.db'].some((name) => fs.existsSync(path.join(dir, name)))
+  const dataFolder = fs.existsSync(path.join(dir, 'maindb')) || hasIndex(dir)
   return { dir, name: path.basename(dir), dataFolder }
+}
+
+/** What cannot be looked at is no folder to offer. */
+function hasIndex(dir: string): boolean {
+  try {
+    return findIndex(nodeFileSystem, dir) !== undefined
+  } catch {
+    return false
+  }
 }
 
 function readFolder(dir: string): fs.Dirent[] {

@@ -4,7 +4,14 @@
  */
 import { setImmediate as yieldNow } from 'node:timers/promises'
 import { InvalidArgumentError } from 'commander'
-import { EngineError, nodeFileSystem, openEngine, StepClock, inspectFolder } from './engine-door.ts'
+import {
+  EngineError,
+  findIndex,
+  inspectFolder,
+  nodeFileSystem,
+  openEngine,
+  StepClock,
+} from './engine-door.ts'
 import type { Engine, EngineOptions, FolderReading } from './engine-door.ts'
 
 export interface CommandOutput {
@@ -139,11 +146,7 @@ export async function withEngine<T>(
 
 /** Opening makes a new store where there is none; a tool must not. */
 function mustBeDataFolder(dir: string): void {
-  const names = nodeFileSystem.list(dir)
-  const isFolder =
-    names?.includes('index.db') === true ||
-    nodeFileSystem.list(`${dir}/maindb`)?.includes('index.db') === true
-  if (isFolder) return
+  if (findIndex(nodeFileSystem, dir) !== undefined) return
   throw new EngineError('ENGINE_NOT_A_FOLDER', `${dir} has no maindb/index.db and no index.db`)
 }
 

@@ -8,7 +8,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import type { AppConfig } from './app.ts'
 import type { CommandRun } from './command-support.ts'
 import { DEFAULT_WORKLOAD, DEMO_DIR, DEMO_ENGINE } from './demo.ts'
-import { type FileSystem, nodeFileSystem } from './engine-door.ts'
+import { type FileSystem, findIndex, nodeFileSystem } from './engine-door.ts'
 import { addExitLoopCommand } from './exit-loop-command.ts'
 import { addGcCommand } from './gc-command.ts'
 import { addInspectCommand, type InspectCommand } from './inspect-command.ts'
@@ -275,7 +275,7 @@ function folderProblem(
     if (fileSystem.stat(dir) !== undefined) return `${dir} is not a folder`
     return `there is no folder ${dir}${how.readOnly ? '' : '; --create makes a new store there'}`
   }
-  if (names.includes('maindb') || names.includes('index.db')) return null
+  if (names.includes('maindb') || findIndex(fileSystem, dir) !== undefined) return null
   if (names.length > 0) return `${dir} is not a data folder: it has neither maindb/ nor index.db`
   if (how.mayCreate) return null
   return `${dir} is empty${how.readOnly ? '' : '; --create makes a new store there'}`

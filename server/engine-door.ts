@@ -6,6 +6,7 @@ import type { inspectFolder } from '../engine/index.ts'
 
 export {
   EngineError,
+  findIndex,
   gcFolder,
   inspectFolder,
   nodeFileSystem,

@@ -172,7 +172,7 @@ export interface FoldersBody {
   folders: {
     dir: string
     name: string
-    /** Has maindb/ or index.db. */
+    /** Has maindb/ or an index, also one that an offline rewrite was swapping. */
     dataFolder: boolean
     /** The store that has it open. */
     storeId: string | null

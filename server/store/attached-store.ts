@@ -4,7 +4,7 @@
  */
 import { setImmediate as yieldNow } from 'node:timers/promises'
 import * as path from 'node:path'
-import { inspectFolder, nodeFileSystem } from '../engine-door.ts'
+import { findIndex, inspectFolder, nodeFileSystem } from '../engine-door.ts'
 import type { FolderReading } from '../engine-door.ts'
 import type { EngineGauges, StoreSnapshot } from '../protocol.ts'
 import { figuresOf } from './figures.ts'
@@ -71,9 +71,7 @@ async function read(dir: string): Promise<Reading> {
 
 /** Nothing runs here, so the counts are truly zero; the sizes are those of the files. */
 function folderGauges(dir: string, readAtMs: number): EngineGauges {
-  const index = [path.join(dir, 'maindb', 'index.db'), path.join(dir, 'index.db')].find(
-    (file) => nodeFileSystem.stat(file) !== undefined,
-  )
+  const index = findIndex(nodeFileSystem, dir)
   const journal = index === undefined ? undefined : path.join(path.dirname(index), 'wal')
   return {
     nowMs: readAtMs,

@@ -116,6 +116,19 @@ describe('restage plan', () => {
 })
 
 describe('restage gc', () => {
+  test.each([
+    ['before the new index took its name', ['index.db.bak', 'index.db.new', 'index.db.new.ready']],
+    ['with only the old index left', ['index.db.bak']],
+  ])('opens what a crash left of an offline rewrite: %s', async (_when, names) => {
+    const dir = await madeFolder({ close: true })
+    const main = path.join(dir, 'maindb')
+    for (const name of names) fs.copyFileSync(path.join(main, 'index.db'), path.join(main, name))
+    fs.rmSync(path.join(main, 'index.db'))
+    expect((await restage('gc', dir, '--dry-run')).out).toContain('segments total=4')
+    expect(await restage('gc', dir)).toMatchObject({ code: 0, complaints: '' })
+    expect(fs.readdirSync(main).filter((name) => name.startsWith('index.db'))).toEqual(['index.db'])
+  })
+
   test('a dry run says what would go and who keeps the rest, and touches nothing', async () => {
     const dir = await madeFolder({ close: false })
     const before = listing(dir)

@@ -30,12 +30,13 @@ export interface Result {
   /** Of one entry each; putting and deleting count batches. */
   scan: Latency
   maintainMs: number
-  shrinkMs: number | null
   closeMs: number
   reopenMs: number
   diskAfterPuts: number
   diskAfterMaintain: number
   diskAfterClose: number
+  /** null: the store has no such thing. */
+  shrunk: { ms: number; diskBytes: number; indexBytes: number } | null
   /** Keys and values that are left. */
   liveBytes: number
   peakRss: number
@@ -79,10 +80,9 @@ class Round {
     const deleteTimes = await this.#deletes()
     const maintainMs = await timed(() => this.#store.maintain())
     const diskAfterMaintain = diskBytes(dir)
-    const shrink = this.#store.shrink?.bind(this.#store)
-    const shrinkMs = shrink === undefined ? null : await timed(shrink)
     const closeMs = await timed(() => this.#store.close())
     const diskAfterClose = diskBytes(dir)
+    const shrunk = await this.#shrink()
     const reopenMs = await timed(() => this.#open())
     await this.#recheck()
     await this.#store.close()
@@ -92,12 +92,12 @@ class Round {
       deletes: deleteTimes,
       scan: scanTimes,
       maintainMs,
-      shrinkMs,
       closeMs,
       reopenMs,
       diskAfterPuts,
       diskAfterMaintain,
       diskAfterClose,
+      shrunk,
       liveBytes: this.#data.liveKeys * (16 + valueBytes),
       peakRss: peakRssBytes(),
       peakRssAfterPuts,
@@ -198,6 +198,14 @@ class Round {
       for (const index of indexes) this.#data.deleted(index)
     }
     return times.latency(batch)
+  }
+
+  async #shrink(): Promise<Result['shrunk']> {
+    const { dir } = this.#task
+    const started = performance.now()
+    const shrunk = await this.#adapter.shrink?.(dir)
+    const ms = performance.now() - started
+    return shrunk === undefined ? null : { ms, diskBytes: diskBytes(dir), ...shrunk }
   }
 
   async #recheck(): Promise<void> {

@@ -37,15 +37,12 @@ export class Times {
   }
 }
 
-/** Allocated bytes of all files below a folder: a sparse file counts what it takes. */
-export function diskBytes(folder: string): number {
-  let bytes = 0
-  for (const entry of fs.readdirSync(folder, { withFileTypes: true })) {
-    const name = path.join(folder, entry.name)
-    if (entry.isDirectory()) bytes += diskBytes(name)
-    else bytes += (fs.statSync(name, { throwIfNoEntry: false })?.blocks ?? 0) * 512
-  }
-  return bytes
+/** Allocated bytes of a file, or of all files below a folder: a sparse file counts what it takes. */
+export function diskBytes(name: string): number {
+  const stat = fs.statSync(name, { throwIfNoEntry: false })
+  if (stat?.isDirectory() !== true) return (stat?.blocks ?? 0) * 512
+  const parts = fs.readdirSync(name).map((part) => diskBytes(path.join(name, part)))
+  return parts.reduce((sum, bytes) => sum + bytes, 0)
 }
 
 function field(file: string, name: string): number {

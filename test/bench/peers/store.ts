@@ -23,9 +23,13 @@ export interface PeerStore {
   scan(visit: (key: Uint8Array, value: Uint8Array) => void): Promise<void> | void
   /** Gives disk back while open, as far as the store does that: compaction, vacuum, maintenance. */
   maintain(): Promise<void> | void
-  /** What only a store without other users does; absent where `maintain` is all there is. */
-  shrink?(): Promise<void> | void
   close(): Promise<void> | void
+}
+
+/** What is left after shrinking. */
+export interface Shrunk {
+  /** Of the disk bytes those of the index; the rest holds values. */
+  indexBytes: number
 }
 
 export interface Adapter {
@@ -33,6 +37,8 @@ export interface Adapter {
   /** Settings that differ from the store's defaults, for the report. */
   settings: Record<Sync, string>
   open(options: OpenOptions): Promise<PeerStore> | PeerStore
+  /** Gives back disk in a closed store's folder; absent where `maintain` is all there is. */
+  shrink?(dir: string): Promise<Shrunk>
 }
 
 /** This folder in the checkout: what runs is a compiled copy below `dist/`. */

@@ -1,17 +1,22 @@
+import * as path from 'node:path'
 import {
   nodeFileSystem,
   openEngine,
+  rewriteFolder,
   StepClock,
   type BatchOperation,
   type Engine,
   type Profile,
 } from '../../../../engine/index.ts'
-import type { Adapter, OpenOptions, PeerStore } from '../store.ts'
+import { diskBytes } from '../measure.ts'
+import type { Adapter, OpenOptions, PeerStore, Shrunk } from '../store.ts'
 
 /** Longer than every interval, delay and quiet window of maintenance. */
 const A_LONG_WHILE_MS = 120_000
 const PASSES_MAX = 1_000
 const WORKED: readonly string[] = ['rewrote', 'staged', 'reclaimed']
+
+const yieldNow = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 /** Real time, which `maintain` moves forward instead of waiting for quiet windows. */
 function realClock(): StepClock {
@@ -72,18 +77,15 @@ class RestageStore implements PeerStore {
     await maintenance.gc({ dryRun: false })
   }
 
-  /** Rewrites every segment that holds anything stale. */
-  async shrink(): Promise<void> {
-    const stale = this.#engine.state().segments.filter((s) => s.bytesStale > 0)
-    if (stale.length === 0) return
-    const report = await this.#engine.maintenance.rewrite(stale.map((s) => s.segmentId))
-    if (report.error !== null) throw new Error(report.sentence)
-    await this.#engine.maintenance.gc({ dryRun: false })
-  }
-
   close(): Promise<void> {
     return this.#engine.close()
   }
+}
+
+/** The offline rewrite of `restage rewrite`. */
+async function shrink(dir: string): Promise<Shrunk> {
+  await rewriteFolder(dir, { clock: realClock(), fileSystem: nodeFileSystem, yieldNow })
+  return { indexBytes: diskBytes(path.join(dir, 'maindb', 'index.db')) }
 }
 
 function restage(name: string, profile: Profile): Adapter {
@@ -98,11 +100,12 @@ function restage(name: string, profile: Profile): Adapter {
         {
           clock,
           fileSystem: nodeFileSystem,
-          yieldNow: () => new Promise((resolve) => setImmediate(resolve)),
+          yieldNow,
         },
       )
       return new RestageStore(engine, clock)
     },
+    shrink,
   }
 }
 
