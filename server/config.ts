@@ -275,7 +275,9 @@ function folderProblem(
     if (fileSystem.stat(dir) !== undefined) return `${dir} is not a folder`
     return `there is no folder ${dir}${how.readOnly ? '' : '; --create makes a new store there'}`
   }
-  if (names.includes('maindb') || findIndex(fileSystem, dir) !== undefined) return null
+  if (names.includes('maindb') || names.includes('index.db')) return null
+  // A crash in the middle of an offline rewrite's swap leaves it under another name.
+  if (findIndex(fileSystem, dir) !== undefined) return null
   if (names.length > 0) return `${dir} is not a data folder: it has neither maindb/ nor index.db`
   if (how.mayCreate) return null
   return `${dir} is empty${how.readOnly ? '' : '; --create makes a new store there'}`

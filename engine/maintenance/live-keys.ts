@@ -53,6 +53,7 @@ export class LiveKeys {
       if (this.#slicer.due) await this.#slicer.pause()
     }
     live.sort('grouped')
+    live.dropRepeats()
     // A sealed segment only loses live bytes, so a whole list has found at least what lives now.
     if (live.bytes() < source.bytesLive && !this.#signal.aborted) return undefined
     return { live, seen }

@@ -2,6 +2,7 @@
  * Those records of one segment that live, in columns: where each lies, what its pointer says and which
  * key holds it. A row costs 16 bytes, so that a segment of a million small values is no burden.
  */
+import { keyString } from '../bytes.ts'
 import type { LocalityPolicy } from '../types.ts'
 import { CRC_BYTES, hintOfLength, type ValuePointer } from '../value-pointer.ts'
 import type { SegmentKeys } from './segment-keys.ts'
@@ -87,6 +88,37 @@ export class LiveRecords {
     } else if (!this.#isByOffset) {
       this.#permute(this.#byOffset())
       this.#isByOffset = true
+    }
+  }
+
+  /**
+   * Leaves out rows that say what one before them says: a list may name a record twice, where a crash
+   * came between a checkpoint and the end of its journal. Two keys that share a record stay. By offset.
+   */
+  dropRepeats(): void {
+    const kept: number[] = []
+    for (let from = 0, to = 0; from < this.count; from = to) {
+      while (to < this.count && this.#offset[to] === this.#offset[from]) to++
+      if (to - from > 1 && this.#hasTwins(from, to)) this.#keepDistinct(from, to, kept)
+      else for (let row = from; row < to; row++) kept.push(row)
+    }
+    if (kept.length === this.count) return
+    this.#permute(Uint32Array.from(kept))
+    this.count = kept.length
+  }
+
+  /** Two of these rows have one pointer. */
+  #hasTwins(from: number, to: number): boolean {
+    const lengths = new Set(this.#length.subarray(from, to))
+    return lengths.size < to - from
+  }
+
+  #keepDistinct(from: number, to: number, kept: number[]): void {
+    const said = new Set<string>()
+    for (let row = from; row < to; row++) {
+      const words = `${this.#length[row]} ${keyString(this.key(row))}`
+      if (!said.has(words)) kept.push(row)
+      said.add(words)
     }
   }
 

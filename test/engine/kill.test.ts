@@ -1,5 +1,6 @@
 /** kill -9 of a writing process: every acknowledged write is there, and so are queue and stage. */
 import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { createInterface } from 'node:readline'
@@ -50,6 +51,7 @@ async function liveAndDie(dir: string, first: number, lines: number): Promise<Li
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   children.add(child)
+  const ended = once(child, 'exit')
   child.once('exit', () => children.delete(child))
   const life: Life = { begun: [], acknowledged: first - 1, debt: null }
   let said = 0
@@ -64,6 +66,8 @@ async function liveAndDie(dir: string, first: number, lines: number): Promise<Li
     if (word === 's') life.debt = JSON.parse(rest.join(' ')) as RewriteDebt
     if (++said === lines) child.kill('SIGKILL')
   }
+  await ended
+  expect(child.signalCode, 'how the child ended').toBe('SIGKILL')
   return life
 }
 
@@ -112,5 +116,5 @@ describe(`a process killed with -9 (seed ${SEED})`, () => {
     }
     expect(debts).toBeGreaterThan(4)
     expect(next).toBeGreaterThan(300)
-  }, 60_000)
+  }, 180_000)
 })

@@ -267,9 +267,12 @@ describe('closing', () => {
   test('waits for what a reader that just ended deletes: nothing touches the folder afterwards', async () => {
     let isClosed = false
     const late: string[] = []
+    let begin: () => void = () => undefined
+    const deleting = new Promise<void>((resolve) => (begin = resolve))
     const slow: FileSystem = {
       ...quickFileSystem,
       unlink: async (file) => {
+        if (file.includes('value_vlog')) begin()
         for (let turn = 0; turn < 60; turn++) await yieldNow()
         if (isClosed) late.push(file)
         return quickFileSystem.unlink(file)
@@ -281,6 +284,8 @@ describe('closing', () => {
     await engine.maintenance.rewrite(engine.state().segments.map((s) => s.segmentId))
     await engine.checkpoint()
     const ended = snapshot.close()
+    // Closing before the first deletion leaves them all to the next opening.
+    await deleting
     await engine.close()
     isClosed = true
     expect((await ended).length).toBeGreaterThan(0)
