@@ -156,38 +156,41 @@ describe('a power cut', () => {
     for (const cut of cuts) await expectReopens(cut, 'durable')
   })
 
-  test('during the opening after a kill at any write leaves a store that opens', async () => {
-    // The killed process leaves a meta page, a journal or a segment unsynced; the next one is cut.
-    const problems: string[] = []
-    const calls = await writesOfShortLife()
-    for (let n = 1; n <= calls; n++) {
-      const disk = new FaultFileSystem(memoryFolder())
-      const acknowledged = new Acknowledged()
-      const first = disk.process()
-      let writes = 0
-      disk.onCall = (call) => {
-        if (call === 'write' && ++writes === n) {
-          // After this write: the next call of the process finds it dead.
-          disk.onCall = () => first.kill()
+  test.each(['lost', 'prefix', 'mixed'] as const)(
+    'during the opening after a kill at any write leaves a store that opens (unsynced: %s)',
+    async (mode) => {
+      // The killed process leaves a meta page, a journal or a segment unsynced; the next one is cut.
+      const problems: string[] = []
+      const calls = await writesOfShortLife()
+      for (let n = 1; n <= calls; n++) {
+        const disk = new FaultFileSystem(memoryFolder())
+        const acknowledged = new Acknowledged()
+        const first = disk.process()
+        let writes = 0
+        disk.onCall = (call) => {
+          if (call === 'write' && ++writes === n) {
+            // After this write: the next call of the process finds it dead.
+            disk.onCall = () => first.kill()
+          }
         }
+        await shortLife(disk, first.fileSystem, acknowledged).catch(() => undefined)
+        first.kill()
+        const moment = acknowledged.now
+        const cuts = cutAtBoundaries(disk, [mode], () => moment)
+        const second = disk.process()
+        const again = await openForLife(disk.root, second.fileSystem)
+        await expectMoment(again, moment, `killed after write ${n}`)
+        disk.onCall = () => undefined
+        second.kill()
+        for (const cut of cuts) {
+          cut.where = `killed after write ${n}, ${cut.where}`
+          await expectReopens(cut, 'durable').catch((e: unknown) => problems.push(String(e)))
+        }
+        removeFolder(disk.root)
       }
-      await shortLife(disk, first.fileSystem, acknowledged).catch(() => undefined)
-      first.kill()
-      const moment = acknowledged.now
-      const cuts = cutAtBoundaries(disk, ['lost', 'prefix', 'mixed'], () => moment)
-      const second = disk.process()
-      const again = await openForLife(disk.root, second.fileSystem)
-      await expectMoment(again, moment, `killed after write ${n}`)
-      disk.onCall = () => undefined
-      second.kill()
-      for (const cut of cuts) {
-        cut.where = `killed after write ${n}, ${cut.where}`
-        await expectReopens(cut, 'durable').catch((e: unknown) => problems.push(String(e)))
-      }
-      removeFolder(disk.root)
-    }
-    expect(problems).toEqual([])
-  })
+      expect(problems).toEqual([])
+    },
+  )
 
   test('costs the fast profile what came after a checkpoint, and nothing by halves', async () => {
     const { cuts, history } = await unsyncedLife('fast')
