@@ -96,19 +96,26 @@ export class LiveRecords {
    * came between a checkpoint and the end of its journal. Two keys that share a record stay. By offset.
    */
   dropRepeats(): void {
-    const kept: number[] = []
+    let kept: number[] | undefined
     for (let from = 0, to = 0; from < this.count; from = to) {
       while (to < this.count && this.#offset[to] === this.#offset[from]) to++
-      if (to - from > 1 && this.#hasTwins(from, to)) this.#keepDistinct(from, to, kept)
-      else for (let row = from; row < to; row++) kept.push(row)
+      if (to - from > 1 && this.#hasTwins(from, to)) {
+        kept ??= Array.from({ length: from }, (_, row) => row)
+        this.#keepDistinct(from, to, kept)
+      } else if (kept !== undefined) {
+        for (let row = from; row < to; row++) kept.push(row)
+      }
     }
-    if (kept.length === this.count) return
+    if (kept === undefined) return
     this.#permute(Uint32Array.from(kept))
     this.count = kept.length
   }
 
-  /** Two of these rows have one pointer. */
+  /** Two of these rows have one pointer. Mostly a frame's values are listed as they lie in it. */
   #hasTwins(from: number, to: number): boolean {
+    let row = from + 1
+    while (row < to && (this.#length[row] as number) > (this.#length[row - 1] as number)) row++
+    if (row === to) return false
     const lengths = new Set(this.#length.subarray(from, to))
     return lengths.size < to - from
   }

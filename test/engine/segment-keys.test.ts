@@ -3,6 +3,8 @@ import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { PassReport, RewriteReport } from '../../engine/types.ts'
+import { LiveRecords } from '../../engine/value-log/live-records.ts'
+import type { Segment } from '../../engine/value-log/segment.ts'
 import { SegmentKeys } from '../../engine/value-log/segment-keys.ts'
 import { copyFolder, key, openFixture, value, type Fixture } from '../support/engine-fixture.ts'
 
@@ -157,5 +159,31 @@ describe('a kill between a checkpoint and the end of its journal', () => {
     for (let i = 0; i < 10; i++) expect(engine.get(key(i))).toEqual(new Uint8Array(value(i, 1000)))
     expect((await engine.verify()).differences).toEqual([])
     await engine.close()
+  })
+
+  test('leaves values of one frame and keys that share a record as they are', () => {
+    const keys = new SegmentKeys()
+    const live = new LiveRecords({ id: 1 } as Segment, keys)
+    const rows: [offset: number, length: number, key: string][] = [
+      [4, 100, 'plain'],
+      [200, 1001, 'frame 1'],
+      [200, 1002, 'frame 2'],
+      [200, 1001, 'frame 1'],
+      [200, 1003, 'frame 3'],
+      [200, 1002, 'frame 2'],
+      [900, 50, 'shares'],
+      [900, 50, 'shares too'],
+      [900, 50, 'shares'],
+      [1000, 60, 'last'],
+    ]
+    for (const [offset, length, name] of rows) {
+      live.add(offset, length, keys.add(offset, Buffer.from(name)))
+    }
+    live.dropRepeats()
+    const left = Array.from({ length: live.count }, (_, row) =>
+      Buffer.from(live.key(row)).toString(),
+    )
+    expect(left).toEqual(['plain', 'frame 1', 'frame 2', 'frame 3', 'shares', 'shares too', 'last'])
+    expect(live.pointer(3)).toMatchObject({ offset: 200, length: 1003 })
   })
 })
