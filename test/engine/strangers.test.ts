@@ -129,8 +129,13 @@ describe('strangers in the place of files', () => {
       fs.symlinkSync(outside, place)
       const before = picture(outside)
       const codes = await meet(dir)
-      const refusal = folder === 'maindb' ? 'ENGINE_NOT_A_FOLDER' : 'ENGINE_CORRUPT'
-      expect(codes, folder).toContain(`open ${refusal}`)
+      if (folder === 'trace') {
+        // A recording that cannot be kept never stops the store; it stops itself.
+        expect(codes, folder).toEqual([])
+      } else {
+        const refusal = folder === 'maindb' ? 'ENGINE_NOT_A_FOLDER' : 'ENGINE_CORRUPT'
+        expect(codes, folder).toContain(`open ${refusal}`)
+      }
       expect(picture(outside), folder).toEqual(before)
       removeFolder(dir)
       removeFolder(outside)
