@@ -4,8 +4,9 @@ import * as path from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { PassReport, RewriteReport } from '../../engine/types.ts'
 import { LiveRecords } from '../../engine/value-log/live-records.ts'
-import type { Segment } from '../../engine/value-log/segment.ts'
+import { Segment } from '../../engine/value-log/segment.ts'
 import { SegmentKeys } from '../../engine/value-log/segment-keys.ts'
+import { MemoryFile } from './format/memory-file.ts'
 import { copyFolder, key, openFixture, value, type Fixture } from '../support/engine-fixture.ts'
 
 const KEYS = 1200
@@ -163,7 +164,16 @@ describe('a kill between a checkpoint and the end of its journal', () => {
 
   test('leaves values of one frame and keys that share a record as they are', () => {
     const keys = new SegmentKeys()
-    const live = new LiveRecords({ id: 1 } as Segment, keys)
+    const segment = new Segment({
+      id: 1,
+      file: new MemoryFile(new Uint8Array(0)),
+      name: 'value-l0-000001.log',
+      origin: 'unknown',
+      times: { createdAtMs: null, sealedAtMs: 1, ageSource: 'mtime' },
+      state: 'sealed',
+      firstSeq: 0,
+    })
+    const live = new LiveRecords(segment, keys)
     const rows: [offset: number, length: number, key: string][] = [
       [4, 100, 'plain'],
       [200, 1001, 'frame 1'],
