@@ -67,6 +67,11 @@ export class KeyCache {
     return -1
   }
 
+  /** Reads what `find` begins with; the value means nothing. */
+  near(hash: number): number {
+    return this.#words[this.#rowOf(hash, 0)] as number
+  }
+
   /** What a row that `find` gave says. */
   at(row: number): ValuePointer {
     const words = this.#words

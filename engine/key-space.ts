@@ -48,6 +48,8 @@ export class KeySpace {
   #active = new Memtable(1)
   #frozen: Memtable | null = null
   #seq = 0
+  /** Means nothing: it keeps the compiler from leaving out reads that are made for the cache's sake. */
+  looked = 0
   readonly #readers = new Set<ReadView>()
   /** Highest seq of an open reader, -1 without readers: versions at or below it must stay. */
   #newestReaderSeq = -1
@@ -164,6 +166,7 @@ export class KeySpace {
     const source = moves.records.segment
     this.#set.touch(source)
     let target: Segment | null = null
+    this.#bringNear(moves, indexes)
     for (const index of indexes) {
       const key = moves.key(index)
       const hash = moves.hash(index)
@@ -176,6 +179,19 @@ export class KeySpace {
       const row = this.#cache.find(key, hash)
       if (row >= 0) this.#cache.set(row, pointer)
     }
+  }
+
+  /**
+   * Looks at the places where the keys are to be found, nothing else between: the processor waits for
+   * many of them at once, and a turn of the loop that changes them for none.
+   */
+  #bringNear(moves: PointerMoves, indexes: readonly number[]): void {
+    let seen = 0
+    for (const index of indexes) {
+      const hash = moves.hash(index)
+      seen ^= this.#active.near(hash) ^ this.#cache.near(hash)
+    }
+    this.looked = seen
   }
 
   /** What the key holds now; a tombstone or undefined when it holds nothing. */

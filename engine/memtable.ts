@@ -78,6 +78,11 @@ export class Memtable {
     }
   }
 
+  /** Reads what `find` begins with; the value means nothing. */
+  near(hash: number): number {
+    return this.#slots[hash & (this.#slots.length - 1)] as number
+  }
+
   /** The newest version with seq <= `seq`; undefined when this table has none. */
   get(key: Uint8Array, hash: number, seq: number): Located | undefined {
     const entry = this.find(key, hash)

@@ -108,6 +108,8 @@ class Rewrite {
   /** Asks for keys in the order of copying, and in that of swapping. */
   readonly #copyFinger: KeyFinger
   readonly #swapFinger: KeyFinger
+  /** Newest change, as long as nobody but this rewrite changed anything since it began. */
+  #quietSeq: number
   /** Root when the first copy of the piece being copied was made. */
   #pieceSeen: TreeRoot
   readonly #finished = new Set<Segment>()
@@ -151,6 +153,7 @@ class Rewrite {
     this.#output = new RewriteOutput({ valueLog, kind, takeRid })
     this.#commitsSeen = parts.foreground.commitsAsked()
     this.#pieceSeen = keySpace.root
+    this.#quietSeq = keySpace.seq
     this.#copyFinger = keySpace.finger()
     this.#swapFinger = keySpace.finger()
     this.#before = totals(valueLog.set)
@@ -238,6 +241,11 @@ class Rewrite {
     return !this.#isOver
   }
 
+  /** What was found to live still does, without asking: nobody else wrote, and own swaps are of other keys. */
+  get #isQuiet(): boolean {
+    return this.#parts.keySpace.seq === this.#quietSeq
+  }
+
   /** What copying the row adds to the source bytes processed: a frame counts once. */
   #newBytes(live: LiveRecords, row: number): number {
     return this.#framesCounted.has(live.start(row)) ? 0 : live.recordBytes(row)
@@ -249,7 +257,7 @@ class Rewrite {
     const hash = this.#parts.keySpace.hashOf(key)
     const from = live.pointer(row)
     // Overwritten since it was found: its copy would be stale at birth.
-    if (!this.#copyFinger.stillHolds(key, hash, from, seen)) return COST_OF_ROW
+    if (!this.#isQuiet && !this.#copyFinger.stillHolds(key, hash, from, seen)) return COST_OF_ROW
     const value = this.#readOrSkip(reader, row, from)
     if (value === undefined) return COST_OF_ROW
     this.#output.add(row, hash, value)
@@ -312,15 +320,17 @@ class Rewrite {
     { from, to, seen }: { from: number; to: number; seen: TreeRoot },
   ): void {
     const { keySpace, journal } = this.#parts
+    const isQuiet = this.#isQuiet
     const holding: number[] = []
     for (let i = from; i < to; i++) {
-      if (this.#swapFinger.stillHolds(moves.key(i), moves.hash(i), moves.from(i), seen))
+      if (isQuiet || this.#swapFinger.stillHolds(moves.key(i), moves.hash(i), moves.from(i), seen))
         holding.push(i)
     }
     this.#swapsLost += to - from - holding.length
     if (holding.length === 0) return
     journal?.appendMoves(keySpace.seq + 1, moves, holding)
     keySpace.movePointers(moves, holding)
+    if (isQuiet) this.#quietSeq = keySpace.seq
     this.#swapBatches++
   }
 
