@@ -56,8 +56,7 @@ export class LiveKeys {
     live.dropRepeats()
     // A sealed segment only loses live bytes, so a whole list has found at least what lives now.
     if (live.bytes() < source.bytesLive && !this.#signal.aborted) return undefined
-    // Twice moved is moved from where it no longer is: a list that may name a key twice is not used.
-    return live.mayRepeat() ? undefined : { live, seen }
+    return { live, seen }
   }
 
   /** By one walk over all entries: for folders and segments without key lists. */

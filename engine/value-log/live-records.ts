@@ -4,7 +4,7 @@
  */
 import { keyString } from '../bytes.ts'
 import type { LocalityPolicy } from '../types.ts'
-import { CRC_BYTES, MAX_SUB_INDEX, hintOfLength, type ValuePointer } from '../value-pointer.ts'
+import { CRC_BYTES, hintOfLength, type ValuePointer } from '../value-pointer.ts'
 import type { SegmentKeys } from './segment-keys.ts'
 import type { Segment } from './segment.ts'
 
@@ -76,20 +76,6 @@ export class LiveRecords {
       before = start
     }
     return bytes
-  }
-
-  /**
-   * Two rows may have the same pointer: a key twice, or two keys that share a record. By offset. No frame
-   * has more values than one can count; what claims more is not looked through.
-   */
-  mayRepeat(): boolean {
-    const [offset, length] = [this.#offset, this.#length]
-    for (let row = 1; row < this.count; row++) {
-      for (let before = row - 1; before >= 0 && offset[before] === offset[row]; before--) {
-        if (length[before] === length[row] || row - before > MAX_SUB_INDEX) return true
-      }
-    }
-    return false
   }
 
   /** `grouped`: by place in the segment, values of a frame by their number in it. `default`: by key. */

@@ -56,24 +56,6 @@ async function expectAllValues({ engine }: Fixture): Promise<void> {
 }
 
 describe('rewrite with a key list', () => {
-  test('moves a key once that a list names twice', async () => {
-    const fixture = await churned()
-    const first = fixture.engine.state().segments[0]?.file ?? ''
-    const list = keyFile(fixture.dir, first)
-    const once = SegmentKeys.decode(fs.readFileSync(list))
-    if (once === undefined) throw new Error('no list')
-    const twice = new SegmentKeys()
-    once.visit(0, Infinity, (offset, at) => {
-      for (let i = 0; i < 2; i++) twice.add(offset, once.key(at))
-    })
-    fs.writeFileSync(list, twice.encode())
-    const report = await rewriteFirst(fixture)
-    expect(report.treeWalks).toBe(1)
-    expect(report.swapsLost).toBe(0)
-    await expectAllValues(fixture)
-    await fixture.engine.close()
-  })
-
   test('looks only at the keys once written to the segment', async () => {
     const fixture = await churned()
     const report = await rewriteFirst(fixture)
