@@ -15,6 +15,8 @@ export function followAddress(first: Route, changed: () => void): void {
     if (journey) history.pushState(null, '', hash)
     else history.replaceState(null, '', hash)
   }
+  // Said from the start, so that the address is a link before anything was chosen.
+  write(first, false)
   onNavigate((route, journey) => {
     clearTimeout(timer)
     if (journey) write(route, true)
