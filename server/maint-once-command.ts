@@ -17,6 +17,7 @@ import { EngineError } from './engine-door.ts'
 import type { Engine } from './engine-door.ts'
 import { runOne, seedFromPlan, sessionOptions, waitIdle } from './maint-support.ts'
 import { filtersOf } from './plan-command.ts'
+import { openProfiles, type Profiles } from './profiling.ts'
 import type { PassReport, PassSource, RewritePlan } from './protocol.ts'
 import { upstreamPlan, upstreamState, type UpstreamState } from './upstream-shapes.ts'
 
@@ -44,6 +45,10 @@ interface MaintOnceOptions {
   rewriteMaxBytes: number
   rewriteMinStaleRatio: number
   rewriteMinStaleBytes: number
+  cpuprofile?: string
+  cpuprofileTotal: boolean
+  heapprofile?: string
+  allocsprofile?: string
   json: boolean
 }
 
@@ -97,10 +102,14 @@ export function addMaintOnceCommand(program: Command, onRun: (run: CommandRun) =
     .option('--rewrite-max-bytes <bytes>', 'live-byte cap of the seed plan', parseBytes, 0)
     .option('--rewrite-min-stale-ratio <ratio>', 'floor of the seed plan', parseRatio, 0)
     .option('--rewrite-min-stale-bytes <bytes>', 'floor of the seed plan', parseBytes, 0)
+    .option('--cpuprofile <file>', 'write a CPU profile of the pass there')
+    .option('--cpuprofile-total', 'the CPU profile goes on until maintenance is idle', false)
+    .option('--heapprofile <file>', 'write there what is on the heap at the end')
+    .option('--allocsprofile <file>', 'write there all that was allocated')
     .option('--json', 'the report as JSON, with stable key names', false)
     .addHelpText(
       'after',
-      '\nDurations have a unit: 31s, 2m, 1500ms.\n' +
+      '\nDurations have a unit: 31s, 2m, 1500ms. Profiles are in V8 formats (.cpuprofile, .heapprofile).\n' +
         '\nExit codes: 0 the pass ran, whatever it decided; 1 it failed, found the slot taken, or the\n' +
         'folder could not be opened; 130 interrupted, with the folder whole.\n',
     )
@@ -126,6 +135,12 @@ function problemOf(options: MaintOnceOptions): string | null {
   if (options.seedStagePending && !options.seedFromPlan) {
     return '--seed-stage-pending needs --seed-from-plan'
   }
+  if (options.cpuprofileTotal && options.cpuprofile === undefined) {
+    return '--cpuprofile-total needs --cpuprofile'
+  }
+  if (options.heapprofile !== undefined && options.allocsprofile !== undefined) {
+    return '--heapprofile and --allocsprofile exclude each other: there is one sampler'
+  }
   return null
 }
 
@@ -138,13 +153,19 @@ function runMaintOnce(
   const { signal } = context
   return runGuarded('maint-once', { output, signal }, async () => {
     const begun = performance.now()
+    const profiles = await openProfiles({
+      cpu: options.cpuprofile,
+      cpuUntilIdle: options.cpuprofileTotal,
+      heap: options.heapprofile,
+      allocations: options.allocsprofile,
+    })
     const engineOptions = sessionOptions({
       disableAutoDeferred: options.disableAutoDeferred,
       planTimeoutMs: options.rewritePlanTimeout,
     })
     const report = await withEngine(dir, { options: engineOptions, output, signal }, (engine) =>
-      reportOf(engine, { dir, options, signal, openMs: performance.now() - begun }),
-    )
+      reportOf(engine, { dir, options, profiles, signal, openMs: performance.now() - begun }),
+    ).finally(profiles.finish)
     const total = Math.round(performance.now() - begun)
     const whole = { ...report, ...(total > 0 ? { total_millis: total } : {}) }
     output.progress?.('')
@@ -156,18 +177,27 @@ function runMaintOnce(
 
 async function reportOf(
   engine: Engine,
-  how: { dir: string; options: MaintOnceOptions; signal: AbortSignal; openMs: number },
+  how: {
+    dir: string
+    options: MaintOnceOptions
+    profiles: Profiles
+    signal: AbortSignal
+    openMs: number
+  },
 ): Promise<MaintOnceReport> {
-  const { dir, options, signal, openMs } = how
+  const { dir, options, profiles, signal, openMs } = how
   const initial = engine.state().debt
   const seeding = performance.now()
   const plan = await prepare(engine, options)
   const running = performance.now()
   const before = engine.state().debt
+  await profiles.startCpu()
   // As upstream's passes do; what is already durable makes it a no-op.
   await engine.checkpoint()
   const pass = await runOne(engine, SOURCES[options.mode])
   const ran = performance.now()
+  await profiles.passDone()
+  const waiting = performance.now()
   if (options.waitIdle > 0) await waitIdle(engine, options.waitIdle, signal)
   return {
     dir,
@@ -176,7 +206,7 @@ async function reportOf(
     ...millis('open_millis', openMs),
     ...(plan === null ? {} : millis('seed_millis', running - seeding)),
     ...millis('run_millis', ran - running),
-    ...millis('wait_idle_millis', performance.now() - ran),
+    ...millis('wait_idle_millis', performance.now() - waiting),
     ...(plan === null ? {} : { seeded_from_plan: true, seed_plan: upstreamPlan(plan) }),
     initial_state: upstreamState(initial),
     before_state: upstreamState(before),

@@ -227,6 +227,41 @@ describe('maint-once', () => {
     removeFolder(dir)
   }, 60_000)
 
+  test('F19: a profile that cannot be written is said before anything is done', async () => {
+    const dir = thaw()
+    const before = fs.readFileSync(stateFile(dir))
+    const file = path.join(dir, 'absent', 'pass.cpuprofile')
+    const { code, out, complaints } = await restage(
+      ...['maint-once', dir, '--rw', '--mode', 'stage-confirm', '--cpuprofile', file],
+    )
+    expect(code).toBe(1)
+    expect(out).toBe('')
+    expect(complaints).toMatch(/ENGINE_IO: the CPU profile cannot be written to .*pass\.cpuprofile/)
+    expect(fs.readFileSync(stateFile(dir))).toEqual(before)
+    removeFolder(dir)
+  }, 60_000)
+
+  test('profiles of a pass are in the formats of V8', async () => {
+    const dir = thaw()
+    const cpu = path.join(temporaryFolder(), 'pass.cpuprofile')
+    const allocations = path.join(path.dirname(cpu), 'pass.heapprofile')
+    const profiles = ['--cpuprofile', cpu, '--cpuprofile-total', '--allocsprofile', allocations]
+    await maintOnce(dir, '--mode', 'stage-confirm', ...profiles)
+    const { nodes } = JSON.parse(fs.readFileSync(cpu, 'utf8')) as {
+      nodes: { callFrame: { url: string } }[]
+    }
+    expect(nodes.some(({ callFrame }) => callFrame.url.endsWith('/rewrite.js'))).toBe(true)
+    const { head } = JSON.parse(fs.readFileSync(allocations, 'utf8')) as { head: object }
+    expect(head).toHaveProperty('children')
+    const both = await restage(
+      ...['maint-once', dir, '--rw', '--heapprofile', cpu, '--allocsprofile', allocations],
+    )
+    expect(both.code).not.toBe(0)
+    expect(both.complaints).toMatch(/exclude each other/)
+    removeFolder(dir)
+    removeFolder(path.dirname(cpu))
+  }, 60_000)
+
   test('Ctrl-C ends with 130 and leaves a whole folder that no one holds', async () => {
     const dir = thaw()
     const child = spawn(process.execPath, [
