@@ -28,7 +28,7 @@ import { rewriteSegments } from './maintenance/rewrite.ts'
 import { MaintenanceScheduler } from './maintenance/scheduler.ts'
 import { PROFILE_LOSES, resolveOptions, type ResolvedOptions } from './options.ts'
 import { Recorder } from './recording/recorder.ts'
-import { openStore, type Store } from './store.ts'
+import { flushStore, openStore, releaseStore, type Store } from './store.ts'
 import type {
   CheckpointReport,
   EngineEvent,
@@ -124,7 +124,7 @@ class RestageEngine implements Engine {
     } catch (error) {
       this.#status = 'closed'
       await this.#recorder?.close()
-      release(store)
+      releaseStore(store)
       throw error
     }
     this.#armInterval()
@@ -159,6 +159,7 @@ class RestageEngine implements Engine {
       readOnly: false,
       journalRecordsReplayed,
       journalBatchesSkipped,
+      segmentBytes: this.#options.segmentBytes,
       options: this.maintenance.options(),
     }
   }
@@ -304,7 +305,7 @@ class RestageEngine implements Engine {
     if (operations.length === 0) return
     try {
       this.#write(store, operations)
-      if (this.#options.profile === 'wal_on_fast') flushAll(store)
+      if (this.#options.profile === 'wal_on_fast') flushStore(store)
     } catch (error) {
       // Part of the batch may be in the log and none in memory: only a reopening can tell.
       this.#fail(error)
@@ -522,7 +523,7 @@ class RestageEngine implements Engine {
       slices: store.slices,
       commit: async () => {
         if (this.#options.profile === 'durable') await this.#groupCommit.commit()
-        else if (this.#options.profile === 'wal_on_fast') flushAll(store)
+        else if (this.#options.profile === 'wal_on_fast') flushStore(store)
       },
       syncSwaps: async () => {
         if (store.journal === null) await this.#runCheckpoint('maintenance')
@@ -628,22 +629,7 @@ class RestageEngine implements Engine {
       while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay)
       await this.#recorder?.close()
       this.#status = 'closed'
-      release(store)
+      releaseStore(store)
     }
   }
-}
-
-/** Closes what a store holds open; the lock last. */
-function release(store: Store): void {
-  store.journal?.close()
-  store.set.closeAll()
-  store.pages.file.close()
-  store.dictionaries.close()
-  store.lock.release()
-}
-
-/** Hands everything to the operating system: it survives the process, not a power cut. */
-function flushAll(store: Store): void {
-  store.valueLog.flush()
-  store.journal?.flush()
 }

@@ -23,8 +23,8 @@ export type {
   TraceStyle,
   TraceValue,
 } from './trace-line.ts'
-export { ABSENT_STATS, statsOf } from './stats.ts'
-export type { StatsInput } from './stats.ts'
+export { ABSENT_STATS, absentStatsOf, folderStatsOf, STAT_FORMS, statsOf } from './stats.ts'
+export type { StatForm, StatsInput } from './stats.ts'
 export { inspectFolder } from './inspect.ts'
 export { rewriteFolder } from './offline-rewrite/rewrite.ts'
 export type * from './offline-rewrite/rewrite.ts'

@@ -418,6 +418,7 @@ function infoOf(folder: FolderMap, checksum: ChecksumKind): EngineInfo {
     readOnly: true,
     journalRecordsReplayed: 0,
     journalBatchesSkipped: 0,
+    segmentBytes: null,
     options: resolveOptions({}).maintenance,
   }
 }

@@ -7,13 +7,16 @@
  * Upstream's temperatures are who wrote a segment: hot = the foreground, warm = a rewrite. Both count
  * real live and stale bytes, where upstream prints what it retains as live and 0 as stale.
  */
+import { STAT_FORMS, type StatForm } from './stat-keys.ts'
 import type { EngineGauges, EngineState, MaintenanceOptions, SegmentInfo } from './types.ts'
+
+export { STAT_FORMS, type StatForm }
 
 export interface StatsInput {
   state: EngineState
   gauges: EngineGauges
   options: MaintenanceOptions
-  /** Where a segment is full; null = not known (a folder that is only read). */
+  /** Where a segment is full; null = not known. */
   segmentBytes: number | null
 }
 
@@ -21,24 +24,70 @@ const GENERATION = 'treedb.cache.vlog_generation.'
 
 type Value = string | number | boolean | null
 
-/** Keys in upstream's order. */
-export function statsOf(input: StatsInput): Record<string, string> {
+function collector(): {
+  stats: Record<string, string>
+  add: (prefix: string, values: Record<string, Value>) => void
+} {
   const stats: Record<string, string> = {}
   const add = (prefix: string, values: Record<string, Value>): void => {
     for (const [key, value] of Object.entries(values)) {
       if (value !== null) stats[prefix + key] = String(value)
     }
   }
+  return { stats, add }
+}
+
+/** Keys in upstream's order. */
+export function statsOf(input: StatsInput): Record<string, string> {
+  const { stats, add } = collector()
   add(GENERATION, schedulerStats(input))
   add(GENERATION, configured(input))
-  add(GENERATION, segmentStats(input))
+  add(GENERATION, segmentStats(input.state))
   add(GENERATION, planAndQueue(input))
-  add(GENERATION, debtStats(input))
+  add(GENERATION, debtStats(input.state, input.gauges.nowMs))
+  add(GENERATION, ageBlocked(input))
   add(GENERATION, rewriteStats(input))
   add(GENERATION, lastRewrite(input))
   add(GENERATION, cleaningStats(input))
-  add('treedb.', folderStats(input))
+  add('treedb.', retainedStats(input.state))
+  add('treedb.', foregroundStats(input))
   return stats
+}
+
+/**
+ * The part that a folder says of itself when it is only read: segments, queue, ledger, stage and
+ * penalties. What a writer counts while it runs is not on disk, and so not here.
+ */
+export function folderStatsOf(state: EngineState, nowMs: number): Record<string, string> {
+  const { stats, add } = collector()
+  add(GENERATION, segmentStats(state))
+  add(GENERATION, { 'rewrite.queue_len': state.debt.queue.length, 'rewrite.queue_loaded': true })
+  add(GENERATION, debtStats(state, nowMs))
+  add('treedb.', retainedStats(state))
+  return stats
+}
+
+/** Why each key without a value has none; with `stats` it has every key of upstream, once. */
+export function absentStatsOf(
+  stats: Readonly<Record<string, string>>,
+  source: 'engine' | 'folder',
+): Record<string, string> {
+  const absent: Record<string, string> = {}
+  for (const [key, form] of STAT_FORMS) {
+    if (stats[key] === undefined) absent[key] = reasonOf(key.replace(GENERATION, ''), form, source)
+  }
+  return { ...absent, ...ABSENT_STATS }
+}
+
+function reasonOf(key: string, form: StatForm, source: 'engine' | 'folder'): string {
+  if (/\.(hot|warm)$/.test(key)) return 'Of some segments it is not known who wrote them.'
+  if (key === 'rewrite.ledger_stale_ratio_ppm') return 'The ledger is empty.'
+  if (key === 'rewrite.queue_live_hint.coverage_pct') return 'The queue is empty.'
+  if (key === 'rewrite.stage_observed_unix_nano') return 'Nothing is staged.'
+  if (source === 'folder') return 'Only the process that writes the folder counts this.'
+  if (/^rewrite_budget\.tokens|per_segment_budget/.test(key)) return 'No write budget is set.'
+  if (form === 'ratio' || /avg_ms$|per_sec$/.test(key)) return 'There is nothing to divide by yet.'
+  return 'It has not happened since the store was opened.'
 }
 
 /** Keys of upstream that this engine has nothing for, each with the reason. A `*` stands for a family. */
@@ -135,7 +184,9 @@ function configured({ state, options, segmentBytes }: StatsInput): Record<string
   }
 }
 
-function segmentStats({ state }: StatsInput): Record<string, Value> {
+/** Who wrote a segment is known of all of them or told of none: the kinds have to add up. */
+function segmentStats(state: EngineState): Record<string, Value> {
+  const isTold = state.segments.every((s) => s.origin !== 'unknown')
   const of: Record<string, readonly SegmentInfo[]> = {
     total: state.segments,
     hot: state.segments.filter((s) => s.origin === 'foreground'),
@@ -152,7 +203,8 @@ function segmentStats({ state }: StatsInput): Record<string, Value> {
     }
   }
   for (const [kind, segments] of Object.entries(of)) values[`segments.${kind}`] = segments.length
-  return values
+  if (isTold) return values
+  return Object.fromEntries(Object.entries(values).filter(([key]) => key.endsWith('.total')))
 }
 
 function planAndQueue({ state }: StatsInput): Record<string, Value> {
@@ -177,14 +229,13 @@ function planAndQueue({ state }: StatsInput): Record<string, Value> {
 }
 
 /** Of the debt as it is: ledger as planned, live bytes of the queue as they are now. */
-function debtStats({ state, gauges }: StatsInput): Record<string, Value> {
-  const { debt, scheduler } = state
+function debtStats(state: EngineState, nowMs: number): Record<string, Value> {
+  const { debt } = state
   const sum = (field: 'bytesTotal' | 'bytesLive' | 'bytesStale'): number =>
     debt.ledger.reduce((total, entry) => total + entry[field], 0)
   const bytesTotal = sum('bytesTotal')
   const queued = new Set(debt.queue)
   const known = state.segments.filter((s) => queued.has(s.segmentId))
-  const { ageBlockedUntilMs } = scheduler
   return {
     'rewrite.ledger_segments': debt.ledger.length,
     'rewrite.ledger_bytes_total': bytesTotal,
@@ -194,11 +245,7 @@ function debtStats({ state, gauges }: StatsInput): Record<string, Value> {
       bytesTotal > 0 ? Math.round((sum('bytesStale') / bytesTotal) * 1e6) : null,
     'rewrite.stage_pending': debt.stage !== null,
     'rewrite.stage_observed_unix_nano': nanos(debt.stage?.observedAtMs ?? null),
-    'rewrite.penalties_active': state.penalties.filter((p) => p.cooldownUntilMs > gauges.nowMs)
-      .length,
-    'rewrite.age_blocked_remaining_ms': ms(
-      ageBlockedUntilMs === null ? 0 : Math.max(0, ageBlockedUntilMs - gauges.nowMs),
-    ),
+    'rewrite.penalties_active': state.penalties.filter((p) => p.cooldownUntilMs > nowMs).length,
     'rewrite.queue_live_hint.known': known.length === queued.size,
     'rewrite.queue_live_hint.ids_present': queued.size,
     'rewrite.queue_live_hint.ids_known': known.length,
@@ -206,6 +253,13 @@ function debtStats({ state, gauges }: StatsInput): Record<string, Value> {
       queued.size === 0 ? null : ((100 * known.length) / queued.size).toFixed(6),
     'rewrite.queue_live_hint.bytes': known.reduce((bytes, s) => bytes + s.bytesLive, 0),
   }
+}
+
+/** 0 = nothing waits for its age. */
+function ageBlocked({ state, gauges }: StatsInput): Record<string, Value> {
+  const { ageBlockedUntilMs } = state.scheduler
+  const remainingMs = ageBlockedUntilMs === null ? 0 : ageBlockedUntilMs - gauges.nowMs
+  return { 'rewrite.age_blocked_remaining_ms': ms(Math.max(0, remainingMs)) }
 }
 
 function rewriteStats({ state, gauges }: StatsInput): Record<string, Value> {
@@ -287,13 +341,18 @@ function cleaningStats({ state }: StatsInput): Record<string, Value> {
 }
 
 /** Retained: closed for writing and still on disk, dead or not. */
-function folderStats({ state, gauges }: StatsInput): Record<string, Value> {
+function retainedStats(state: EngineState): Record<string, Value> {
   const retained = state.segments.filter((s) => s.state !== 'active')
   const bytes = retained.reduce((sum, s) => sum + s.bytesTotal, 0)
   return {
     'cache.vlog_retained_segments': retained.length,
     'cache.vlog_retained_bytes_estimate': bytes,
     'process.memory.vlog_retained_bytes_estimate': bytes,
+  }
+}
+
+function foregroundStats({ state, gauges }: StatsInput): Record<string, Value> {
+  return {
     'cache.queue_backlog_bytes': gauges.memtableBytes,
     'cache.auto_checkpoint.count': state.counters.checkpoints,
     'cache.auto_checkpoint.last_duration_ms':

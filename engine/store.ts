@@ -382,3 +382,18 @@ function replay(
   }
   return { journalRecordsReplayed, journalBatchesSkipped }
 }
+
+/** Closes what a store holds open; the lock last. */
+export function releaseStore(store: Store): void {
+  store.journal?.close()
+  store.set.closeAll()
+  store.pages.file.close()
+  store.dictionaries.close()
+  store.lock.release()
+}
+
+/** Hands everything to the operating system: it survives the process, not a power cut. */
+export function flushStore(store: Store): void {
+  store.valueLog.flush()
+  store.journal?.flush()
+}

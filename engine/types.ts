@@ -6,8 +6,9 @@
  * duration. `null` means "not known" or "does not apply" and is never a stand-in for zero.
  */
 
-import type { RecordingGauge, RecordingStopReason } from './recording/types.ts'
+import type { RecordingStopReason } from './recording/types.ts'
 
+export type * from './info-types.ts'
 export type * from './recording/types.ts'
 
 // ---------------------------------------------------------------- segments
@@ -763,41 +764,6 @@ export interface EngineState {
   counters: Counters
   /** Last published checkpoint. */
   checkpoint: { commitSeq: number; atMs: number | null; elapsedMs: number | null }
-}
-
-/** Facts that change with every write and are sampled instead of evented. */
-export interface EngineGauges {
-  nowMs: number
-  /** Engine clock minus wall clock; 0 unless the clock was advanced or frozen in step mode. */
-  clockOffsetMs: number
-  clockFrozen: boolean
-  puts: number
-  deletes: number
-  gets: number
-  /** Key and value bytes handed in by the foreground. */
-  bytesPut: number
-  memtableEntries: number
-  memtableBytes: number
-  journalBytes: number
-  indexFileBytes: number
-  lastWriteAtMs: number | null
-  lastReadAtMs: number | null
-  /** Absent: nothing is recorded (switched off, or a folder that is only read). */
-  recording?: RecordingGauge
-}
-
-export interface EngineInfo {
-  dir: string
-  layout: 'split' | 'wal'
-  checksum: 'ieee' | 'crc32c'
-  profile: Profile
-  profileLoses: string
-  readOnly: boolean
-  /** Records recovered from the journal at open. */
-  journalRecordsReplayed: number
-  /** Whole batches left out at open because a value they name is not in the log (with `durable` none that was acknowledged). */
-  journalBatchesSkipped: number
-  options: MaintenanceOptions
 }
 
 /** Policy numbers of maintenance, resolved. Extreme values switch things off as said. */

@@ -5,14 +5,19 @@
 import type { inspectFolder } from '../engine/index.ts'
 
 export {
+  ABSENT_STATS,
+  absentStatsOf,
   EngineError,
   findIndex,
+  folderStatsOf,
   gcFolder,
   inspectFolder,
   nodeFileSystem,
   openEngine,
   planFolder,
   rewriteFolder,
+  STAT_FORMS,
+  statsOf,
   StepClock,
 } from '../engine/index.ts'
 export type {
@@ -23,6 +28,7 @@ export type {
   FileSystem,
   OfflineRewriteProgress,
   OfflineRewriteReport,
+  StatForm,
 } from '../engine/index.ts'
 
 export type FolderReading = Awaited<ReturnType<typeof inspectFolder>>

@@ -5,7 +5,7 @@
 import { Counter, Gauge, Registry } from 'prom-client'
 import type { Feed } from './live/feed.ts'
 import type { Connections } from './live/socket.ts'
-import type { FeedCounters, StoreInfo } from './protocol.ts'
+import type { Counters, FeedCounters, StoreInfo } from './protocol.ts'
 import type { StoreFigures } from './store/worker-contract.ts'
 import type { Stores } from './stores.ts'
 
@@ -27,7 +27,9 @@ export async function renderMetrics(stores: Stores, connections: Connections): P
       if (feed !== undefined) feedFigures(page, labels, feed)
       if (info.status !== 'open') return
       try {
-        storeFigures(page, labels, await stores.client(info.storeId).request('figures', {}))
+        const figures = await stores.client(info.storeId).request('figures', {})
+        storeFigures(page, labels, figures)
+        if (info.mode === 'hosted') workFigures(page, labels, figures)
       } catch {
         // It failed meanwhile: its figures are not known, which the next scrape says as up = 0.
       }
@@ -59,12 +61,14 @@ function storeFigures(page: MetricsPage, labels: Labels, figures: StoreFigures):
     const ratio = total / live
     page.gauge('restage_space_amplification_ratio', 'Files / live bytes.', labels, ratio)
   }
+  const { gauges } = figures
+  page.gauge('restage_journal_bytes', 'Commit journal.', labels, gauges.journalBytes)
+  page.gauge('restage_index_bytes', 'Index file.', labels, gauges.indexFileBytes)
   debtFigures(page, labels, figures)
-  workFigures(page, labels, figures)
 }
 
-function debtFigures(page: MetricsPage, labels: Labels, { state }: StoreFigures): void {
-  const { debt, pins } = state
+function debtFigures(page: MetricsPage, labels: Labels, { state, gauges }: StoreFigures): void {
+  const { debt, pins, penalties } = state
   page.gauge('restage_rewrite_queue_segments', 'Queued segments.', labels, debt.queue.length)
   const owed = debt.ledger.reduce((sum, entry) => sum + entry.bytesStale, 0)
   // Queue-only debt has no ledger: its bytes are not known.
@@ -77,43 +81,59 @@ function debtFigures(page: MetricsPage, labels: Labels, { state }: StoreFigures)
     labels,
     debt.stage === null ? 0 : 1,
   )
+  const active = penalties.filter((penalty) => penalty.cooldownUntilMs > gauges.nowMs).length
+  page.gauge('restage_penalties_active', 'Segments in cooldown.', labels, active)
   page.gauge('restage_pins', 'Snapshots and iterators held.', labels, pins.length)
 }
 
+/** Counters of maintenance: [metric without _total, help, counter, divided by]. */
+const WORK: [name: string, help: string, of: keyof Counters, divisor?: number][] = [
+  ['restage_passes', 'Maintenance passes.', 'passes'],
+  ['restage_pass_collisions', 'Passes that found the slot taken.', 'passCollisions'],
+  ['restage_checkpoint_kicks', 'Checkpoint kicks.', 'checkpointKicks'],
+  ['restage_checkpoint_kick_rewrite_runs', 'Kicks with a rewrite.', 'checkpointKickRewriteRuns'],
+  ['restage_checkpoint_kick_gc_runs', 'Kicks with a GC run.', 'checkpointKickGcRuns'],
+  ['restage_checkpoint_kick_skips', 'Kicks refused by their gates.', 'checkpointKickSkips'],
+  ['restage_plan_runs', 'Plans.', 'planRuns'],
+  ['restage_plan_canceled', 'Plans that were cancelled.', 'planCanceled'],
+  ['restage_plan_errors', 'Plans that failed.', 'planErrors'],
+  ['restage_plan_empty', 'Plans that selected nothing.', 'planEmpty'],
+  ['restage_plan_selected', 'Plans that selected something.', 'planSelected'],
+  ['restage_plan_selected_segments', 'Segments selected by plans.', 'planSelectedSegments'],
+  ['restage_plan_duration_seconds', 'Time in plans.', 'planElapsedMs', 1000],
+  ['restage_queue_prune_runs', 'Prunes of the queue.', 'queuePruneRuns'],
+  ['restage_queue_pruned_segments', 'Segments pruned from the queue.', 'queuePrunedIds'],
+  ['restage_rewrite_runs', 'Rewrites.', 'rewriteRuns'],
+  ['restage_rewrite_canceled_runs', 'Cancelled rewrites.', 'rewriteCanceledRuns'],
+  ['restage_rewrite_failed_runs', 'Failed rewrites and plans.', 'rewriteFailedRuns'],
+  ['restage_rewrite_ineffective_runs', 'Rewrites that did not pay.', 'rewriteIneffectiveRuns'],
+  ['restage_rewrite_no_reclaim_runs', 'Rewrites that freed no file.', 'rewriteNoReclaimRuns'],
+  ['restage_rewrite_duration_seconds', 'Time in rewrites.', 'rewriteElapsedMs', 1000],
+  ['restage_rewrite_read_bytes', 'Record bytes read.', 'rewriteBytesRead'],
+  ['restage_rewrite_written_bytes', 'Record bytes written.', 'rewriteBytesWritten'],
+  ['restage_rewrite_live_bytes', 'Live bytes of processed sources.', 'rewriteBytesIn'],
+  ['restage_rewrite_reclaimed_bytes', 'Source bytes deleted.', 'rewriteReclaimedBytes'],
+  ['restage_rewrite_records_copied', 'Records copied.', 'rewriteRecordsCopied'],
+  ['restage_rewrite_budget_consumed_bytes', 'Write budget used.', 'budgetConsumedBytes'],
+  ['restage_gc_runs', 'GC runs.', 'gcRuns'],
+  ['restage_gc_duration_seconds', 'Time in GC runs.', 'gcElapsedMs', 1000],
+  ['restage_gc_deleted_segments', 'Deleted segments.', 'gcDeletedSegments'],
+  ['restage_gc_deleted_bytes', 'Bytes of deleted segments.', 'gcDeletedBytes'],
+  ['restage_vacuum_runs', 'Vacuums of the index.', 'vacuumRuns'],
+  ['restage_vacuum_failures', 'Failed vacuums.', 'vacuumFailures'],
+  ['restage_vacuum_duration_seconds', 'Time in vacuums.', 'vacuumElapsedMs', 1000],
+  ['restage_checkpoints', 'Checkpoints.', 'checkpoints'],
+]
+
+/** What only a running engine counts: of a folder that is read it is not known, and so left out. */
 function workFigures(
   page: MetricsPage,
   labels: Labels,
   { state, gauges, passes }: StoreFigures,
 ): void {
-  const { counters } = state
-  page.counter('restage_passes', 'Maintenance passes.', labels, counters.passes)
-  page.counter('restage_rewrite_runs', 'Rewrites.', labels, counters.rewriteRuns)
-  page.counter(
-    'restage_rewrite_read_bytes',
-    'Record bytes read.',
-    labels,
-    counters.rewriteBytesRead,
-  )
-  page.counter(
-    'restage_rewrite_written_bytes',
-    'Record bytes written.',
-    labels,
-    counters.rewriteBytesWritten,
-  )
-  page.counter('restage_gc_runs', 'GC runs.', labels, counters.gcRuns)
-  page.counter(
-    'restage_gc_deleted_segments',
-    'Deleted segments.',
-    labels,
-    counters.gcDeletedSegments,
-  )
-  page.counter(
-    'restage_gc_deleted_bytes',
-    'Bytes of deleted segments.',
-    labels,
-    counters.gcDeletedBytes,
-  )
-  page.counter('restage_checkpoints', 'Checkpoints.', labels, counters.checkpoints)
+  for (const [name, help, of, divisor = 1] of WORK) {
+    page.counter(name, help, labels, state.counters[of] / divisor)
+  }
   page.counter('restage_puts', 'Foreground puts.', labels, gauges.puts)
   page.counter('restage_deletes', 'Foreground deletes.', labels, gauges.deletes)
   page.counter('restage_gets', 'Foreground gets.', labels, gauges.gets)
@@ -124,8 +144,7 @@ function workFigures(
     labels,
     gauges.memtableBytes,
   )
-  page.gauge('restage_journal_bytes', 'Commit journal.', labels, gauges.journalBytes)
-  page.gauge('restage_index_bytes', 'Index file.', labels, gauges.indexFileBytes)
+  schedulerFigures(page, labels, state.scheduler, gauges.nowMs)
   for (const pass of passes) {
     const of = { ...labels, source: pass.source, outcome: pass.outcome }
     page.counter('restage_passes_by_outcome', 'Passes by source and outcome.', of, pass.count)
@@ -138,6 +157,29 @@ function workFigures(
     )
     page.counter('restage_pass_copied_bytes', 'Bytes copied by passes.', of, pass.bytesCopied)
   }
+}
+
+function schedulerFigures(
+  page: MetricsPage,
+  labels: Labels,
+  { budget, ageBlockedUntilMs, churnBytesPerSecond }: StoreFigures['state']['scheduler'],
+  nowMs: number,
+): void {
+  if (budget !== null) {
+    const help = 'Write budget at hand.'
+    page.gauge('restage_rewrite_budget_tokens_bytes', help, labels, budget.tokensBytes)
+  }
+  if (churnBytesPerSecond !== null) {
+    const help = 'Foreground bytes a second between passes.'
+    page.gauge('restage_churn_bytes_per_second', help, labels, churnBytesPerSecond)
+  }
+  const remainingMs = ageBlockedUntilMs === null ? 0 : Math.max(0, ageBlockedUntilMs - nowMs)
+  page.gauge(
+    'restage_age_blocked_remaining_seconds',
+    'Until the first candidate is old enough.',
+    labels,
+    remainingMs / 1000,
+  )
 }
 
 const FEED_HELP: Record<keyof FeedCounters, [name: string, help: string]> = {

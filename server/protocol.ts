@@ -280,6 +280,18 @@ export interface PassesBody {
   passes: PassReport[]
 }
 
+/**
+ * GET {API_BASE}/stores/:storeId/stats: upstream's statistics under upstream's names, values as text.
+ * Each key is in `stats` or in `absent`, never in both.
+ */
+export interface StatsBody {
+  /** The engine's clock; of an attached store, when its folder was read. */
+  atMs: number
+  stats: Record<string, string>
+  /** Keys without a value, each with the reason in one sentence; `*` and `{a,b}` stand for families. */
+  absent: Record<string, string>
+}
+
 /** POST {API_BASE}/stores/:storeId/batch: atomic; answers when the profile's promise holds. Bytes are base64. */
 export interface BatchBody {
   operations: ({ op: 'put'; key: string; value: string } | { op: 'delete'; key: string })[]

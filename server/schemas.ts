@@ -1,8 +1,9 @@
 /**
- * What comes in from outside, as TypeBox schemas. Each one is tied to its protocol type at the end
+ * What comes in from outside, and the answers that have one, as TypeBox schemas. Each one is tied to its protocol type at the end
  * of this file: a difference is a compile error, in either direction.
  */
 import { Type, type Static, type TSchema, type TUnsafe } from 'typebox'
+import { STAT_FORMS, type StatForm } from './engine-door.ts'
 import type {
   ActionName,
   Actions,
@@ -334,6 +335,35 @@ export const eventsQuerySchema = Type.Object(
   {
     after: Type.Optional(count),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: EVENTS_LIMIT_MAX })),
+  },
+  closed,
+)
+
+/** How the text of a statistic looks, by its form. */
+const STAT_PATTERNS: Record<StatForm, string> = {
+  integer: '^-?\\d+$',
+  nanos: '^\\d+$',
+  millis: '^\\d+\\.\\d{3}$',
+  ratio: '^-?\\d+\\.\\d{6}$',
+  number: '^-?\\d+(\\.\\d+)?(e[+-]?\\d+)?$',
+  boolean: '^(true|false)$',
+  word: '^[a-z_]+$',
+}
+
+/** The answer of GET stats, key by key. */
+export const statsBodySchema = Type.Object(
+  {
+    atMs: Type.Number(),
+    stats: Type.Object(
+      Object.fromEntries(
+        [...STAT_FORMS].map(([key, form]) => [
+          key,
+          Type.Optional(Type.String({ pattern: STAT_PATTERNS[form] })),
+        ]),
+      ),
+      closed,
+    ),
+    absent: Type.Record(Type.String(), Type.String()),
   },
   closed,
 )

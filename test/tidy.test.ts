@@ -133,6 +133,7 @@ describe('import directions', () => {
       'server/protocol.ts',
       'server/protocol-control.ts',
       'engine/recording/types.ts',
+      'engine/info-types.ts',
     ]
     const strangers = IMPORTS.filter(({ file }) => contracts.includes(file)).filter(
       ({ typeOnly }) => !typeOnly,

@@ -1,8 +1,13 @@
 /** Reading routes: the stores, their held events and their last passes. */
 import type { App } from '../app.ts'
-import { API_BASE, type FeedBody, type StoresBody } from '../protocol.ts'
+import { API_BASE, type FeedBody, type StatsBody, type StoresBody } from '../protocol.ts'
 import { Refusal } from '../refusal.ts'
-import { EVENTS_LIMIT_MAX, eventsQuerySchema, storeParamsSchema } from '../schemas.ts'
+import {
+  EVENTS_LIMIT_MAX,
+  eventsQuerySchema,
+  statsBodySchema,
+  storeParamsSchema,
+} from '../schemas.ts'
 import type { Stores } from '../stores.ts'
 
 const JSON_TYPE = 'application/json; charset=utf-8'
@@ -57,6 +62,20 @@ export function registerStoreRoutes(app: App, stores: Stores): void {
       if (feed === undefined) throw new Refusal('NOT_FOUND', `no store ${storeId}`)
       return feed.body()
     },
+  )
+
+  app.get(
+    `${API_BASE}/stores/:storeId/stats`,
+    {
+      config,
+      schema: {
+        summary: 'Statistics under upstream’s names; what is not known is absent, with the reason',
+        tags,
+        params: storeParamsSchema,
+        response: { 200: statsBodySchema },
+      },
+    },
+    (request): Promise<StatsBody> => stores.client(request.params.storeId).request('stats', {}),
   )
 
   app.get(

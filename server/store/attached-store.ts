@@ -4,7 +4,13 @@
  */
 import { setImmediate as yieldNow } from 'node:timers/promises'
 import * as path from 'node:path'
-import { findIndex, inspectFolder, nodeFileSystem } from '../engine-door.ts'
+import {
+  absentStatsOf,
+  findIndex,
+  folderStatsOf,
+  inspectFolder,
+  nodeFileSystem,
+} from '../engine-door.ts'
 import type { FolderReading } from '../engine-door.ts'
 import type { EngineGauges, StoreSnapshot } from '../protocol.ts'
 import { figuresOf } from './figures.ts'
@@ -16,7 +22,9 @@ type Reading = Pick<FolderReading, 'state' | 'info' | 'attachment'>
 const wallMs = Date.now
 
 export class AttachedStore {
-  readonly handlers: RequestHandlers<'snapshot' | 'passes' | 'figures' | 'reread' | 'close'>
+  readonly handlers: RequestHandlers<
+    'snapshot' | 'passes' | 'figures' | 'stats' | 'reread' | 'close'
+  >
   readonly #post: (message: WorkerMessage) => void
   #reading: Reading
 
@@ -42,6 +50,11 @@ export class AttachedStore {
       figures: () => {
         const { state, attachment } = this.#reading
         return figuresOf(state, folderGauges(dir, attachment.readAtMs), [])
+      },
+      stats: () => {
+        const { state, attachment } = this.#reading
+        const stats = folderStatsOf(state, attachment.readAtMs)
+        return { atMs: attachment.readAtMs, stats, absent: absentStatsOf(stats, 'folder') }
       },
       reread: async () => {
         this.#reading = await read(dir)

@@ -3,7 +3,7 @@
  * handler an action. The same for an engine of this worker and for one that belongs to the program
  * around the server; who opened it closes it.
  */
-import type { Engine } from '../engine-door.ts'
+import { absentStatsOf, type Engine, statsOf } from '../engine-door.ts'
 import type { StoreSnapshot } from '../protocol.ts'
 import { figuresOf } from './figures.ts'
 import { hostedHandlers, type HeldReader, type HostedParts } from './hosted-handlers.ts'
@@ -79,7 +79,7 @@ export class EngineStore {
     if (sample !== undefined) this.#outbox.sample(sample)
   }
 
-  #handlersOfStore(): RequestHandlers<'snapshot' | 'passes' | 'figures'> {
+  #handlersOfStore(): RequestHandlers<'snapshot' | 'passes' | 'figures' | 'stats'> {
     return {
       snapshot: () => {
         // First the events, then the state that contains them: one turn, so nothing slips between.
@@ -98,6 +98,12 @@ export class EngineStore {
       passes: () => ({ bodyJson: `{"passes":${this.#outbox.passesJson}}` }),
       figures: () =>
         figuresOf(this.#engine.state(), this.#engine.gauges(), this.#outbox.passFigures),
+      stats: () => {
+        const { options, segmentBytes } = this.#engine.info
+        const gauges = this.#engine.gauges()
+        const stats = statsOf({ state: this.#engine.state(), gauges, options, segmentBytes })
+        return { atMs: gauges.nowMs, stats, absent: absentStatsOf(stats, 'engine') }
+      },
     }
   }
 }

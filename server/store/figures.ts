@@ -47,6 +47,11 @@ export function figuresOf(
     sums.bytesTotal += segment.bytesTotal
     sums.bytesLive += segment.bytesLive
   }
-  const { debt, scheduler, counters, pins, checkpoint } = state
-  return { state: { debt, scheduler, counters, pins, checkpoint }, segments, gauges, passes }
+  const { debt, scheduler, counters, penalties, pins, checkpoint } = state
+  return {
+    state: { debt, scheduler, counters, penalties, pins, checkpoint },
+    segments,
+    gauges,
+    passes,
+  }
 }

@@ -22,7 +22,10 @@ export interface HostedParts {
   held: Map<number, HeldReader>
 }
 
-type Handled = Exclude<RequestName, 'reread' | 'snapshot' | 'passes' | 'figures' | 'close'>
+type Handled = Exclude<
+  RequestName,
+  'reread' | 'snapshot' | 'passes' | 'figures' | 'stats' | 'close'
+>
 type KeyRequest = 'get-key' | 'batch' | 'verify'
 type PlanRequests = 'draft-plan' | 'apply-plan'
 type StepRequest =

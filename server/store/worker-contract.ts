@@ -17,6 +17,7 @@ import type {
   PassSource,
   PlanRequest,
   SegmentState,
+  StatsBody,
   StoredPlan,
   StoreMode,
   WorkloadSettings,
@@ -49,7 +50,7 @@ export type PlanDraft = Pick<StoredPlan, 'inputHash' | 'effect' | 'confirm' | 'w
 
 /** Figures for the metrics page; counts of passes are since the opening. */
 export interface StoreFigures {
-  state: Pick<EngineState, 'debt' | 'scheduler' | 'counters' | 'pins' | 'checkpoint'>
+  state: Pick<EngineState, 'debt' | 'scheduler' | 'counters' | 'penalties' | 'pins' | 'checkpoint'>
   segments: Record<SegmentState, { count: number; bytesTotal: number; bytesLive: number }>
   gauges: EngineGauges
   passes: PassFigures[]
@@ -70,6 +71,7 @@ interface StoreRequests {
   /** A PassesBody. */
   passes: { body: Record<string, never>; answer: { bodyJson: string } }
   figures: { body: Record<string, never>; answer: StoreFigures }
+  stats: { body: Record<string, never>; answer: StatsBody }
   'draft-plan': { body: { request: PlanRequest }; answer: PlanDraft }
   /** Refused with PLAN_CHANGED when a draft of now has another hash, or would copy more. */
   'apply-plan': {
@@ -105,6 +107,7 @@ export const REQUEST_ACCESS: Record<RequestName, 'any' | StoreMode> = {
   passes: 'any',
   close: 'any',
   figures: 'any',
+  stats: 'any',
   'draft-plan': 'hosted',
   'apply-plan': 'hosted',
   reread: 'attached',

@@ -1,6 +1,12 @@
 /** Upstream's statistics: every key of its list is here with a real value, or absent with a reason. */
 import { describe, expect, test } from 'vitest'
-import { ABSENT_STATS, statsOf, type StatsInput } from '../../engine/stats.ts'
+import {
+  ABSENT_STATS,
+  folderStatsOf,
+  STAT_FORMS,
+  statsOf,
+  type StatsInput,
+} from '../../engine/stats.ts'
 import type { Counters, SegmentInfo } from '../../engine/types.ts'
 import { eagerClock, key, memoryFolder, openFixture, value } from '../support/engine-fixture.ts'
 import { NOW, makeGauges, makeSegment, makeState, options, segmentId } from '../web/fixtures.ts'
@@ -230,6 +236,25 @@ describe('statistics', () => {
 
   test('no reason is given for a key that has a value', () => {
     for (const name of Object.keys(moved)) expect(reasonOf(name), name).toBeUndefined()
+  })
+
+  test('every key has a form, and every form a key', () => {
+    expect(Object.keys(moved).toSorted()).toEqual([...STAT_FORMS.keys()].toSorted())
+  })
+
+  test('who wrote a segment is told of all or of none, so that the kinds add up', () => {
+    const state = busy().state
+    const segments = [makeSegment(1), makeSegment(2, { origin: 'unknown' })]
+    const stats = statsOf({ ...busy(), state: { ...state, segments } })
+    expect(stats['treedb.cache.vlog_generation.segments.total']).toBe('2')
+    expect(stats).not.toHaveProperty(['treedb.cache.vlog_generation.segments.hot'])
+  })
+
+  test('of a folder that is only read are a part of an engine’s, with the same values', () => {
+    const folder = folderStatsOf(busy().state, busy().gauges.nowMs)
+    expect(Object.keys(folder).length).toBeGreaterThan(25)
+    for (const [key, value] of Object.entries(folder))
+      expect([key, value]).toEqual([key, moved[key]])
   })
 
   test('what is not known is absent', () => {

@@ -115,6 +115,7 @@ export function makeStore(overrides: Partial<StoreInfo> = {}): StoreInfo {
     readOnly: false,
     journalRecordsReplayed: 0,
     journalBatchesSkipped: 0,
+    segmentBytes: 64 * 1024 * 1024,
     options,
   }
   return {

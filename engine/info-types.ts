@@ -1,0 +1,40 @@
+/** The words for what an opened engine is, and for its figures that are asked for. Part of the vocabulary. */
+import type { RecordingGauge } from './recording/types.ts'
+import type { MaintenanceOptions, Profile } from './types.ts'
+
+/** Facts that change with every write and are sampled instead of evented. */
+export interface EngineGauges {
+  nowMs: number
+  /** Engine clock minus wall clock; 0 unless the clock was advanced or frozen in step mode. */
+  clockOffsetMs: number
+  clockFrozen: boolean
+  puts: number
+  deletes: number
+  gets: number
+  /** Key and value bytes handed in by the foreground. */
+  bytesPut: number
+  memtableEntries: number
+  memtableBytes: number
+  journalBytes: number
+  indexFileBytes: number
+  lastWriteAtMs: number | null
+  lastReadAtMs: number | null
+  /** Absent: nothing is recorded (switched off, or a folder that is only read). */
+  recording?: RecordingGauge
+}
+
+export interface EngineInfo {
+  dir: string
+  layout: 'split' | 'wal'
+  checksum: 'ieee' | 'crc32c'
+  profile: Profile
+  profileLoses: string
+  readOnly: boolean
+  /** Records recovered from the journal at open. */
+  journalRecordsReplayed: number
+  /** Whole batches left out at open because a value they name is not in the log (with `durable` none that was acknowledged). */
+  journalBatchesSkipped: number
+  /** The foreground starts a new segment past this size; null = a writer's choice, which left no trace. */
+  segmentBytes: number | null
+  options: MaintenanceOptions
+}

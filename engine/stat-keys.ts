@@ -1,0 +1,158 @@
+/**
+ * Every statistics key of upstream that can have a value here (scheduler.md 5, the later ones too) and
+ * the form of its text. `statsOf` has the values; what can never have one stands in `ABSENT_STATS`.
+ */
+
+/**
+ * `integer`: a count, bytes or ppm. `nanos`: nanoseconds of the epoch, more than a number can hold.
+ * `millis`: 3 decimals. `ratio`: 6 decimals, percentages too. `number`: any decimal number, such as
+ * bytes a second. `boolean`: true or false. `word`: one of upstream's words.
+ */
+export type StatForm = 'integer' | 'nanos' | 'millis' | 'ratio' | 'number' | 'boolean' | 'word'
+
+const GENERATION = 'treedb.cache.vlog_generation.'
+
+const KEYS: Record<StatForm, readonly string[]> = {
+  word: ['scheduler_state', 'scheduler_last_reason'],
+  boolean: [
+    'enabled',
+    'maintenance.active',
+    'checkpoint_kick.active',
+    'checkpoint_kick.pending',
+    'rewrite.queue_loaded',
+    'rewrite.stage_pending',
+    'rewrite.queue_live_hint.known',
+  ],
+  nanos: [
+    'checkpoint_kick.last_unix_nano',
+    'rewrite.plan_canceled_last_unix_nano',
+    'rewrite.plan_last_unix_nano',
+    'rewrite.stage_observed_unix_nano',
+    'rewrite.canceled_last_unix_nano',
+    'rewrite.ineffective_last_unix_nano',
+    'rewrite.last_unix_nano',
+    'rewrite.exec.last_unix_nano',
+    'gc.last_unix_nano',
+    'gc.dry_run.last_unix_nano',
+    'vacuum.last_unix_nano',
+  ],
+  millis: [
+    'maintenance.pass.total_ms',
+    'maintenance.pass.max_ms',
+    'maintenance.pass.avg_ms',
+    'rewrite.plan.total_ms',
+    'rewrite.plan.avg_ms',
+    'rewrite.age_blocked_remaining_ms',
+    'rewrite.exec.total_ms',
+    'rewrite.exec.avg_ms',
+    'rewrite.exec.last_duration_ms',
+    'gc.exec.total_ms',
+    'gc.exec.avg_ms',
+    'vacuum.exec.total_ms',
+    'vacuum.exec.avg_ms',
+    'treedb.cache.auto_checkpoint.last_duration_ms',
+  ],
+  ratio: [
+    'rewrite_budget.tokens_utilization_pct',
+    'rewrite.queue_live_hint.coverage_pct',
+    'rewrite.reclaim_ratio',
+    'rewrite.output_ratio',
+    'rewrite.processed_stale_ratio',
+    'rewrite.exec.reclaimed_vs_churn_ratio',
+  ],
+  number: [
+    'churn_bytes_per_sec',
+    'rewrite_budget.bytes_per_sec',
+    'rewrite_trigger.churn_per_sec',
+    'rewrite_budget.tokens_bytes',
+    'rewrite_budget.tokens_cap_bytes',
+    'rewrite_budget.consumed_bytes_total',
+    'rewrite.ineffective_backoff_seconds',
+    'rewrite_trigger.total_bytes',
+    'rewrite.exec.bytes_in_per_sec',
+    'rewrite.exec.bytes_out_per_sec',
+    'rewrite.exec.reclaimed_bytes_per_sec',
+  ],
+  integer: [
+    'policy',
+    'maintenance.attempts',
+    'maintenance.acquired',
+    'maintenance.collisions',
+    'maintenance.skip.stage_gate_not_due',
+    'maintenance.skip.stage_gate_due_reserved',
+    'checkpoint_kick.runs',
+    'checkpoint_kick.rewrite_runs',
+    'checkpoint_kick.gc_runs',
+    'churn_bytes_total',
+    'hot.segment_target_bytes',
+    'warm.segment_target_bytes',
+    'rewrite_trigger.stale_ratio_ppm',
+    'rewrite.queue_run_segment_cap.per_segment_budget_bytes',
+    ...['bytes.live', 'bytes.stale', 'bytes.total', 'segments'].flatMap((of) =>
+      ['total', 'hot', 'warm'].map((kind) => `${of}.${kind}`),
+    ),
+    'rewrite.queue_len',
+    'rewrite.plan_runs',
+    'rewrite.plan_canceled',
+    'rewrite.plan_errors',
+    'rewrite.plan_empty',
+    'rewrite.plan_selected',
+    'rewrite.plan_selected_segments_total',
+    'rewrite.queue_prune_runs',
+    'rewrite.queue_prune_ids',
+    'rewrite.ledger_segments',
+    'rewrite.ledger_bytes_total',
+    'rewrite.ledger_bytes_live',
+    'rewrite.ledger_bytes_stale',
+    'rewrite.ledger_stale_ratio_ppm',
+    'rewrite.penalties_active',
+    'rewrite.queue_live_hint.ids_present',
+    'rewrite.queue_live_hint.ids_known',
+    'rewrite.queue_live_hint.bytes',
+    'rewrite.runs',
+    'rewrite.bytes_in',
+    'rewrite.bytes_out',
+    'rewrite.reclaimed_bytes',
+    'rewrite.canceled_runs',
+    'rewrite.ineffective_runs',
+    'rewrite.ineffective_bytes_in',
+    'rewrite.ineffective_bytes_out',
+    'rewrite.no_reclaim_runs',
+    'rewrite.no_reclaim_stale_bytes',
+    'rewrite.processed_live_bytes',
+    'rewrite.processed_stale_bytes',
+    'rewrite.exec.source_segments_total',
+    ...['source_segments', 'source_bytes'].flatMap((what) =>
+      ['requested', 'still_referenced', 'unreferenced'].map(
+        (which) => `rewrite.exec.${what}_${which}_total`,
+      ),
+    ),
+    'rewrite.exec.source_segments_requested_last',
+    'rewrite.exec.source_bytes_requested_last',
+    'rewrite.exec.source_bytes_still_referenced_last',
+    'rewrite.exec.source_bytes_unreferenced_last',
+    'rewrite.exec.last_live_bytes',
+    'rewrite.exec.last_bytes_out',
+    'remap.successes',
+    'remap.failures',
+    'gc.deleted_segments',
+    'gc.deleted_bytes',
+    'gc.runs',
+    'gc.dry_run.last_eligible_bytes',
+    'gc.dry_run.last_eligible_segments',
+    'vacuum.runs',
+    'vacuum.failures',
+    'treedb.cache.vlog_retained_segments',
+    'treedb.cache.vlog_retained_bytes_estimate',
+    'treedb.process.memory.vlog_retained_bytes_estimate',
+    'treedb.cache.queue_backlog_bytes',
+    'treedb.cache.auto_checkpoint.count',
+  ],
+}
+
+/** Full names; the order says nothing. */
+export const STAT_FORMS: ReadonlyMap<string, StatForm> = new Map(
+  (Object.keys(KEYS) as StatForm[]).flatMap((form) =>
+    KEYS[form].map((key) => [key.startsWith('treedb.') ? key : GENERATION + key, form] as const),
+  ),
+)
