@@ -63,17 +63,11 @@ export function SegmentCanvas(props: SegmentCanvasProps): ReactNode {
     draw()
   })
 
+  // Only a new choice scrolls; a change of bytes must not pull the map away from under the reader.
   useEffect(() => {
-    if (current === null || scroller.current === null) return
-    const index = segments.findIndex((segment) => segment.segmentId === current)
-    if (index === -1) return
-    const { y, height } = cellBox(layout, index)
-    const { scrollTop } = scroller.current
-    if (y < scrollTop) scroller.current.scrollTop = y
-    else if (y + height > scrollTop + viewHeight)
-      scroller.current.scrollTop = y + height - viewHeight
-    // Only a new choice scrolls; a change of bytes must not pull the map away from under the reader.
-    // eslint-disable-next-line react-hooks/exhaustive-deps
+    if (current !== null && scroller.current !== null) {
+      drawing.current?.bringIntoSight(current, scroller.current)
+    }
   }, [current, zoom])
 
   const indexAt = (event: MouseEvent<HTMLElement>): number | null => {
@@ -205,6 +199,18 @@ class Drawing {
   forget(): void {
     this.before = null
     this.palette.clear()
+  }
+
+  /** Scrolls as little as it takes to show this segment, as it was drawn last. */
+  bringIntoSight(id: SegmentId, scroller: HTMLElement): void {
+    if (this.before === null) return
+    const { segments, layout, viewHeight } = this.before
+    const index = segments.findIndex((segment) => segment.segmentId === id)
+    if (index === -1) return
+    const { y, height } = cellBox(layout, index)
+    const { scrollTop } = scroller
+    if (y < scrollTop) scroller.scrollTop = y
+    else if (y + height > scrollTop + viewHeight) scroller.scrollTop = y + height - viewHeight
   }
 
   draw(picture: Picture): void {

@@ -3,6 +3,7 @@ import { useMemo, type ReactNode } from 'react'
 import type { SegmentInfo } from '../../server/protocol.ts'
 import { legendOf, painterOf, type Painter } from '../charts/segment-colour.ts'
 import { marksOf, type SegmentMarks } from '../charts/segment-look.ts'
+import { SegmentMap } from '../charts/segment-map.tsx'
 import { formatBytes, formatCount, segmentLabel } from '../lib/format.ts'
 import {
   segmentColours,
@@ -13,7 +14,7 @@ import {
 import type { GoneSegment } from '../state/app-state.ts'
 import { newestVerdicts, type Verdicts } from '../state/segment-history.ts'
 import { useApp } from '../state/store.ts'
-import { navigate, useRoute, useUi } from '../state/ui-store.ts'
+import { chooseSegment, navigate, useRoute, useUi } from '../state/ui-store.ts'
 
 const noDebt = { queue: [], ledger: [], stage: null }
 
@@ -31,7 +32,7 @@ export function useVerdicts(): Verdicts | null {
 }
 
 /** Ages are painted in steps, so the painter follows the clock in steps of seconds. */
-export function usePainter(verdicts: Verdicts | null): Painter {
+function usePainter(verdicts: Verdicts | null): Painter {
   const colour = useRoute((route) => route.colour)
   const nowMs = useApp((state) => Math.floor((state.gauges?.nowMs ?? 0) / 5000) * 5000)
   return useMemo(() => painterOf(colour, { nowMs, verdicts }), [colour, nowMs, verdicts])
@@ -95,7 +96,7 @@ export function ColourChoice(): ReactNode {
   )
 }
 
-export function MapLegend({
+function MapLegend({
   segments,
   painter,
 }: {
@@ -144,8 +145,46 @@ export function MapLegend({
   )
 }
 
+interface SegmentBoardProps {
+  /** Those shown, in their order. */
+  segments: readonly SegmentInfo[]
+  /** Between the legend and the map. */
+  children?: ReactNode
+}
+
+/** Legend and map of segments, in the colour, magnification and choice that the address says. */
+export function SegmentBoard({ segments, children }: SegmentBoardProps): ReactNode {
+  const gone = useApp((state) => state.gone)
+  const zoom = useRoute((route) => route.zoom)
+  const chosen = useRoute((route) => route.chosen)
+  const current = useRoute((route) => (route.drawer?.kind === 'segment' ? route.drawer.id : null))
+  const theme = useUi((state) => state.theme)
+  const marks = useMarks()
+  const painter = usePainter(useVerdicts())
+  return (
+    <>
+      <div className="map-head">
+        <MapLegend segments={segments} painter={painter} />
+        <Leaving gone={gone} />
+      </div>
+      {children}
+      <SegmentMap
+        segments={segments}
+        marks={marks}
+        painter={painter}
+        chosen={chosen}
+        current={current}
+        theme={theme}
+        zoom={zoom}
+        onZoom={(next) => navigate({ zoom: next })}
+        onChoose={chooseSegment}
+      />
+    </>
+  )
+}
+
 /** Deleted segments fade here once; what was deleted stays readable in the trace and in the pass. */
-export function Leaving({ gone }: { gone: readonly GoneSegment[] }): ReactNode {
+function Leaving({ gone }: { gone: readonly GoneSegment[] }): ReactNode {
   if (gone.length === 0) return null
   return (
     <p className="leaving" aria-hidden="true">

@@ -2,7 +2,6 @@
 // done with those chosen. One of them opens in the drawer.
 import { useMemo, type ReactNode } from 'react'
 import type { SegmentInfo, SegmentState } from '../../server/protocol.ts'
-import { SegmentMap } from '../charts/segment-map.tsx'
 import { DOM_TILES_MAX } from '../charts/segment-map-layout.ts'
 import {
   formatAge,
@@ -19,35 +18,30 @@ import { ExportButtons } from '../parts/export-buttons.tsx'
 import { Panel } from '../parts/panel.tsx'
 import {
   ColourChoice,
-  Leaving,
-  MapLegend,
   OrderChoice,
+  SegmentBoard,
   useMarks,
-  usePainter,
   useVerdicts,
 } from '../parts/segment-panel.tsx'
 import type { Verdicts } from '../state/segment-history.ts'
 import { filterSegments, orderSegments, totalsOf } from '../state/selectors.ts'
 import { askPlan } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
-import { chooseSegment, chooseSegments, navigate, useRoute, useUi } from '../state/ui-store.ts'
+import { chooseSegments, navigate, useRoute } from '../state/ui-store.ts'
 import { RewriteChosen } from './rewrite-chosen.tsx'
 import { SegmentTable } from './segment-table.tsx'
 
 export function SegmentsView(): ReactNode {
   const segments = useApp((state) => state.engine?.segments ?? null)
-  const gone = useApp((state) => state.gone)
   const attached = useApp((state) => state.store?.mode === 'attached')
   const order = useRoute((route) => route.order)
   const segmentText = useRoute((route) => route.segmentText)
   const segmentState = useRoute((route) => route.segmentState)
   const zoom = useRoute((route) => route.zoom)
   const chosen = useRoute((route) => route.chosen)
-  const current = useRoute((route) => (route.drawer?.kind === 'segment' ? route.drawer.id : null))
-  const theme = useUi((state) => state.theme)
+  const verdictColour = useRoute((route) => route.colour === 'verdict')
   const marks = useMarks()
   const verdicts = useVerdicts()
-  const painter = usePainter(verdicts)
   const shown = useMemo(
     () => orderSegments(filterSegments(segments ?? [], { segmentState, segmentText }), order),
     [segments, order, segmentState, segmentText],
@@ -78,22 +72,9 @@ export function SegmentsView(): ReactNode {
         <ColourChoice />
         {segments.length > DOM_TILES_MAX && <Zoom zoom={zoom} />}
       </div>
-      <div className="map-head">
-        <MapLegend segments={shown} painter={painter} />
-        <Leaving gone={gone} />
-      </div>
-      {painter.colour === 'verdict' && <VerdictSource verdicts={verdicts} attached={attached} />}
-      <SegmentMap
-        segments={shown}
-        marks={marks}
-        painter={painter}
-        chosen={chosen}
-        current={current}
-        theme={theme}
-        zoom={zoom}
-        onZoom={(next) => navigate({ zoom: next })}
-        onChoose={chooseSegment}
-      />
+      <SegmentBoard segments={shown}>
+        {verdictColour && <VerdictSource verdicts={verdicts} attached={attached} />}
+      </SegmentBoard>
       <Chosen ids={chosen} attached={attached} />
       {shown.length === 0 ? (
         <p className="muted">No segment matches the filter.</p>

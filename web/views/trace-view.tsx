@@ -2,7 +2,7 @@
 // fields in the drawer. What this page never saw, what it let go, and where another stream begins, are
 // lines of their own. Reading further down pauses it, so that nothing is pushed away.
 import { useVirtualizer } from '@tanstack/react-virtual'
-import { useEffect, useMemo, useReducer, useRef, useState, type ReactNode } from 'react'
+import { useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
 import type { EngineEvent } from '../../server/protocol.ts'
 import { appendToLog, emptyLog, logAt } from '../lib/chunked-log.ts'
 import { exactTime, formatCount, formatTime, plural, segmentLabel } from '../lib/format.ts'
@@ -132,21 +132,22 @@ function useFilter(): TraceFilter {
 /** The lines to show; a search over a long trace goes on from frame to frame. */
 function useRows(log: TraceLog): TraceRows {
   const filter = useFilter()
-  const [turn, again] = useReducer((count: number) => count + 1, 0)
   const search = useMemo(() => new TraceSearch(filter), [filter])
-  const rows = useMemo(
-    () => search.rows(log, SEARCH_BUDGET_MS, () => performance.now()),
-    // A further turn continues where the last one stopped.
-    // eslint-disable-next-line react-hooks/exhaustive-deps
-    [search, log, turn],
-  )
-  const done = rows.searched >= log.length
+  const first = useMemo(() => lookOn(search, log), [search, log])
+  const [later, setLater] = useState({ first, rows: first })
+  // What a later frame has found counts as long as it is about the same search of the same trace.
+  const rows = later.first === first ? later.rows : first
   useEffect(() => {
-    if (done) return
-    const frame = requestAnimationFrame(() => again())
+    if (rows.searched >= log.length) return
+    const frame = requestAnimationFrame(() => setLater({ first, rows: lookOn(search, log) }))
     return () => cancelAnimationFrame(frame)
-  }, [done, rows])
+  }, [search, log, first, rows])
   return rows
+}
+
+/** Goes on where this search stopped, for as long as a frame can spare. */
+function lookOn(search: TraceSearch, log: TraceLog): TraceRows {
+  return search.rows(log, SEARCH_BUDGET_MS, () => performance.now())
 }
 
 function Filters(): ReactNode {
