@@ -5,6 +5,8 @@ export { openRecording } from './recording/reader.ts'
 export type {
   RecordedEvents,
   RecordedPass,
+  RecordedPassEnd,
+  RecordedPassEnds,
   RecordedState,
   Recording,
   RecordingDeps,

@@ -28,8 +28,10 @@ import {
   registerSessionRoutes,
 } from './routes/control.ts'
 import { registerHealthRoutes } from './routes/health.ts'
+import { registerHistoryRoutes } from './routes/history.ts'
 import { registerKeyRoutes } from './routes/keys.ts'
 import { registerStoreRoutes } from './routes/stores.ts'
+import { HistoryClient } from './store/history-client.ts'
 import { BATCH_INTERVAL_MS } from './store/worker-contract.ts'
 import { Stores } from './stores.ts'
 
@@ -51,7 +53,7 @@ export interface CoreConfig {
 }
 
 export interface CoreDeps {
-  /** Entry of store workers, as JavaScript: the built `store/store-worker.js`. */
+  /** Entry of store workers, as JavaScript: the built `store/store-worker.js`, with its neighbours. */
   workerUrl: URL
   /** Folder of the built UI. */
   webRoot: string
@@ -118,12 +120,16 @@ export async function registerCore(
   registerOpeningRoutes(app, parts)
   registerPlanRoutes(app, parts)
   registerStoreRoutes(app, stores)
+  const history = new HistoryClient(() => new URL('./history-worker.js', deps.workerUrl))
+  registerHistoryRoutes(app, stores, history)
   registerActionRoutes(app, stores)
   registerKeyRoutes(app, stores)
   registerHealthRoutes(app, stores, connections)
   registerLive(app, { stores, connections, audit })
   await registerStaticWeb(app, deps.webRoot)
-  app.addHook('onClose', () => stores.close())
+  app.addHook('onClose', async () => {
+    await Promise.all([stores.close(), history.close()])
+  })
   return stores
 }
 

@@ -14,6 +14,7 @@ export {
   inspectFolder,
   nodeFileSystem,
   openEngine,
+  openRecording,
   planFolder,
   rewriteFolder,
   STAT_FORMS,
@@ -28,6 +29,8 @@ export type {
   FileSystem,
   OfflineRewriteProgress,
   OfflineRewriteReport,
+  RecordedEvents,
+  Recording,
   StatForm,
 } from '../engine/index.ts'
 

@@ -31,6 +31,7 @@ import type { Role } from './protocol-control.ts'
 
 export type * from '../engine/types.ts'
 export type * from './protocol-control.ts'
+export type * from './protocol-history.ts'
 
 export const API_BASE = '/api/v1'
 export const LIVE_PATH = '/api/v1/live'

@@ -368,6 +368,46 @@ export const statsBodySchema = Type.Object(
   closed,
 )
 
+const opening = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
+const atMs = Type.Number({ minimum: 0, maximum: 8.64e15 })
+
+export const historyPassesQuerySchema = Type.Object(
+  {
+    /** `<opening>,<seq>` as `next` has it. */
+    before: Type.Optional(Type.String({ pattern: '^\\d{1,15},\\d{1,15}$' })),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500 })),
+    /** Leaves passes out that were blocked or found nothing to do. */
+    acted: Type.Optional(Type.Boolean()),
+  },
+  closed,
+)
+
+export const historyPassParamsSchema = Type.Object({
+  storeId: Type.String({ minLength: 1 }),
+  passId: count,
+})
+
+export const historyPassQuerySchema = Type.Object({ opening: Type.Optional(opening) }, closed)
+
+export const historyEventsQuerySchema = Type.Object(
+  {
+    opening: Type.Optional(opening),
+    from: Type.Optional(count),
+    at: Type.Optional(atMs),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: EVENTS_LIMIT_MAX })),
+  },
+  closed,
+)
+
+export const historyStateQuerySchema = Type.Object(
+  {
+    opening: Type.Optional(opening),
+    seq: Type.Optional(count),
+    at: Type.Optional(atMs),
+  },
+  closed,
+)
+
 const topics = Type.Array(
   oneOf<Topic>({ segments: 0, queue: 0, passes: 0, trace: 0, metrics: 0 }),
   { maxItems: 5, uniqueItems: true },

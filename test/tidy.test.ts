@@ -132,6 +132,7 @@ describe('import directions', () => {
       'engine/apply-event.ts',
       'server/protocol.ts',
       'server/protocol-control.ts',
+      'server/protocol-history.ts',
       'engine/recording/types.ts',
       'engine/info-types.ts',
     ]

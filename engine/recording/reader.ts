@@ -14,6 +14,7 @@ import type { FileSystem } from '../file-system.ts'
 import type {
   EngineEvent,
   EngineState,
+  PassReport,
   RecordingGap,
   RecordingOpening,
   RecordingSummary,
@@ -26,6 +27,9 @@ import { RECORDING_FOLDER, chunkFileName, parseChunkFileName } from './codec.ts'
 const CHUNKS_MAX = 4096
 /** Of one answer. */
 const EVENTS_MAX = 10_000
+
+/** Of one page of passes: a block is about 64 KiB of JSON. */
+const PASS_BLOCKS_MAX = 1_000
 
 export interface RecordingDeps {
   fileSystem: FileSystem
@@ -57,6 +61,21 @@ export interface RecordedPass {
   events: EngineEvent[]
 }
 
+/** The end of a pass: its `pass_done`, after which the state is what the pass left. */
+export interface RecordedPassEnd {
+  openingId: number
+  seq: number
+  atMs: number
+  report: PassReport
+}
+
+export interface RecordedPassEnds {
+  /** Newest first, over openings. */
+  ends: RecordedPassEnd[]
+  /** Hand it in as `before` to go on with older ones; null: there is nothing older. */
+  next: { openingId: number; seq: number } | null
+}
+
 /** `state` null: `why` says what is missing. */
 export type RecordedState =
   | { openingId: number; seq: number; atMs: number; state: EngineState; why: null }
@@ -68,6 +87,17 @@ export interface Recording {
   readEvents(from: { openingId: number; fromSeq: number; limit: number }): Promise<RecordedEvents>
   /** Pass ids count from 1 in each opening; without one the newest opening that has the pass. */
   findPass(passId: number, openingId?: number): Promise<RecordedPass | null>
+  /**
+   * Ends of passes before an event (absent = from the newest), at most `limit`. Goes through at most
+   * `blocksMax` blocks (default 1,000), so that a page may be short and yet not be the last.
+   */
+  readPassEnds(from: {
+    before?: { openingId: number; seq: number }
+    limit: number
+    /** Absent = all. */
+    wanted?: (report: PassReport) => boolean
+    blocksMax?: number
+  }): Promise<RecordedPassEnds>
   /** The newest event at or before that time; null: the recording begins later. */
   findTime(atMs: number): Promise<{ openingId: number; seq: number; atMs: number } | null>
   /** The state after event `seq`, as the live engine had it. */
@@ -299,6 +329,34 @@ class FolderRecording implements Recording {
       return { openingId: opening.openingId, passId, firstSeq, lastSeq: last.seq, events }
     }
     return null
+  }
+
+  async readPassEnds(from: {
+    before?: { openingId: number; seq: number }
+    limit: number
+    wanted?: (report: PassReport) => boolean
+    blocksMax?: number
+  }): Promise<RecordedPassEnds> {
+    const { before, limit, wanted = () => true, blocksMax = PASS_BLOCKS_MAX } = from
+    const ends: RecordedPassEnd[] = []
+    let blocks = 0
+    for (const { openingId } of [...this.#openings].reverse()) {
+      if (before !== undefined && openingId > before.openingId) continue
+      const until = openingId === before?.openingId ? before.seq : Infinity
+      for (const place of [...this.#blocks(openingId)].reverse()) {
+        // A pass belongs to its own end: a block without a pass has none.
+        if (place.firstSeq >= until || place.firstPassId === 0) continue
+        const next = { openingId, seq: Math.min(until, place.lastSeq + 1) }
+        if (blocks >= blocksMax) return { ends, next }
+        blocks += 1
+        for (const event of ((await this.#events(place)) ?? []).toReversed()) {
+          if (event.type !== 'pass_done' || event.seq >= until || !wanted(event.report)) continue
+          if (ends.length >= limit) return { ends, next: { openingId, seq: event.seq + 1 } }
+          ends.push({ openingId, seq: event.seq, atMs: event.atMs, report: event.report })
+        }
+      }
+    }
+    return { ends, next: null }
   }
 
   async findTime(atMs: number): Promise<{ openingId: number; seq: number; atMs: number } | null> {

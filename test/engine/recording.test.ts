@@ -126,6 +126,41 @@ describe('a recording', () => {
     expect(opened - blocksOpened).toBeLessThan(8)
   })
 
+  test('pages through the ends of passes, newest first, over openings and in few blocks a page', async () => {
+    const first = await begin({ recording: { chunkBytes: 4096 } })
+    await first.rounds(4)
+    await first.engine.close()
+    const second = await begin({ recording: { chunkBytes: 4096 } }, first.dir)
+    await second.rounds(3)
+    await second.engine.close()
+    const recording = await read(first.dir)
+    const told = [first, second]
+      .flatMap(({ events }, i) =>
+        events.flatMap((e) => (e.type === 'pass_done' ? [[i + 1, e.seq, e.report]] : [])),
+      )
+      .reverse()
+    expect(told.length).toBeGreaterThan(6)
+    for (const how of [{ limit: 3 }, { limit: 100, blocksMax: 2 }, { limit: 1, blocksMax: 1 }]) {
+      const found: unknown[] = []
+      let before: { openingId: number; seq: number } | undefined
+      for (let pages = 1; ; pages++) {
+        expect(pages).toBeLessThan(1_000)
+        const page = await recording.readPassEnds({ ...how, ...(before && { before }) })
+        expect(page.ends.length).toBeLessThanOrEqual(how.limit)
+        found.push(...page.ends.map((end) => [end.openingId, end.seq, end.report]))
+        if (page.next === null) break
+        before = page.next
+      }
+      expect(found).toEqual(told)
+    }
+    const staged = await recording.readPassEnds({
+      limit: 100,
+      wanted: ({ outcome }) => outcome === 'staged',
+    })
+    expect(staged.ends.map(({ report }) => report.outcome)).not.toHaveLength(0)
+    expect(staged.ends.every(({ report }) => report.outcome === 'staged')).toBe(true)
+  })
+
   test('goes on with a new opening, whose events count from 1', async () => {
     const first = await begin()
     await first.rounds(1)

@@ -164,6 +164,7 @@ describe('the walk over all routes', () => {
           .replace(':storeId', 'x')
           .replace(':keyHex', '61')
           .replace(':planId', 'p')
+          .replace(':passId', '1')
         const bare = await open.app.inject({
           method: method as 'GET',
           url: address,

@@ -68,6 +68,7 @@ export async function verdictOf(
     .replace(':storeId', 'x')
     .replace(':keyHex', '61')
     .replace(':planId', 'p')
+    .replace(':passId', '1')
     .replace('*', 'index.html')
   const answer = await app.inject({ method: method as 'GET', url: address, headers })
   if (answer.statusCode < 400 || answer.body === '')
