@@ -7,6 +7,7 @@ import {
   CartesianGrid,
   Line,
   LineChart,
+  ReferenceArea,
   ReferenceLine,
   ResponsiveContainer,
   Tooltip,
@@ -14,13 +15,18 @@ import {
   YAxis,
 } from 'recharts'
 import type { MetricSample } from '../../server/protocol.ts'
-import { formatByteRate, formatBytes, formatCount, formatTime } from '../lib/format.ts'
+import { exactBytes, formatByteRate, formatBytes, formatCount, formatTime } from '../lib/format.ts'
+import type { TimeSpan } from '../parts/time-choice.tsx'
 import { byteTicks, timeTicks } from './axis.ts'
 import type { PassMark } from './debt-over-time-series.ts'
 
 interface DebtOverTimeProps {
   samples: readonly MetricSample[]
   marks: readonly PassMark[]
+  /** The axis, whether or not samples cover all of it. */
+  span: TimeSpan
+  /** A pass in the slot now, drawn open up to the end of the axis. */
+  active: { startedAtMs: number } | null
 }
 
 const axis = { stroke: 'var(--line-strong)', tick: { fill: 'var(--text-2)', fontSize: 12 } }
@@ -30,10 +36,11 @@ const Y_WIDTH = 72
 export const DebtOverTime = memo(function DebtOverTime({
   samples,
   marks,
+  span,
+  active,
 }: DebtOverTimeProps): ReactNode {
   const data = samples as MetricSample[]
-  const first = samples[0]?.atMs ?? 0
-  const last = samples.at(-1)?.atMs ?? 1
+  const { fromMs, toMs } = span
   const bytes = byteTicks(Math.max(...samples.map((sample) => sample.bytesTotal), 1))
   const rates = byteTicks(
     Math.max(
@@ -45,8 +52,9 @@ export const DebtOverTime = memo(function DebtOverTime({
   const time = {
     dataKey: 'atMs',
     type: 'number' as const,
-    domain: [first, last],
-    ticks: timeTicks(first, last),
+    domain: [fromMs, toMs],
+    allowDataOverflow: true,
+    ticks: timeTicks(fromMs, toMs),
     tickFormatter: (value: number) => formatTime(value),
     ...axis,
   }
@@ -92,10 +100,11 @@ export const DebtOverTime = memo(function DebtOverTime({
               strokeOpacity={0.55}
             />
           ))}
+          {openEnd(span, active)}
         </AreaChart>
       </ResponsiveContainer>
       <p className="chart-name">
-        Bytes a second: <span className="key key-put" /> written by the foreground{' '}
+        Bytes a second: <span className="key key-put" /> written by the foreground
         <span className="key key-rewrite" /> copied by rewrites
       </p>
       <ResponsiveContainer width="100%" height={96}>
@@ -110,6 +119,7 @@ export const DebtOverTime = memo(function DebtOverTime({
             tickFormatter={(value: number) => formatByteRate(value)}
           />
           <Tooltip isAnimationActive={false} content={() => null} />
+          {openEnd(span, active)}
           <Line
             dataKey="bytesPutPerSecond"
             stroke="var(--queued)"
@@ -128,6 +138,27 @@ export const DebtOverTime = memo(function DebtOverTime({
     </div>
   )
 })
+
+/** Where the axis ends at now it is open, and so is the pass that runs. */
+function openEnd(span: TimeSpan, active: DebtOverTimeProps['active']): ReactNode {
+  if (!span.open) return null
+  return (
+    <>
+      <ReferenceLine x={span.toMs} stroke="var(--line-strong)" strokeDasharray="3 3" />
+      {active !== null && active.startedAtMs >= span.fromMs && (
+        <ReferenceArea
+          className="open-pass"
+          x1={active.startedAtMs}
+          x2={span.toMs}
+          fill="var(--rewriting)"
+          fillOpacity={0.12}
+          stroke="var(--rewriting)"
+          strokeDasharray="4 3"
+        />
+      )}
+    </>
+  )
+}
 
 function sampleOf(payload: unknown): MetricSample | null {
   if (!Array.isArray(payload)) return null
@@ -151,8 +182,12 @@ function SampleTip({
       <dl className="tip-list num">
         <dt>stale</dt>
         <dd>{formatBytes(sample.bytesStale)}</dd>
+        <dt />
+        <dd className="muted">{exactBytes(sample.bytesStale)}</dd>
         <dt>live</dt>
         <dd>{formatBytes(sample.bytesLive)}</dd>
+        <dt />
+        <dd className="muted">{exactBytes(sample.bytesLive)}</dd>
         <dt>queued</dt>
         <dd>{formatCount(sample.queueLength)}</dd>
         <dt>segments</dt>

@@ -22,6 +22,12 @@ export const glossary = {
   'write amplification':
     '(bytes the foreground wrote + bytes rewrites wrote) / bytes the foreground wrote, since the store was opened. 1 = nothing was copied.',
   'space amplification': 'Value-log bytes on disk / live bytes, now. 1 = no stale byte.',
+  'debt by threshold':
+    'Stale bytes of sealed segments that are at least this stale: what a plan with that floor could take at most, age and size filters aside.',
+  'write budget':
+    'A bucket of bytes that rewrites draw the live bytes they copy from. It fills at a steady rate up to its cap; empty means wait.',
+  penalty:
+    'A segment whose rewrite did not pay: plans leave it out until its cool-down is over, or until much more of it is stale.',
   'time to drain':
     'An estimate: the stale bytes there are, divided by how fast they fell over the last minute.',
   pinned: 'Dead segments that a snapshot or an iterator keeps on disk.',

@@ -5,6 +5,7 @@ import type {
   EngineGauges,
   MaintenanceOptions,
   MetricSample,
+  SchedulerInfo,
   SegmentInfo,
 } from '../../server/protocol.ts'
 import type { Totals } from './selectors.ts'
@@ -83,6 +84,33 @@ export function amplification(
         ? null
         : (gauges.bytesPut + counters.rewriteBytesWritten) / gauges.bytesPut,
     space: totals.bytesLive === 0 ? null : totals.bytesTotal / totals.bytesLive,
+  }
+}
+
+export interface BudgetView {
+  /** Tokens now, bytes: those of the last accrual and what has come in since. */
+  tokensBytes: number
+  capBytes: number
+  bytesPerSecond: number
+  /** 0..1 of the cap. */
+  share: number
+  /** Until it is full; 0 = it is. */
+  fullInMs: number
+}
+
+/** As the engine accrues it; null: no budget, rewrites draw on no bucket. */
+export function budgetNow(budget: SchedulerInfo['budget'], nowMs: number): BudgetView | null {
+  if (budget === null) return null
+  const { bytesPerSecond, capBytes, accruedAtMs } = budget
+  const elapsedMs = accruedAtMs === null ? 0 : Math.max(0, nowMs - accruedAtMs)
+  const earned = Math.floor((bytesPerSecond * elapsedMs) / 1000)
+  const tokensBytes = Math.min(capBytes, budget.tokensBytes + earned)
+  return {
+    tokensBytes,
+    capBytes,
+    bytesPerSecond,
+    share: tokensBytes / capBytes,
+    fullInMs: ((capBytes - tokensBytes) / bytesPerSecond) * 1000,
   }
 }
 

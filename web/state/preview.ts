@@ -25,7 +25,7 @@ export interface Preview {
   segmentIds: SegmentId[]
 }
 
-interface PreviewInput {
+export interface PreviewInput {
   engine: EngineState
   options: MaintenanceOptions
   gauges: Pick<EngineGauges, 'lastWriteAtMs' | 'lastReadAtMs'>

@@ -9,8 +9,10 @@ import {
   formatRatio,
   plural,
 } from '../lib/format.ts'
+import { sourceWords } from '../lib/words.ts'
 import { useEngineNow } from '../parts/hooks.ts'
 import { Panel } from '../parts/panel.tsx'
+import { PreviewLine } from '../parts/preview-line.tsx'
 import { Term } from '../parts/term.tsx'
 import { Bytes, Count, Unknown } from '../parts/value.tsx'
 import {
@@ -21,9 +23,9 @@ import {
   type Drain,
   type ThresholdBand,
 } from '../state/overview.ts'
-import { previewKick } from '../state/preview.ts'
 import { totalsOf, whatIsNext } from '../state/selectors.ts'
 import { useApp } from '../state/store.ts'
+import { nextWakes, type Wake } from '../state/wakes.ts'
 
 export function DebtPanel(): ReactNode {
   const engine = useApp((state) => state.engine)
@@ -49,10 +51,7 @@ export function DebtPanel(): ReactNode {
         </ul>
       )}
       {store.mode === 'hosted' && store.engine !== null && (
-        <p data-testid="next-checkpoint">
-          A checkpoint now: its <Term name="checkpoint kick">kick</Term>{' '}
-          {previewKick({ engine, options: store.engine.options, gauges, nowMs }).text}.
-        </p>
+        <WakeList wakes={nextWakes({ engine, options: store.engine.options, gauges, nowMs })} />
       )}
       <dl className="stats">
         <div className="stat">
@@ -93,6 +92,34 @@ export function DebtPanel(): ReactNode {
         <ThresholdStat />
       </dl>
     </Panel>
+  )
+}
+
+/** What may start a pass, soonest first, and what it would come to. */
+function WakeList({ wakes }: { wakes: readonly Wake[] }): ReactNode {
+  return (
+    <ol className="wakes" aria-label="What may start a pass next">
+      {wakes.map((wake) => (
+        <li
+          key={wake.source}
+          data-testid={wake.source === 'checkpoint_kick' ? 'next-checkpoint' : 'next-wake'}
+          data-source={wake.source}
+          data-at-ms={wake.atMs ?? undefined}
+        >
+          <span className="wake-when num">{wake.when}</span>
+          <span className="wake-source">
+            {wake.source === 'checkpoint_kick' ? (
+              <>
+                its <Term name="checkpoint kick">kick</Term>
+              </>
+            ) : (
+              sourceWords[wake.source]
+            )}
+          </span>
+          <PreviewLine preview={wake.preview} name="wake-preview" />
+        </li>
+      ))}
+    </ol>
   )
 }
 
@@ -199,9 +226,11 @@ function ThresholdStat(): ReactNode {
   const young = options === null || nowMs === null ? null : ageBlocked(segments, options, nowMs)
   return (
     <div className="stat stat-bands">
-      <dt>stale bytes in sealed segments at least this stale</dt>
+      <dt>
+        <Term name="debt by threshold" />
+      </dt>
       <dd>
-        <Bands bands={bands} trigger={options?.triggerStaleRatio ?? null} />
+        <Bands bands={bands} />
       </dd>
       <dd className="stat-note" data-testid="age-blocked" data-count={young?.segments}>
         {young !== null && young.segments > 0 && young.nextInMs !== null && (
@@ -215,13 +244,7 @@ function ThresholdStat(): ReactNode {
   )
 }
 
-function Bands({
-  bands,
-  trigger,
-}: {
-  bands: readonly ThresholdBand[]
-  trigger: number | null
-}): ReactNode {
+function Bands({ bands }: { bands: readonly ThresholdBand[] }): ReactNode {
   const most = Math.max(1, ...bands.map((band) => band.bytesStale))
   return (
     <table className="bands">
@@ -229,7 +252,9 @@ function Bands({
         {bands.map((band) => (
           <tr key={band.minStaleRatio}>
             <th scope="row" className="num">
-              {band.minStaleRatio === 1 ? 'all' : `≥ ${formatRatio(band.minStaleRatio)}`}
+              {band.minStaleRatio === 1
+                ? 'all of it'
+                : `≥ ${String(Math.round(band.minStaleRatio * 100))} %`}
             </th>
             <td aria-hidden="true">
               <div className="band-track">
@@ -243,9 +268,6 @@ function Bands({
           </tr>
         ))}
       </tbody>
-      {trigger !== null && (
-        <caption className="sr-only">The trigger is {formatRatio(trigger)}.</caption>
-      )}
     </table>
   )
 }

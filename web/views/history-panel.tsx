@@ -1,8 +1,11 @@
 // Debt over time. The charts come with recharts, which is loaded when this panel is first drawn.
-import { Suspense, lazy, useMemo, type ReactNode } from 'react'
-import { downsample, passMarks } from '../charts/debt-over-time-series.ts'
+import { Suspense, lazy, useMemo, useRef, type ReactNode } from 'react'
+import type { MetricSample } from '../../server/protocol.ts'
+import { downsample, passMarks, sampleRow, samplesIn } from '../charts/debt-over-time-series.ts'
 import { formatBytes, formatDuration } from '../lib/format.ts'
+import { ExportButtons } from '../parts/export-buttons.tsx'
 import { Panel } from '../parts/panel.tsx'
+import { TimeChoice, useTimeSpan } from '../parts/time-choice.tsx'
 import { useApp } from '../state/store.ts'
 
 const DebtOverTime = lazy(async () => {
@@ -13,45 +16,74 @@ const DebtOverTime = lazy(async () => {
 export function HistoryPanel(): ReactNode {
   const samples = useApp((state) => state.samples)
   const passes = useApp((state) => state.passes)
-  const shown = useMemo(() => downsample(samples), [samples])
-  const marks = useMemo(() => passMarks(passes, samples), [passes, samples])
-  const first = samples[0]
-  const last = samples.at(-1)
-  if (first === undefined || last === undefined || samples.length < 2) {
-    return (
-      <Panel id="history" name="Over time" title="Not enough history yet">
-        <p className="muted">A point is taken every second; the chart needs two.</p>
-      </Panel>
-    )
-  }
-  const change = last.bytesStale - first.bytesStale
-  const span = formatDuration(last.atMs - first.atMs)
-  const title =
-    change === 0
-      ? `Stale bytes unchanged over ${span}`
-      : `Stale bytes ${change > 0 ? 'grew' : 'fell'} by ${formatBytes(Math.abs(change))} over ${span}`
+  const active = useApp((state) => state.engine?.scheduler.activePass ?? null)
+  const picture = useRef<HTMLDivElement>(null)
+  const span = useTimeSpan(samples[0]?.atMs ?? 0)
+  const within = useMemo(() => (span === null ? [] : samplesIn(samples, span)), [samples, span])
+  const shown = useMemo(() => downsample(within), [within])
+  const marks = useMemo(() => passMarks(passes, within), [passes, within])
+  const first = within[0]
+  const last = within.at(-1)
+  const known = span !== null && first !== undefined && last !== undefined && within.length > 1
   return (
     <Panel
       id="history"
       name="Over time"
-      title={title}
-      aside={
-        <ul className="legend" aria-label="Legend">
-          <li>
-            <span className="key key-live" /> live
-          </li>
-          <li>
-            <span className="key key-stale" /> stale
-          </li>
-          <li>
-            <span className="key key-mark" /> pass
-          </li>
-        </ul>
+      title={
+        known
+          ? change(first, last)
+          : samples.length < 2
+            ? 'Not enough history yet'
+            : 'No sample in the time shown'
       }
+      aside={samples.length > 1 && <TimeChoice />}
     >
-      <Suspense fallback={<p className="muted chart-wait">Loading the charts.</p>}>
-        <DebtOverTime samples={shown} marks={marks} />
-      </Suspense>
+      {known ? (
+        <>
+          <div ref={picture} className="picture">
+            <Legend open={span.open} />
+            <Suspense fallback={<p className="muted chart-wait">Loading the charts.</p>}>
+              <DebtOverTime samples={shown} marks={marks} span={span} active={active} />
+            </Suspense>
+          </div>
+          <ExportButtons name="debt" picture={picture} rows={() => within.map(sampleRow)} />
+        </>
+      ) : (
+        <p className="muted">
+          {samples.length < 2
+            ? 'A point is taken every second; the chart needs two.'
+            : 'This page holds the samples of an hour at most, from when it was opened or the store began.'}
+        </p>
+      )}
     </Panel>
+  )
+}
+
+function change(first: MetricSample, last: MetricSample): string {
+  const bytes = last.bytesStale - first.bytesStale
+  const span = formatDuration(last.atMs - first.atMs)
+  if (bytes === 0) return `Stale bytes unchanged over ${span}`
+  return `Stale bytes ${bytes > 0 ? 'grew' : 'fell'} by ${formatBytes(Math.abs(bytes))} over ${span}`
+}
+
+/** Part of the picture, so that a PNG of it explains itself. */
+function Legend({ open }: { open: boolean }): ReactNode {
+  return (
+    <ul className="legend" aria-label="Legend">
+      <li>
+        <span className="key key-live" /> live
+      </li>
+      <li>
+        <span className="key key-stale" /> stale
+      </li>
+      <li>
+        <span className="key key-mark" /> pass
+      </li>
+      {open && (
+        <li>
+          <span className="key key-open" /> now: it goes on
+        </li>
+      )}
+    </ul>
   )
 }

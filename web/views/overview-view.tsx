@@ -8,6 +8,7 @@ import { orderSegments, totalsOf } from '../state/selectors.ts'
 import { useApp } from '../state/store.ts'
 import { goTo, useRoute } from '../state/ui-store.ts'
 import { AttachmentPanel } from './attachment-panel.tsx'
+import { BudgetPane } from './budget-pane.tsx'
 import { DebtPanel } from './debt-panel.tsx'
 import { HistoryPanel } from './history-panel.tsx'
 import { BlockersPane, LastPassPane, StagePane } from './overview-panes.tsx'
@@ -24,7 +25,10 @@ export function OverviewView(): ReactNode {
       ) : (
         <>
           <div className="panes">
-            <StagePane />
+            <div className="column">
+              <StagePane />
+              <BudgetPane />
+            </div>
             <LastPassPane />
             <BlockersPane />
           </div>

@@ -6,7 +6,8 @@ import { sourceWords } from '../lib/words.ts'
 import { ActionButton } from '../parts/action-button.tsx'
 import { useEngineNow } from '../parts/hooks.ts'
 import { Panel } from '../parts/panel.tsx'
-import { previewKick, previewPass, type Preview } from '../state/preview.ts'
+import { PreviewLine } from '../parts/preview-line.tsx'
+import { previewKick, previewPass } from '../state/preview.ts'
 import { whyNoActions } from '../state/selectors.ts'
 import { act, makePlan } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
@@ -54,17 +55,6 @@ export function StepView(): ReactNode {
         <ResultPanel placeholder />
       </div>
     </div>
-  )
-}
-
-/** What it would do now, in one line with its glyph; shown where it would be started. */
-export function PreviewLine({ preview, name }: { preview: Preview; name: string }): ReactNode {
-  const glyph = { blocked: '✕', nothing: '·', acts: '✓', plans: '◇' }[preview.kind]
-  return (
-    <p className={`preview preview-${preview.kind}`} data-testid={name} data-kind={preview.kind}>
-      <span aria-hidden="true">{glyph}</span>
-      <span>{preview.text}</span>
-    </p>
   )
 }
 
