@@ -491,10 +491,16 @@ export interface CheckpointReport {
   longestSliceMs: number
 }
 
-/** One thing a pass did, in order. */
+/** One thing a pass did, in order. `elapsedMs` is real time, that of a prune with the saving of it. */
 export type PassStep =
-  | { kind: 'prune_missing'; segmentIds: SegmentId[]; remaining: number }
-  | { kind: 'prune_quality'; segmentIds: SegmentId[]; remaining: number; minStaleRatio: number }
+  | { kind: 'prune_missing'; segmentIds: SegmentId[]; remaining: number; elapsedMs: number }
+  | {
+      kind: 'prune_quality'
+      segmentIds: SegmentId[]
+      remaining: number
+      minStaleRatio: number
+      elapsedMs: number
+    }
   /** The ledger's bytes were brought up to now; `segmentIds` fell out of the queue by it. */
   | {
       kind: 'refresh'
@@ -503,6 +509,7 @@ export type PassStep =
       minStaleRatio: number
       bytesLive: number
       bytesStale: number
+      elapsedMs: number
     }
   | { kind: 'plan'; plan: RewritePlan; elapsedMs: number }
   | { kind: 'stage'; segmentIds: SegmentId[]; dueAtMs: number; minStaleRatio: number }

@@ -286,8 +286,9 @@ export class Pass {
 
   /** The word comes with the change it explains; the count after both. */
   async prune(prune: PrunePlan): Promise<void> {
-    const { memory, options } = this.environment
+    const { memory, options, host } = this.environment
     const { dropped, debt, minStaleRatio, kind } = prune
+    const begun = host.clock.monotonic()
     const remaining = debt.queue.length
     if (kind === 'refresh') this.#tellRefresh(prune)
     const word = pruneWord(prune, options.minSegmentStaleBytes)
@@ -295,7 +296,8 @@ export class Pass {
     if (dropped.length > 0) {
       memory.count({ queuePruneRuns: 1, queuePrunedIds: dropped.length }, this.passId)
     }
-    const step = { segmentIds: dropped, remaining }
+    const elapsedMs = host.clock.monotonic() - begun
+    const step = { segmentIds: dropped, remaining, elapsedMs }
     if (kind === 'missing') this.steps.push({ kind: 'prune_missing', ...step })
     else if (kind === 'refresh') {
       const [bytesLive, bytesStale] = [sumOf(debt, 'bytesLive'), sumOf(debt, 'bytesStale')]

@@ -80,11 +80,16 @@ test('what the last pass reclaimed: its number on the overview opens it', async 
   const report = page.getByTestId('drawer').getByTestId('pass-report')
   await report.waitFor()
   expect(await report.getAttribute('data-pass-id')).toBe(String(last?.passId))
-  const deleted = last?.steps.reduce(
-    (sum, step) => sum + (step.kind === 'gc' ? step.report.bytesDeleted : 0),
-    0,
-  )
   const shown = report.locator('[data-flow="deleted"]')
-  expect(Number(await shown.getAttribute('data-bytes'))).toBe(deleted)
+  expect(Number(await shown.getAttribute('data-bytes'))).toBe(last?.byteFlow?.deletedBytes)
+  const won = Number(await report.getByTestId('won').getAttribute('data-bytes'))
+  const bytes = last?.steps.map((step) =>
+    step.kind === 'gc'
+      ? step.report.bytesDeleted
+      : step.kind === 'rewrite'
+        ? -step.report.bytesWritten
+        : 0,
+  )
+  expect(won).toBe(bytes?.reduce((sum, one) => sum + one, 0))
   expect(await report.getByTestId('residual').textContent()).toMatch(/0 bytes/)
 })

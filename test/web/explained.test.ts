@@ -1,5 +1,6 @@
 // What the page derives: the byte flow of a pass, the past of a segment, the numbers of the overview.
 import { describe, expect, test } from 'vitest'
+import type { ByteFlow as SourceFlow, PassReport } from '../../server/protocol.ts'
 import { legendOf, painterOf } from '../../web/charts/segment-colour.ts'
 import { appendToLog, emptyLog } from '../../web/lib/chunked-log.ts'
 import type { PassRun, TraceEntry } from '../../web/state/app-state.ts'
@@ -56,35 +57,41 @@ const rewrote = makePass(4, {
 })
 
 describe('byte flow', () => {
-  test('every byte of the sources is accounted for: the residual is 0', () => {
-    expect(byteFlow(rewrote)).toMatchObject({
-      plannedBytesStale: 600,
+  const accounted: SourceFlow = {
+    selectedBytesTotal: 1000,
+    selectedBytesStale: 600,
+    processedBytes: 1000,
+    unprocessedBytes: 0,
+    stillReferencedBytes: 0,
+    unreferencedBytes: 1000,
+    deletedBytes: 1000,
+    pinnedBytes: 0,
+    retainedBytes: 0,
+    residualBytes: 0,
+  }
+
+  test('is the engine’s own accounting, beside what the pass deleted and copied', () => {
+    expect(byteFlow({ ...rewrote, byteFlow: accounted })).toEqual({
+      sources: [source],
+      flow: accounted,
+      yield: null,
       bytesCopied: 350,
-      bytesUnreferenced: 1000,
       bytesDeleted: 1000,
+      segmentsDeleted: [source],
+      bytesKept: 0,
+      segmentsKept: [],
       bytesGained: 650,
-      residualBytes: 0,
-      predicted: { bytesLive: 400, bytesStale: 600 },
     })
   })
 
-  test('bytes that nobody accounts for are the residual', () => {
-    const report = makePass(5, {
-      ...rewrote,
-      steps: [
-        {
-          kind: 'rewrite',
-          reason: 'manual',
-          report: { ...makeRewrite(source, output, 350), sourceBytesUnreferenced: 900 },
-        },
-      ],
-    })
-    expect(byteFlow(report)?.residualBytes).toBe(100)
+  test('a residual is what the engine says, even where the steps would add up', () => {
+    const report = { ...rewrote, byteFlow: { ...accounted, residualBytes: 100 } }
+    expect(byteFlow(report)?.flow?.residualBytes).toBe(100)
   })
 
-  test('without economics the residual is not known, which is not 0', () => {
-    const report = makePass(5, { steps: rewrote.steps })
-    expect(byteFlow(report)?.residualBytes).toBeNull()
+  test('a pass that only deleted has no sources to account for', () => {
+    const gc = makePass(5, { steps: [{ kind: 'gc', report: makeGc([source], 1000) }] })
+    expect(byteFlow(gc)).toMatchObject({ flow: null, bytesDeleted: 1000, bytesGained: 1000 })
   })
 
   test('a pass that moved nothing has no flow, and its time is all in one part', () => {
@@ -97,6 +104,9 @@ describe('byte flow', () => {
     const times = passTimes(rewrote)
     expect(Object.values(times).reduce((a, b) => a + b, 0)).toBe(20)
     expect(times).toMatchObject({ rewrite: 7, gc: 2 })
+    const pruned = { segmentIds: [source], remaining: 0, elapsedMs: 1.5 }
+    const steps: PassReport['steps'] = [{ kind: 'prune_missing', ...pruned }, ...rewrote.steps]
+    expect(passTimes({ ...rewrote, steps })).toMatchObject({ prune: 1.5, other: 20 - 7 - 2 - 1.5 })
   })
 })
 

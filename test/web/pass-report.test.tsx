@@ -46,6 +46,28 @@ const blocked = makePass(7, {
 })
 
 describe('a pass, explained', () => {
+  test('a number says whether its threshold is a floor or a ceiling, and what never was is no 0', () => {
+    const count = { name: 'no_open_iterators', unit: 'count' } as const
+    const report = makePass(1, {
+      gates: [
+        gate({ name: 'quiet_writes', unit: 'ms', input: 20_000, threshold: 15_000, margin: 5000 }),
+        gate({ ...count, input: 2, threshold: 0, margin: -2, verdict: 'block' }),
+        gate({ ...count, input: 0, threshold: 0, margin: 0 }),
+        gate({ name: 'gc_min_interval', unit: 'ms', input: null, threshold: 1, margin: null }),
+        gate({
+          name: 'trigger_stale_ratio',
+          unit: 'ratio',
+          input: null,
+          threshold: 0.2,
+          margin: null,
+        }),
+      ],
+    })
+    const box = draw(<PassReportView report={report} />)
+    const numbers = [...box.querySelectorAll('.gate-numbers')].map((one) => one.textContent)
+    expect(numbers).toEqual(['20.0 s, needs 15.0 s', '2, at most 0', '0, at most 0', 'never', '—'])
+  })
+
   test('gates stand in the order met and only the blocking one is open', () => {
     const box = draw(<PassReportView report={blocked} />)
     const rows = [...box.querySelectorAll<HTMLElement>('[data-testid="gate-row"]')]
@@ -55,7 +77,7 @@ describe('a pass, explained', () => {
     ])
     expect(rows.map((row) => row.querySelector('details')?.open)).toEqual([false, true])
     const open = rows[1]?.textContent ?? ''
-    expect(open).toContain('180 ms of 15.0 s')
+    expect(open).toContain('180 ms, needs 15.0 s')
     expect(open).toContain('-14.8 s short')
     expect(open).toContain('15 s are needed')
   })

@@ -104,8 +104,13 @@ export const DebtOverTime = memo(function DebtOverTime({
         </AreaChart>
       </ResponsiveContainer>
       <p className="chart-name">
-        Bytes a second: <span className="key key-put" /> written by the foreground
-        <span className="key key-rewrite" /> copied by rewrites
+        <span>Bytes a second:</span>
+        <span>
+          <span className="key key-put" /> written by the foreground
+        </span>
+        <span>
+          <span className="key key-rewrite" /> copied by rewrites
+        </span>
       </p>
       <ResponsiveContainer width="100%" height={96}>
         <LineChart data={data} margin={margin} syncId="time" syncMethod="value">

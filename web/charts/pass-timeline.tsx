@@ -1,4 +1,4 @@
-// Passes on a time axis: each a bar as high as it took long, split into plan, rewrite, GC and the rest,
+// Passes on a time axis: each a bar as high as it took long, split into plan, rewrite, GC, prune and rest,
 // with what the foreground did at that time on the same axis under it. Own SVG, because a bar chart on
 // a numeric axis needs bars of a fixed width at exact places.
 import { useMemo, useRef, useState, type ReactNode } from 'react'
@@ -17,7 +17,7 @@ export const partTokens: Record<PassPart, string> = {
   rewrite: '--rewriting',
   gc: '--gone',
   prune: '--cat-4',
-  other: '--line-strong',
+  other: '--seq-none',
 }
 
 const partWords: Record<PassPart, string> = {

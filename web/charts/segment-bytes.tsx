@@ -81,8 +81,17 @@ export function SegmentBytes({ points, openUntilMs, name }: SegmentBytesProps): 
           </AreaChart>
         </ResponsiveContainer>
         <p className="chart-name">
-          <span className="key key-live" /> live <span className="key key-stale" /> stale
-          {openUntilMs !== null && last !== undefined && ', open: it goes on'}
+          <span>
+            <span className="key key-live" /> live
+          </span>
+          <span>
+            <span className="key key-stale" /> stale
+          </span>
+          {openUntilMs !== null && last !== undefined && (
+            <span>
+              <span className="key key-open" /> now: it goes on
+            </span>
+          )}
         </p>
       </div>
       <ExportButtons

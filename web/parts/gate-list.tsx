@@ -1,7 +1,7 @@
 // The gates of a pass in the order met. The blocking one is open; the rest are one line each.
 import type { ReactNode } from 'react'
 import type { Gate } from '../../server/protocol.ts'
-import { formatUnit, shortNames } from '../lib/format.ts'
+import { UNKNOWN, formatUnit, shortNames } from '../lib/format.ts'
 import { gateWords } from '../lib/words.ts'
 
 export function GateList({ gates }: { gates: readonly Gate[] }): ReactNode {
@@ -56,8 +56,17 @@ function GateRow({ gate }: { gate: Gate }): ReactNode {
 function gateNumbers(gate: Gate): string {
   if (gate.unit === 'flag')
     return gate.verdict === 'block' ? 'no' : gate.bypassed ? 'let be' : 'yes'
-  const input = gate.input === null ? 'never' : formatUnit(gate.input, gate.unit)
-  return gate.threshold === null ? input : `${input} of ${formatUnit(gate.threshold, gate.unit)}`
+  const { input, threshold, unit } = gate
+  // An instant that never was lies long enough ago; any other number is just not there.
+  if (input === null) return unit === 'ms' ? 'never' : UNKNOWN
+  if (threshold === null) return formatUnit(input, unit)
+  return `${formatUnit(input, unit)}, ${isCeiling(gate) ? 'at most' : 'needs'} ${formatUnit(threshold, unit)}`
+}
+
+/** A gate that passes below its threshold; the margin's sign tells. A floor of 0 would be none. */
+function isCeiling({ input, threshold, margin }: Gate): boolean {
+  if (input === null || threshold === null) return false
+  return threshold === 0 || (margin === threshold - input && input !== threshold)
 }
 
 /** Input against threshold on one scale; only where both are numbers of a size. */

@@ -112,9 +112,9 @@ function StepRow({ step }: { step: PassStep }): ReactNode {
 function StepText({ step }: { step: PassStep }): ReactNode {
   switch (step.kind) {
     case 'prune_missing':
-      return `${segmentList(step.segmentIds)} dropped: missing on disk; ${formatCount(step.remaining)} remain`
+      return `${segmentList(step.segmentIds)} dropped: missing on disk; ${formatCount(step.remaining)} remain; saved in ${formatDuration(step.elapsedMs)}`
     case 'prune_quality':
-      return `${segmentList(step.segmentIds)} dropped: below the stale ratio that queued them; ${formatCount(step.remaining)} remain`
+      return `${segmentList(step.segmentIds)} dropped: below the stale ratio that queued them; ${formatCount(step.remaining)} remain; saved in ${formatDuration(step.elapsedMs)}`
     case 'plan':
       return `${segmentList(step.plan.selected.map((entry) => entry.segmentId))} selected out of ${plural(step.plan.candidates.length, 'candidate')} in ${formatDuration(step.elapsedMs)}`
     case 'stage':

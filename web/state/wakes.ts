@@ -1,7 +1,7 @@
 // What may start a pass next, when, and what that pass would come to: the page's reading of the rules
 // of engine/maintenance/wakes.ts. Pure; what would happen is expected, because gates are judged then.
 import type { PassSource } from '../../server/protocol.ts'
-import { formatCountdown, formatDuration } from '../lib/format.ts'
+import { formatCountdown } from '../lib/format.ts'
 import { previewKick, previewPass, type Preview, type PreviewInput } from './preview.ts'
 
 export interface Wake {
@@ -52,7 +52,7 @@ function tick(input: PreviewInput): Wake[] {
     {
       source: 'periodic',
       atMs: null,
-      when: `every ${formatDuration(loopIntervalMs)}`,
+      when: `every ${formatCountdown(loopIntervalMs)}`,
       preview: previewPass(input, 'periodic'),
     },
   ]

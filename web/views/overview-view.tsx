@@ -29,8 +29,10 @@ export function OverviewView(): ReactNode {
               <StagePane />
               <BudgetPane />
             </div>
-            <LastPassPane />
-            <BlockersPane />
+            <div className="column">
+              <LastPassPane />
+              <BlockersPane />
+            </div>
           </div>
           <HistoryPanel />
         </>

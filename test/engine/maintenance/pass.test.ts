@@ -265,6 +265,27 @@ describe('stage confirm', () => {
     expect(host.stateFile).toBeNull()
   })
 
+  test('a prune tells how long it took, with the saving of the state', async () => {
+    const ledger = [entry(1, 0.6), entry(2, 0.6), entry(4, 0.6)]
+    const debt = debtOf(ledger, staged(T0 - 30_000, 0.5))
+    const { host, scheduler } = await world([segment(1, 0.3), segment(2, 0.6)], { debt })
+    // The manual clock's monotonic time moves by a thousandth of a millisecond each time it is asked.
+    host.onSave = () => {
+      for (let asked = 0; asked < 7000; asked += 1) host.clock.monotonic()
+      return Promise.resolve()
+    }
+    const report = await scheduler.runPass('rewrite_stage_confirm')
+    const prunes = report.steps.flatMap((step) =>
+      step.kind === 'prune_missing' || step.kind === 'prune_quality'
+        ? [[step.kind, step.segmentIds, Math.round(step.elapsedMs)]]
+        : [],
+    )
+    expect(prunes).toEqual([
+      ['prune_missing', [id(4)], 7],
+      ['prune_quality', [id(1)], 7],
+    ])
+  })
+
   test('F5: what the confirm dropped is dropped on disk before anything is executed', async () => {
     const debt = debtOf([entry(1, 0.875), entry(2, 0.69)], staged(T0 - 30_000, 0.5))
     const { host, scheduler } = await world([segment(1, 0.3), segment(2, 0.69)], { debt })
