@@ -22,6 +22,7 @@ import type {
   RewritePlan,
   SchedulerMode,
   SegmentId,
+  VacuumReport,
 } from './types.ts'
 
 /** All optional; `resolveOptions` fills in defaults, `ENGINE_OPTIONS` lists everything out of range. */
@@ -164,6 +165,11 @@ export interface MaintenanceControl {
   rewrite(segmentIds: SegmentId[]): Promise<PassReport>
   /** `observed`: segments to report on besides, such as sources of a rewrite. */
   gc(options: { dryRun: boolean; observed?: SegmentId[] }): Promise<GcReport>
+  /**
+   * A manual pass that gives free space of index.db back, now, whatever trigger and interval say. The
+   * store stays in use. ENGINE_BUSY when the slot is taken.
+   */
+  vacuum(): Promise<VacuumReport>
   /**
    * Replaces the queued debt by what a person brings; an empty queue clears it. `minStaleRatio` is the
    * floor it is executed at when it is not staged, null = unknown. ENGINE_BUSY while a pass runs.

@@ -7,6 +7,8 @@
  *   4. write and sync the meta pages;
  *   5. publish in memory, then delete the journal files it replaced.
  *
+ * Where an index vacuum had to leave pages to readers, a later checkpoint cuts the file.
+ *
  * Writes go on during 2-5. One checkpoint runs at a time.
  */
 import type { Journal } from './commit-log/journal.ts'
@@ -54,6 +56,8 @@ export class Checkpointer {
   readonly #serial = new SerialTask()
   #running = 0
   readonly #metaGenerations: [number, number] = [0, 0]
+  /** A vacuum left pages behind that readers still held. */
+  #cutsOff = false
 
   constructor(parts: CheckpointParts) {
     this.#parts = parts
@@ -72,6 +76,16 @@ export class Checkpointer {
       .finally(() => {
         this.#running--
       })
+  }
+
+  /** Takes its turn among the checkpoints: the trees and meta pages are the task's alone meanwhile. */
+  exclusively<T>(task: () => Promise<T>): Promise<T> {
+    return this.#serial.run(task)
+  }
+
+  /** The free end of index.db is to be cut off by checkpoints, until no reader holds a page of it. */
+  cutOffLater(): void {
+    this.#cutsOff = true
   }
 
   async #checkpoint(reason: CheckpointReport['reason']): Promise<CheckpointReport> {
@@ -93,6 +107,11 @@ export class Checkpointer {
 
     const before = keySpace.root
     pages.release(keySpace.oldestVersion())
+    const cutsOff = this.#cutsOff
+    if (cutsOff) {
+      this.#cutsOff = pages.waitingPages > 0
+      pages.trim()
+    }
     const changes = await slicer.run(keySpace.frozenChanges())
     const merged = await slicer.run(mergeChanges(pages, before.userRoot, changes))
     // Meanwhile only the active memtable can have changed: the root is ours alone to replace.
@@ -106,6 +125,7 @@ export class Checkpointer {
     await metas.publish(metaTree(pages, root), (pageNumber) => {
       this.#metaGenerations[pageNumber] = frozen.generation
     })
+    if (cutsOff) pages.giveBack()
     keySpace.publish(root)
     pages.retire(root.version, merged.retired)
     this.#releaseLeaves(merged.retired, frozen.generation)

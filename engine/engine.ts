@@ -19,14 +19,15 @@ import type { JournalOperation } from './commit-log/codec.ts'
 import { EngineError } from './errors.ts'
 import { EventHub } from './events.ts'
 import { GroupCommit, allSynced } from './group-commit.ts'
-import type { Located } from './index/leaf.ts'
-import type { KeyChange, ReadView } from './key-space.ts'
+import type { KeyChange } from './key-space.ts'
 import type { ForegroundActivity, MaintenanceHost } from './maintenance/host.ts'
-import { planAlone, stateText, vacuumIndex } from './maintenance-host.ts'
+import { vacuumIndex } from './index-vacuum.ts'
+import { planAlone, stateText } from './maintenance-host.ts'
 import { pruneRetained, reclaim } from './maintenance/reclaim.ts'
 import { rewriteSegments } from './maintenance/rewrite.ts'
 import { MaintenanceScheduler } from './maintenance/scheduler.ts'
 import { PROFILE_LOSES, resolveOptions, type ResolvedOptions } from './options.ts'
+import { Readers, valueOf } from './readers.ts'
 import { Recorder } from './recording/recorder.ts'
 import { flushStore, openStore, releaseStore, type Store } from './store.ts'
 import type {
@@ -37,7 +38,6 @@ import type {
   EngineInfo,
   EngineState,
   PassReport,
-  Pin,
   SegmentId,
 } from './types.ts'
 import { verifyLiveBytes } from './verify.ts'
@@ -69,13 +69,11 @@ class RestageEngine implements Engine {
   #recorder: Recorder | null = null
   #closing: Promise<void> | null = null
   #cancelInterval: (() => void) | null = null
-  #nextPinId = 1
   #checkpoint: EngineState['checkpoint'] = { commitSeq: 0, atMs: null, elapsedMs: null }
   #checkpoints = 0
-  readonly #counts = { puts: 0, deletes: 0, gets: 0, bytesPut: 0 }
+  readonly #counts = { puts: 0, deletes: 0, bytesPut: 0 }
   #lastWriteAtMs: number | null = null
-  #lastReadAtMs: number | null = null
-  #openIterators = 0
+  readonly #readers: Readers
   /** Work on the folder that is under way outside of passes; closing waits for it. */
   readonly #underWay = new Set<Promise<unknown>>()
 
@@ -84,6 +82,14 @@ class RestageEngine implements Engine {
     this.#deps = deps
     this.#hub = new EventHub(() => deps.clock.now())
     if (deps.onEvent !== undefined) this.#hub.subscribe(deps.onEvent)
+    this.#readers = new Readers({
+      clock: deps.clock,
+      store: () => this.#readable(),
+      flushEvents: () => this.flushEvents(),
+      isClosed: () => this.#status === 'closed',
+      ended: (reader) => this.#readerEnded(reader),
+      failed: (error) => this.#reportFailure(error),
+    })
     this.#groupCommit = new GroupCommit(async () => {
       try {
         const { valueLog, journal } = this.#store
@@ -173,109 +179,22 @@ class RestageEngine implements Engine {
 
   get(key: Uint8Array): Uint8Array | undefined {
     const { keySpace } = this.#readable()
-    this.#noteRead()
-    return this.#valueOf(keySpace.current(key))
+    this.#readers.noteRead()
+    return valueOf(this.#store, keySpace.current(key))
   }
 
   iterate(range: RangeOptions = {}, label?: string): EntryIterator {
-    return this.#iterateView(range, undefined, label)
+    return this.#readers.iterate(range, label)
   }
 
   snapshot(label?: string): Snapshot {
-    const { keySpace } = this.#readable()
-    const view = keySpace.openView()
-    const pin = this.#openPin('snapshot', label, view)
-    this.flushEvents()
-    let closed: Promise<SegmentId[]> | null = null
-    const needOpen = (): void => {
-      if (closed !== null)
-        throw new EngineError('ENGINE_NOT_OPEN', `snapshot ${pin.label} is closed`)
-    }
-    return {
-      pinId: pin.pinId,
-      get: (key) => {
-        needOpen()
-        this.#noteRead()
-        return this.#valueOf(this.#readable().keySpace.get(view, key))
-      },
-      iterate: (range = {}) => {
-        needOpen()
-        return this.#iterateView(range, view)
-      },
-      close: () => (closed ??= this.#closePin(pin, view)),
-    }
+    return this.#readers.snapshot(label)
   }
 
-  #iterateView(range: RangeOptions, of: ReadView | undefined, label?: string): EntryIterator {
-    const { keySpace } = this.#readable()
-    // A view of its own even inside a snapshot, so that either may be closed first.
-    const view = keySpace.openView(of)
-    const pin = this.#openPin('iterator', label, view)
-    this.#openIterators++
-    const entries = keySpace.entries(view, range)
-    let open = true
-    let release: (deleted: Promise<SegmentId[]>) => void = () => undefined
-    const released = new Promise<SegmentId[]>((resolve) => (release = resolve))
-    released.catch((error: unknown) => this.#reportFailure(error))
-    const close = (): void => {
-      if (!open) return
-      open = false
-      this.#openIterators--
-      release(this.#closePin(pin, view))
-    }
-    const iterator: EntryIterator = {
-      pinId: pin.pinId,
-      released,
-      next: () => {
-        if (!open) return { done: true, value: undefined }
-        this.#readable()
-        this.#noteRead()
-        const step = entries.next()
-        if (step.done === true) {
-          close()
-          return { done: true, value: undefined }
-        }
-        const { key, value } = step.value
-        return { done: false, value: [key, this.#valueOf(value) ?? new Uint8Array(0)] }
-      },
-      return: () => {
-        close()
-        return { done: true, value: undefined }
-      },
-      [Symbol.iterator]: () => iterator,
-      close,
-    }
-    return iterator
-  }
-
-  #valueOf(found: Located | undefined): Uint8Array | undefined {
-    if (found === undefined || found.kind === 'tombstone') return undefined
-    if (found.kind === 'inline') return copyOf(found.value)
-    return this.#store.valueLog.read(found.pointer)
-  }
-
-  #noteRead(): void {
-    this.#counts.gets++
-    this.#lastReadAtMs = this.#deps.clock.now()
-  }
-
-  #openPin(kind: Pin['kind'], label: string | undefined, view: ReadView): Pin {
-    const pinId = this.#nextPinId++
-    const pin = { pinId, kind, label: label ?? `${kind} ${pinId}`, sinceMs: this.#deps.clock.now() }
-    this.#store.set.pin({ ...pin, openedSeq: view.seq })
-    return pin
-  }
-
-  /** Resolves with the segments that this reader was the last to keep. */
-  async #closePin(pin: Pin, view: ReadView): Promise<SegmentId[]> {
-    if (this.#status === 'closed') return []
-    const { keySpace, set } = this.#store
-    keySpace.closeView(view)
-    set.unpin(pin.pinId)
-    if (pin.kind === 'snapshot') this.flushEvents()
-    // Deleting is writing: after a failure it is over.
+  /** Deletes what this reader was the last to keep. After a failure deleting, which is writing, is over. */
+  async #readerEnded(label: string): Promise<SegmentId[]> {
     if (this.#status === 'failed') return []
-    return this.#track(this.#pruneRetained(pin.label))
+    return this.#track(this.#pruneRetained(label))
   }
 
   async #pruneRetained(heldBy: string): Promise<SegmentId[]> {
@@ -441,12 +360,13 @@ class RestageEngine implements Engine {
       clockOffsetMs: clock.offsetMs,
       clockFrozen: clock.frozen,
       ...this.#counts,
+      gets: this.#readers.gets,
       memtableEntries: keySpace.memtableEntries,
       memtableBytes: keySpace.memtableBytes,
       journalBytes: journal?.bytes ?? 0,
       indexFileBytes: pages.fileBytes,
       lastWriteAtMs: this.#lastWriteAtMs,
-      lastReadAtMs: this.#lastReadAtMs,
+      lastReadAtMs: this.#readers.lastReadAtMs,
       ...(this.#recorder === null ? {} : { recording: this.#recorder.gauge() }),
     }
   }
@@ -474,13 +394,7 @@ class RestageEngine implements Engine {
 
   async verify(): Promise<VerifyReport> {
     const store = this.#readable()
-    const view = store.keySpace.openView()
-    const pin = this.#openPin('snapshot', 'verify', view)
-    try {
-      return await verifyLiveBytes(store, view)
-    } finally {
-      await this.#closePin(pin, view)
-    }
+    return this.#readers.withView('verify', (view) => verifyLiveBytes(store, view))
   }
 
   // ------------------------------------------------------------ maintenance
@@ -494,7 +408,7 @@ class RestageEngine implements Engine {
       rewrite: (sources, signal, request) =>
         this.#guard(() => rewriteSegments(this.#rewriteParts(store), sources, signal, request)),
       plan: (request, signal) => planAlone(request, signal, this.#deps.yieldNow),
-      vacuumIndex: () => Promise.resolve(vacuumIndex(store.pages)),
+      vacuumIndex: (signal) => this.#guard(() => this.#track(vacuumIndex(store, signal))),
       reclaim: (options) => this.#guard(() => reclaim(this.#reclaimParts(), options)),
       checkpoint: (reason) => this.#runCheckpoint(reason),
       emit: (body, passId) => this.#emit(body, passId),
@@ -505,8 +419,8 @@ class RestageEngine implements Engine {
   #foreground(store: Store): ForegroundActivity {
     return {
       lastWriteAtMs: this.#lastWriteAtMs,
-      lastReadAtMs: this.#lastReadAtMs,
-      openIterators: this.#openIterators,
+      lastReadAtMs: this.#readers.lastReadAtMs,
+      openIterators: this.#readers.openIterators,
       checkpoints: this.#checkpoints,
       dirty: store.keySpace.memtableEntries > 0,
       checkpointing: store.checkpointer.running,

@@ -242,6 +242,11 @@ export class KeySpace {
     this.#frozen = null
   }
 
+  /** The same trees at other places. */
+  replaceRoot(root: TreeRoot): void {
+    this.#root = root
+  }
+
   // ------------------------------------------------------------ reading
 
   /** A view of now, or the same as `of`, that stays valid until `closeView`. */

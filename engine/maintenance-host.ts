@@ -1,10 +1,9 @@
 /** The plain parts of what maintenance sees of the engine: those that need no state of the engine's own. */
 import { dirname } from 'node:path'
 import { readSmallFile, removeIfPresent, replaceFile, type FileSystem } from './file-system.ts'
-import type { PageStore } from './index/page-store.ts'
 import type { MaintenanceHost } from './maintenance/host.ts'
 import { planRewrite, type PlanRequest } from './maintenance/planner.ts'
-import type { RewritePlan, VacuumReport } from './types.ts'
+import type { RewritePlan } from './types.ts'
 
 /** A queue of 100,000 segments needs less. */
 const STATE_BYTES_MAX = 2 ** 25
@@ -37,17 +36,4 @@ export async function planAlone(
   await yieldNow()
   signal.throwIfAborted()
   return planRewrite(request)
-}
-
-/** Free pages are used again before the file grows; giving them back to the disk is not built. */
-export function vacuumIndex(pages: PageStore): Promise<VacuumReport> {
-  const { freePages, fileBytes } = pages
-  const text = `${freePages} free pages of index.db stay for new ones; shrinking the file is not built.`
-  return Promise.resolve({
-    done: false,
-    text,
-    bytesBefore: fileBytes,
-    bytesAfter: fileBytes,
-    elapsedMs: 0,
-  })
 }

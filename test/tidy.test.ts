@@ -129,6 +129,7 @@ describe('import directions', () => {
   test('the vocabulary, its reducer and the wire contract import types only', () => {
     const contracts = [
       'engine/types.ts',
+      'engine/event-types.ts',
       'engine/apply-event.ts',
       'server/protocol.ts',
       'server/protocol-control.ts',

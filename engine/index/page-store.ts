@@ -13,6 +13,7 @@ import type { ChecksumKind } from '../checksum.ts'
 import { EngineError } from '../errors.ts'
 import type { OpenFile } from '../file-system.ts'
 import type { SegmentId } from '../types.ts'
+import { FreePages } from './free-pages.ts'
 import { decodeInternal } from './internal-encodings.ts'
 import { childAt, childIdOffset, validateInternal } from './internal.ts'
 import { decodeLeaf } from './leaf-encodings.ts'
@@ -22,6 +23,7 @@ import {
   PAGE_BYTES,
   PAGE_INTERNAL,
   PAGE_LEAF,
+  PAGE_TYPE_AT,
   checkTreePage,
   makePage,
   pageCount,
@@ -63,6 +65,10 @@ function plainPage(stored: Page, id: number): Page {
   return internal
 }
 
+function roundUp(bytes: number): number {
+  return Math.ceil(bytes / INDEX_CHUNK_BYTES) * INDEX_CHUNK_BYTES
+}
+
 /** Pages of one tree version that later versions do not use. */
 interface Retired {
   /** The root version that no longer reads them. */
@@ -83,8 +89,6 @@ function pagesOf(page: Page | undefined): number {
 export class PageStore {
   readonly file: OpenFile
   readonly kind: ChecksumKind
-  /** Logical page count, as the meta pages record it. */
-  totalPages: number
   readonly #cache: (Page | undefined)[] = []
   /** Second-chance bits, one a page id. */
   readonly #used: boolean[] = []
@@ -92,9 +96,7 @@ export class PageStore {
   #cachedPages = 0
   #clockHand = 0
   #fileBytes: number
-  #free: number[] = []
-  /** Page ids [from, to) between those that the opened tree reaches, the lowest last. */
-  #gaps: { from: number; to: number }[] = []
+  #free: FreePages
   #retired: Retired[] = []
   readonly #readLogged: (ref: LeafRef) => Page
   readonly #loggedSegments: SegmentId[] = []
@@ -111,7 +113,7 @@ export class PageStore {
     this.file = file
     this.kind = kind
     this.#readLogged = options.readLogged ?? refuseLogged
-    this.totalPages = Math.max(options.totalPages, FIRST_TREE_PAGE)
+    this.#free = new FreePages(Math.max(options.totalPages, FIRST_TREE_PAGE))
     this.#fileBytes = file.size()
     // Below a handful of pages one descent would evict its own path.
     this.#cachePagesMax = Math.max(64, Math.floor(options.cacheBytes / PAGE_BYTES))
@@ -119,6 +121,11 @@ export class PageStore {
 
   get fileBytes(): number {
     return this.#fileBytes
+  }
+
+  /** Logical page count, as the meta pages record it. */
+  get totalPages(): number {
+    return this.#free.end
   }
 
   /** A tree page, checked when it comes from disk. The bytes are shared: never write into them. */
@@ -142,25 +149,41 @@ export class PageStore {
     return page
   }
 
-  /** A page id that nothing reads. */
+  /** A page id that nothing reads, the lowest there is. */
   allocate(): number {
-    const free = this.#free.pop()
-    if (free !== undefined) return free
-    const gap = this.#gaps.at(-1)
-    if (gap === undefined) return this.totalPages++
-    const id = gap.from++
-    if (gap.from === gap.to) this.#gaps.pop()
-    return id
+    return this.#free.take()
+  }
+
+  /** The id that `allocate` would give; the page count when it would make the index longer. */
+  get nextPage(): number {
+    return this.#free.lowest() ?? this.totalPages
   }
 
   write(id: number, page: Page): void {
     const end = (id + 1) * PAGE_BYTES
-    if (end > this.#fileBytes) {
-      this.#fileBytes = Math.ceil(end / INDEX_CHUNK_BYTES) * INDEX_CHUNK_BYTES
-      this.file.truncate(this.#fileBytes)
-    }
+    if (end > this.#fileBytes) this.#resize(end)
     this.file.write(this.#asStored(id, page).bytes, 0, PAGE_BYTES, id * PAGE_BYTES)
     if (id >= FIRST_TREE_PAGE) this.#remember(id, page)
+  }
+
+  /**
+   * A copy of a leaf page, in whatever encoding it is stored, at the lowest free place. The old one
+   * stays until it is retired and released.
+   */
+  copyLeaf(id: number): number {
+    const stored = makePage(Buffer.allocUnsafeSlow(PAGE_BYTES))
+    const got = this.file.read(stored.bytes, 0, PAGE_BYTES, id * PAGE_BYTES)
+    if (got !== PAGE_BYTES) throw pageError(id, `only ${got} bytes on disk`)
+    checkTreePage(stored, id, this.kind)
+    const to = this.allocate()
+    const type = stored.view.getUint16(PAGE_TYPE_AT, true)
+    sealPage(stored, { id: to, type, count: pageCount(stored) }, this.kind)
+    const end = (to + 1) * PAGE_BYTES
+    if (end > this.#fileBytes) this.#resize(end)
+    this.file.write(stored.bytes, 0, PAGE_BYTES, to * PAGE_BYTES)
+    // What is read often stays in memory under its new name.
+    if (this.#cache[id] !== undefined) this.#remember(to, plainPage(stored, to))
+    return to
   }
 
   /** These pages are read by root versions below `version` only. */
@@ -179,7 +202,7 @@ export class PageStore {
       }
       for (const id of retired.pages) {
         this.#forget(id)
-        this.#free.push(id)
+        this.#free.add(id)
       }
     }
     this.#retired = waiting
@@ -191,19 +214,39 @@ export class PageStore {
    * claims.
    */
   freeAllBut(reachable: ReadonlySet<number>): void {
-    this.#free = []
-    this.#gaps = []
-    let next = FIRST_TREE_PAGE
-    for (const id of Float64Array.from(reachable).sort()) {
-      if (id > next) this.#gaps.push({ from: next, to: id })
-      next = Math.max(next, id + 1)
-    }
-    this.#gaps.reverse()
-    this.totalPages = next
+    let end = FIRST_TREE_PAGE
+    for (const id of reachable) end = Math.max(end, id + 1)
+    this.#free = new FreePages(end, FIRST_TREE_PAGE)
+    for (const id of reachable) this.#free.use(id)
   }
 
   get freePages(): number {
-    return this.#gaps.reduce((sum, { from, to }) => sum + to - from, this.#free.length)
+    return this.#free.count
+  }
+
+  /** Pages that only older roots use, which somebody still reads. */
+  get waitingPages(): number {
+    return this.#retired.reduce((sum, { pages }) => sum + pages.length, 0)
+  }
+
+  /**
+   * The index ends behind its last used page from now on. The meta pages have to say so on disk before
+   * `giveBack` takes the rest of the file away.
+   */
+  trim(): void {
+    this.#free.trim()
+  }
+
+  /** The file ends with the index. Returns the bytes that are given back. */
+  giveBack(): number {
+    const before = this.#fileBytes
+    if (roundUp(this.totalPages * PAGE_BYTES) < before) this.#resize(this.totalPages * PAGE_BYTES)
+    return before - this.#fileBytes
+  }
+
+  #resize(bytes: number): void {
+    this.#fileBytes = roundUp(bytes)
+    this.file.truncate(this.#fileBytes)
   }
 
   // ------------------------------------------------------------ leaf pages in the value log

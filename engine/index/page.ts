@@ -9,6 +9,8 @@ import { readU64, viewOf, writeU64 } from '../bytes.ts'
 
 export const PAGE_BYTES = 4096
 export const PAGE_HEADER_BYTES = 16
+/** Where the u16 of type and encoding is. */
+export const PAGE_TYPE_AT = 12
 
 export const PAGE_META = 1
 export const PAGE_FREELIST = 2

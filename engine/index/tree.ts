@@ -31,7 +31,7 @@ import { PAGE_LEAF, pageCount, pageError, pageType, type Page } from './page.ts'
 import type { PageStore } from './page-store.ts'
 
 /** A tree deeper than this has a cycle: 2 children a page would already index 2^64 keys. */
-const MAX_DEPTH = 64
+export const MAX_DEPTH = 64
 
 /** undefined = no such key. Inline bytes are a view into a page. */
 export function findInTree(store: PageStore, root: number, key: Uint8Array): Located | undefined {
@@ -227,17 +227,11 @@ class Merge {
 
   *run(root: number): Generator<void, number> {
     if (this.#changes.length === 0) return root
-    let refs = yield* this.#mergeNode(root, 0, this.#changes.length)
+    const refs = yield* this.#mergeNode(root, 0, this.#changes.length)
     if (refs.length === 0) return this.#writeLeaves(new EntryRun(), false)[0]?.child ?? root
-    while (refs.length > 1) {
-      const above = this.#writeInternals(refs)
-      // Keys of foreign writers may be longer than ours: pages of one child each would never end.
-      if (above.length === refs.length) {
-        throw new EngineError('ENGINE_LIMIT', 'keys are too long for two of them in an index page')
-      }
-      refs = above
-    }
-    return this.#withoutLoneParents((refs[0] as ChildRef).child)
+    const top = writeRoot(this.#store, refs)
+    this.pagesWritten += top.pagesWritten
+    return this.#withoutLoneParents(top.root)
   }
 
   /** A root with one child is that child. */
@@ -375,13 +369,40 @@ class Merge {
   }
 
   #writeInternals(refs: readonly ChildRef[]): ChildRef[] {
-    return cutChildren(refs).map((run) => {
-      const first = run[0]
-      assert(first !== undefined, 'an internal page has children')
-      const id = this.#store.allocate()
-      this.#store.write(id, layOutInternal(run, id, this.#store.kind))
-      this.pagesWritten++
-      return { key: first.key, child: id }
-    })
+    const written = writeInternals(this.#store, refs)
+    this.pagesWritten += written.length
+    return written
   }
+}
+
+/** Writes the internal pages above these children, as many as it takes. */
+export function writeInternals(store: PageStore, refs: readonly ChildRef[]): ChildRef[] {
+  return cutChildren(refs).map((run) => {
+    const first = run[0]
+    assert(first !== undefined, 'an internal page has children')
+    const id = store.allocate()
+    store.write(id, layOutInternal(run, id, store.kind))
+    return { key: first.key, child: id }
+  })
+}
+
+/** The root above these children: the only one, or pages above them until there is one. */
+export function writeRoot(
+  store: PageStore,
+  children: readonly ChildRef[],
+): { root: number; pagesWritten: number } {
+  let refs = children
+  let pagesWritten = 0
+  while (refs.length > 1) {
+    const above = writeInternals(store, refs)
+    pagesWritten += above.length
+    // Keys of foreign writers may be longer than ours: pages of one child each would never end.
+    if (above.length === refs.length) {
+      throw new EngineError('ENGINE_LIMIT', 'keys are too long for two of them in an index page')
+    }
+    refs = above
+  }
+  const root = refs[0]
+  assert(root !== undefined, 'a tree has a root')
+  return { root: root.child, pagesWritten }
 }

@@ -73,30 +73,36 @@ function reclaimableBytes(segments: readonly SegmentInfo[]): number {
 }
 
 /**
- * Whether a rewrite of `sourceBytes` is followed by an index vacuum: moving values dirties index pages
- * all over, and a big rewrite leaves many free ones behind (upstream's threshold and interval).
+ * Whether a rewrite is followed by an index vacuum: moving values dirties index pages all over, and
+ * many rewrites leave many free ones behind (upstream's threshold and interval). `rewrittenBytes`: of
+ * all sources since the last vacuum, because one pass rewrites one segment, which rarely is so large.
  */
 export function vacuumGates(
   input: Pick<PassInput, 'options' | 'times' | 'nowMs'>,
-  sourceBytes: number,
+  rewrittenBytes: number,
+  asked = false,
 ): Gate[] {
   const { options, times, nowMs } = input
   const off = options.disableVacuum || options.vacuumTriggerRewriteBytes === 0
   const sinceVacuum = since(times.lastVacuumAtMs, nowMs)
   return upToBlock([
-    flag('vacuum_enabled', !off, `The index vacuum is switched ${off ? 'off' : 'on'}.`),
+    flag('vacuum_enabled', !off, `The index vacuum is switched ${off ? 'off' : 'on'}.`, {
+      bypassed: asked,
+    }),
     atLeast({
       name: 'vacuum_trigger_bytes',
-      input: sourceBytes,
+      input: rewrittenBytes,
       threshold: options.vacuumTriggerRewriteBytes,
       unit: 'bytes',
-      text: `${bytesText(sourceBytes)} were rewritten; the trigger is ${bytesText(options.vacuumTriggerRewriteBytes)}.`,
+      bypassed: asked,
+      text: `${bytesText(rewrittenBytes)} were rewritten since the last vacuum; the trigger is ${bytesText(options.vacuumTriggerRewriteBytes)}.`,
     }),
     atLeast({
       name: 'vacuum_min_interval',
       input: sinceVacuum,
       threshold: options.vacuumMinIntervalMs,
       unit: 'ms',
+      bypassed: asked,
       text: sinceText('index vacuum', sinceVacuum, options.vacuumMinIntervalMs),
     }),
   ])

@@ -12,7 +12,7 @@ import type { Gate, RewriteDebt, RewriteReason, SegmentInfo } from '../types.ts'
 import { admissionGates } from './admission.ts'
 import { accrue, isEmpty } from './budget.ts'
 import { decideFresh, selectedGate, stageAction } from './decide-fresh.ts'
-import { decideGc, gcGates } from './decide-gc.ts'
+import { decideGc, gcGates, vacuumGates } from './decide-gc.ts'
 import type { Action, Decision, PrunePlan, QueueRewrite } from './decision.ts'
 import { queuedFloor, totalBytes } from './floors.ts'
 import { atLeast, flag, isBlocking, upToBlock } from './gates.ts'
@@ -331,5 +331,9 @@ function decideManual(input: PassInput, request: ManualRequest, decision: Decisi
     case 'gc':
       decision.gates.push(...gcGates(input, true))
       decision.action = { kind: 'gc' }
+      return
+    case 'vacuum':
+      decision.gates.push(...vacuumGates(input, 0, true))
+      decision.action = { kind: 'vacuum' }
   }
 }

@@ -59,8 +59,8 @@ export interface MaintenanceHost {
   reclaim(options: { dryRun: boolean; observed?: readonly SegmentId[] }): Promise<GcReport>
   /** The planner over these segments; rejects when the signal is aborted before it is done. */
   plan(request: PlanRequest, signal: AbortSignal): Promise<RewritePlan>
-  /** Gives space of index.db back; a store that cannot says so in the report. */
-  vacuumIndex(): Promise<VacuumReport>
+  /** Gives free space of index.db back. An aborted signal ends it early, with what is done done: it resolves. */
+  vacuumIndex(signal: AbortSignal): Promise<VacuumReport>
   checkpoint(reason: CheckpointReport['reason']): Promise<CheckpointReport>
   emit(body: EngineEventBody, passId: number | null): void
   /** Atomically replaces `vlog_generation_state.json`; null removes it. Durable when the promise resolves. */

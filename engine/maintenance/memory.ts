@@ -25,7 +25,11 @@ type PenaltyCause = Extract<EngineEventBody, { type: 'penalties_changed' }>['cau
 
 /** SchedulerInfo and what only decisions need. */
 export type SchedulerFacts = SchedulerInfo &
-  Pick<PassTimes, 'planHoldMs'> & { churnSample: ChurnSample | null }
+  Pick<PassTimes, 'planHoldMs'> & {
+    churnSample: ChurnSample | null
+    /** Source bytes of rewrites since the last index vacuum. */
+    rewrittenSinceVacuumBytes: number
+  }
 
 /** A scheduler that has done nothing yet. */
 export const NEVER_RAN: SchedulerInfo = {
@@ -137,6 +141,7 @@ export class MaintenanceMemory {
       budget: openBucket(options),
       planHoldMs: options.rewriteMinIntervalMs,
       churnSample: null,
+      rewrittenSinceVacuumBytes: 0,
     }
     this.#evented = JSON.stringify(this.info())
   }
@@ -168,6 +173,7 @@ export class MaintenanceMemory {
     const facts: Partial<SchedulerFacts> & SchedulerInfo = { ...this.#facts }
     delete facts.planHoldMs
     delete facts.churnSample
+    delete facts.rewrittenSinceVacuumBytes
     return facts
   }
 

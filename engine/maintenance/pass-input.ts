@@ -49,6 +49,7 @@ export type ManualRequest =
   | { kind: 'rewrite'; segmentIds: SegmentId[] }
   | { kind: 'stage'; filters: PlanFilters }
   | { kind: 'gc' }
+  | { kind: 'vacuum' }
 
 export interface PassInput {
   source: PassSource

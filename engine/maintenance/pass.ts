@@ -35,6 +35,7 @@ import { PassPlans, planEvent } from './pass-plans.ts'
 import { pruneWord } from './pass-words.ts'
 import { Rewriting } from './rewriting.ts'
 import { describePass } from './sentence.ts'
+import { vacuum } from './vacuuming.ts'
 import type { EngineEventBody } from '../types.ts'
 
 /** One pass, run once. It owns the slot while it runs, and so the debt. */
@@ -279,6 +280,11 @@ export class Pass {
         return this.#rewriting.runNamed(action.segmentIds)
       case 'gc':
         return (await this.reclaim('standalone')) > 0 ? 'reclaimed' : 'nothing_to_do'
+      case 'vacuum': {
+        const { bytesBefore, bytesAfter } = await vacuum(this)
+        this.rest()
+        return bytesAfter < bytesBefore ? 'reclaimed' : 'nothing_to_do'
+      }
     }
   }
 

@@ -6,10 +6,8 @@ import { EngineError } from '../errors.ts'
 import type { PassOutcome, RewriteReason, RewriteReport, SegmentId, SegmentInfo } from '../types.ts'
 import { bound } from './bounds.ts'
 import { draw } from './budget.ts'
-import { vacuumGates } from './decide-gc.ts'
 import type { QueueRewrite } from './decision.ts'
 import { judgeRewrite, sum, type Effect, type Processed } from './effect.ts'
-import { isBlocking } from './gates.ts'
 import {
   clearStage,
   consume,
@@ -24,6 +22,7 @@ import { describeError } from './pass-environment.ts'
 import { factsOf, isConfirm, isQueueRun } from './pass-input.ts'
 import { penalise } from './penalties.ts'
 import type { RewrittenSegment } from './sentence.ts'
+import { vacuumAfterRewrite } from './vacuuming.ts'
 
 interface RewriteLimits {
   reason: RewriteReason
@@ -462,39 +461,10 @@ export class Rewriting {
   }
 
   async #vacuum(): Promise<void> {
-    const pass = this.#pass
-    const { memory, host } = pass.environment
-    const { passId } = pass
-    const sourceBytes = sum(this.chosen, ({ segment }) => segment.bytesTotal)
-    const block = vacuumGates(pass.input(), sourceBytes).find(isBlocking)
-    if (block !== undefined) {
-      const reason =
-        block.name === 'vacuum_enabled'
-          ? ('disabled' as const)
-          : block.name === 'vacuum_trigger_bytes'
-            ? ('threshold' as const)
-            : ('cooldown' as const)
-      const counter = {
-        disabled: 'vacuumSkipsDisabled',
-        threshold: 'vacuumSkipsThreshold',
-        cooldown: 'vacuumSkipsCooldown',
-      } as const
-      memory.count({ [counter[reason]]: 1 }, passId)
-      // Every small rewrite is below the threshold: that is counted and not told.
-      if (reason !== 'threshold') pass.emit({ type: 'vacuum_skip', reason, gate: block.name })
-      return
-    }
-    if (pass.stopsBefore('vacuum')) await pass.stop('vacuum', 'Before it vacuums the index.')
-    memory.update({ lastReason: 'post_rewrite_vacuum', lastVacuumAtMs: host.clock.now() }, passId)
-    try {
-      const report = await host.vacuumIndex()
-      memory.count({ vacuumRuns: 1, vacuumElapsedMs: report.elapsedMs }, passId)
-      pass.emit({ type: 'vacuum_run', report })
-      pass.steps.push({ kind: 'vacuum', report })
-    } catch (error) {
-      memory.count({ vacuumFailures: 1 }, passId)
-      throw error
-    }
+    await vacuumAfterRewrite(
+      this.#pass,
+      sum(this.chosen, ({ segment }) => segment.bytesTotal),
+    )
   }
 
   #bytesTotal(): number {

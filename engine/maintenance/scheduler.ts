@@ -28,6 +28,7 @@ import type {
   SchedulerInfo,
   SchedulerMode,
   SegmentId,
+  VacuumReport,
 } from '../types.ts'
 import { kickGates } from './admission.ts'
 import { refitBucket } from './budget.ts'
@@ -230,6 +231,14 @@ export class MaintenanceScheduler implements MaintenanceControl {
     if (step !== undefined) return step.report
     if (pass.failure instanceof Error) throw pass.failure
     throw new EngineError('ENGINE_ABORTED', `GC did not run: ${report.sentence}`)
+  }
+
+  async vacuum(): Promise<VacuumReport> {
+    const { report, pass } = await this.#run(callFor('manual', { request: { kind: 'vacuum' } }))
+    const step = report.steps.find((s) => s.kind === 'vacuum')
+    if (step !== undefined) return step.report
+    if (pass.failure instanceof Error) throw pass.failure
+    throw new EngineError('ENGINE_ABORTED', `no vacuum: ${report.sentence}`)
   }
 
   /** Changes nothing; only the trace shows that someone looked (F17). */

@@ -133,6 +133,7 @@ function nothingText(report: Told): string {
   if (report.steps.some((s) => s.kind === 'gc')) {
     return `${lead}No dead segment could be deleted.`
   }
+  if (report.steps.some((s) => s.kind === 'vacuum')) return `${before}.`
   const plan = lastPlan(report)
   if (plan === null) return `${lead}Nothing to rewrite: no trigger is on.`
   const waiting = waitingForAge(plan)

@@ -42,6 +42,7 @@ const anyLong: fc.Arbitrary<LongStep> = fc.oneof(
   fc.record({ do: fc.constant('rewrite' as const), segments: fc.nat({ max: 2 ** 16 - 1 }) }),
   fc.record({ do: fc.constant('stage' as const), minStaleRatio: fc.constantFrom(0, 0.2, 0.6) }),
   fc.constant({ do: 'gc' } as const),
+  fc.constant({ do: 'vacuum' } as const),
 )
 
 const optionsOf = (profiles: readonly Profile[]): fc.Arbitrary<OpenOptions> =>
@@ -103,6 +104,7 @@ const EAGER = {
   efficacyMinTotalBytes: 0,
   triggerStaleRatio: 0.2,
   resumeMinStaleRatio: 0.1,
+  vacuumMinIntervalMs: 0,
 }
 
 /** Policies and thresholds around the eager ones; absent = the default. */
@@ -121,6 +123,7 @@ const anyMaintenance: fc.Arbitrary<Partial<MaintenanceOptions>> = fc
       rewriteBudgetBytesPerSec: fc.constantFrom(0, 500, 100_000),
       penaltyCooldownMs: fc.constantFrom(0, 60_000),
       ineffectiveGrowthMinBytes: fc.constantFrom(0, 4_096),
+      vacuumTriggerRewriteBytes: fc.constantFrom(0, 1, 20_000),
     },
     { requiredKeys: [] },
   )

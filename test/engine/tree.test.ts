@@ -7,6 +7,7 @@ import { entryStart, entryKey, entryValue, EntryRun } from '../../engine/index/l
 import { PAGE_LEAF, pageCount, pageType } from '../../engine/index/page.ts'
 import { PageStore } from '../../engine/index/page-store.ts'
 import { childAt } from '../../engine/index/internal.ts'
+import { relocate } from '../../engine/index/relocate.ts'
 import { findInTree, mergeChanges, walkTree, type Change } from '../../engine/index/tree.ts'
 import {
   copyFolder,
@@ -60,6 +61,29 @@ class Bench {
       if (inline === null) this.model.delete(name)
       else this.model.set(name, inline)
     }
+  }
+
+  /** As a vacuum does it, with the target of now. */
+  relocate(pagesMax: number): number {
+    this.pages.release(Math.min(this.version, ...this.held.keys()))
+    const { totalPages, freePages, waitingPages } = this.pages
+    const limit = totalPages - freePages - waitingPages
+    let from: Uint8Array | null = null
+    let moved = 0
+    do {
+      const work = relocate(this.pages, this.root, { limit, pagesMax, from })
+      let step = work.next()
+      while (step.done !== true) step = work.next()
+      const { value: done } = step
+      moved += done.moved
+      from = done.next
+      if (done.root === this.root) break
+      this.version++
+      this.pages.retire(this.version, done.retired)
+      this.root = done.root
+      this.pages.release(Math.min(this.version, ...this.held.keys()))
+    } while (from !== null)
+    return moved
   }
 
   hold(): void {
@@ -164,6 +188,8 @@ describe(`merging into the tree (seed ${SEED})`, () => {
       if (random.chance(0.05)) bench.hold()
       const oldest = [...bench.held.keys()][0]
       if (oldest !== undefined && (bench.held.size > 3 || random.chance(0.05))) bench.letGo(oldest)
+      if (random.chance(0.03)) bench.relocate(random.between(1, 40))
+      if (random.chance(0.03)) bench.pages.trim()
       if (i % 25 === 0) bench.check()
     }
     bench.held.clear()

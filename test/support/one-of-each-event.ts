@@ -3,6 +3,7 @@ import type { EngineEventBody, EngineEventType, RewriteFacts } from '../../serve
 import { rewriteReportOf } from './rewrite-report.ts'
 import { NOW, makePass, makeSegment, makeState, options, segmentId } from '../web/fixtures.ts'
 import { makeGcReport } from './gc-report.ts'
+import { vacuumReportOf } from './vacuum-report.ts'
 
 const one = segmentId(3)
 export const gcReport = makeGcReport({
@@ -261,7 +262,7 @@ export const oneOfEachEvent: {
     ['recorded', 'L0-3', '0 now'],
   ],
   vacuum_run: [
-    { report: { done: true, text: 'freed 1 MiB', bytesBefore: 2, bytesAfter: 1, elapsedMs: 1 } },
+    { report: vacuumReportOf({ text: 'freed 1 MiB', bytesBefore: 2, bytesAfter: 1 }) },
     ['freed 1 MiB'],
   ],
   vacuum_skip: [{ reason: 'cooldown', gate: 'vacuum_min_interval' }, ['cooldown']],

@@ -51,6 +51,7 @@ export type LongStep =
   | { do: 'rewrite'; segments: number }
   | { do: 'stage'; minStaleRatio: number }
   | { do: 'gc' }
+  | { do: 'vacuum' }
 
 export type Step =
   | { do: 'batch'; writes: Write[] }
@@ -252,6 +253,9 @@ export class World {
         return
       case 'gc':
         await maintenance.gc({ dryRun: false })
+        return
+      case 'vacuum':
+        await maintenance.vacuum()
         return
     }
     // A checkpoint has everything that was written when it was asked for.

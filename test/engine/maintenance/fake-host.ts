@@ -11,6 +11,7 @@ import { MaintenanceScheduler } from '../../../engine/maintenance/scheduler.ts'
 import { encodeState, NO_EXTRAS } from '../../../engine/maintenance/state-file.ts'
 import { planRewrite, type PlanRequest } from '../../../engine/maintenance/planner.ts'
 import { resolveOptions } from '../../../engine/options.ts'
+import { vacuumReportOf } from '../../support/vacuum-report.ts'
 import type {
   Counters,
   EngineEventBody,
@@ -157,8 +158,7 @@ export class FakeHost implements MaintenanceHost {
 
   vacuumIndex(): Promise<VacuumReport> {
     this.vacuums += 1
-    const report = { done: true, text: 'vacuumed', bytesBefore: 2, bytesAfter: 1, elapsedMs: 1 }
-    return Promise.resolve(report)
+    return Promise.resolve(vacuumReportOf({ bytesBefore: 2, bytesAfter: 1 }))
   }
 
   async reclaim(options: { dryRun: boolean }): Promise<GcReport> {

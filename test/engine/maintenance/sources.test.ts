@@ -595,6 +595,34 @@ describe('findings that upstream had in its own bookkeeping', () => {
     expect(host.rewrites).toHaveLength(1)
   })
 
+  test('an index vacuum follows rewrites that reach its trigger together, and then starts counting anew', async () => {
+    const { host, scheduler } = await world(THREE, {
+      debt: QUEUE,
+      maintenance: { policy: 'a_only', vacuumTriggerRewriteBytes: 2 * MIB, vacuumMinIntervalMs: 0 },
+    })
+    const vacuums: number[] = []
+    for (let kick = 0; kick < 3; kick++) {
+      await scheduler.runPass('checkpoint_kick')
+      vacuums.push(host.vacuums)
+    }
+    expect(vacuums).toEqual([0, 1, 1])
+    expect(scheduler.counters()).toMatchObject({ vacuumRuns: 1, vacuumSkipsThreshold: 2 })
+    expect(host.eventsOf('vacuum_run')).toHaveLength(1)
+  })
+
+  test('a vacuum asked for runs whatever its switch, trigger and interval say', async () => {
+    const { host, scheduler } = await world(THREE, { maintenance: { disableVacuum: true } })
+    const report = await scheduler.vacuum()
+    expect(report).toMatchObject({ done: true, bytesBefore: 2, bytesAfter: 1 })
+    expect(await scheduler.vacuum()).toMatchObject({ done: true })
+    expect(host.vacuums).toBe(2)
+    const { report: pass } = host.eventsOf('pass_done')[0] ?? {}
+    expect(pass).toMatchObject({ source: 'manual', outcome: 'reclaimed', sentence: 'Vacuumed.' })
+    expect(pass?.gates.filter((gate) => gate.bypassed).map((gate) => gate.name)).toEqual(
+      expect.arrayContaining(['vacuum_enabled', 'vacuum_trigger_bytes']),
+    )
+  })
+
   test('F19: an action that fails on the side fails the pass, nothing is swallowed', async () => {
     const { host, scheduler } = await world(THREE, {
       debt: QUEUE,
