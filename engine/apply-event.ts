@@ -110,9 +110,9 @@ function applyToRest(state: EngineState, event: EngineEvent): EngineState {
     case 'penalties_changed':
       return { ...state, penalties: event.penalties }
     case 'scheduler_changed':
-      return { ...state, scheduler: event.scheduler }
+      return { ...state, scheduler: { ...state.scheduler, ...event.scheduler } }
     case 'counters_changed':
-      return { ...state, counters: event.counters }
+      return { ...state, counters: { ...state.counters, ...event.counters } }
     case 'pin_opened':
       return {
         ...state,

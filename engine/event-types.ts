@@ -335,8 +335,10 @@ export type EngineEventBody =
       segmentIds: SegmentId[]
       penalties: RewritePenalty[]
     }
-  | { type: 'scheduler_changed'; scheduler: SchedulerInfo }
-  | { type: 'counters_changed'; counters: Counters }
+  /** The facts that changed; the others stay as they were. */
+  | { type: 'scheduler_changed'; scheduler: Partial<SchedulerInfo> }
+  /** The counters that changed, as they are now. */
+  | { type: 'counters_changed'; counters: Partial<Counters> }
   | { type: 'pin_opened'; pin: Pin }
   | { type: 'pin_released'; pinId: number; kind: Pin['kind']; label: string; heldMs: number }
   | { type: 'pass_done'; report: PassReport }

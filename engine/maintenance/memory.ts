@@ -127,8 +127,8 @@ export class MaintenanceMemory {
   #extras: StateExtras = NO_EXTRAS
   #facts: SchedulerFacts
   #counters: Counters = NO_COUNTS
-  /** The last evented scheduler facts, to event only real changes. */
-  #evented: string
+  /** The last evented scheduler facts, each as JSON, to event only what really changed. */
+  readonly #evented = new Map<string, string>()
 
   constructor(host: MaintenanceHost, start: { mode: SchedulerMode; options: MaintenanceOptions }) {
     const { mode, options } = start
@@ -143,7 +143,7 @@ export class MaintenanceMemory {
       churnSample: null,
       rewrittenSinceVacuumBytes: 0,
     }
-    this.#evented = JSON.stringify(this.info())
+    this.#unevented()
   }
 
   /** Shared, never changed in place: every change makes a new one. */
@@ -233,25 +233,33 @@ export class MaintenanceMemory {
 
   update(patch: Partial<SchedulerFacts>, passId: number | null): void {
     this.#facts = { ...this.#facts, ...patch }
-    const info = this.info()
-    const text = JSON.stringify(info)
-    if (text === this.#evented) return
-    this.#evented = text
-    this.#host.emit({ type: 'scheduler_changed', scheduler: info }, passId)
+    const scheduler = this.#unevented()
+    if (Object.keys(scheduler).length > 0)
+      this.#host.emit({ type: 'scheduler_changed', scheduler }, passId)
+  }
+
+  /** Facts that no event has told yet; from now on they count as told. */
+  #unevented(): Partial<SchedulerInfo> {
+    const changed = Object.entries(this.info()).filter(([fact, value]) => {
+      const text = JSON.stringify(value)
+      if (this.#evented.get(fact) === text) return false
+      this.#evented.set(fact, text)
+      return true
+    })
+    return Object.fromEntries(changed)
   }
 
   /** Adds to counters, except that a `...Max...` is raised; what changes nothing is no event. */
   count(amounts: Partial<Counters>, passId: number | null): void {
-    const next = { ...this.#counters }
-    let changed = false
+    const changed: Partial<Counters> = {}
     for (const [key, amount] of Object.entries(amounts) as [keyof Counters, number][]) {
-      const before = next[key]
-      next[key] = key === 'passElapsedMaxMs' ? Math.max(before, amount) : before + amount
-      changed ||= next[key] !== before
+      const before = this.#counters[key]
+      const now = key === 'passElapsedMaxMs' ? Math.max(before, amount) : before + amount
+      if (now !== before) changed[key] = now
     }
-    if (!changed) return
-    this.#counters = next
-    this.#host.emit({ type: 'counters_changed', counters: next }, passId)
+    if (Object.keys(changed).length === 0) return
+    this.#counters = { ...this.#counters, ...changed }
+    this.#host.emit({ type: 'counters_changed', counters: changed }, passId)
   }
 
   /** The state between actions. An error stays until the next action overwrites it. */

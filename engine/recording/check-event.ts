@@ -65,8 +65,13 @@ const isPenalty = (value: unknown): boolean =>
 const isPin = (value: unknown): boolean =>
   has(value, { pinId: isCount, kind: isText, label: isText, sinceMs: isNumber })
 
-const isScheduler = (value: unknown): boolean =>
-  has(value, { mode: isText, state: isText, lastReason: isText })
+const schedulerTexts = { mode: isText, state: isText, lastReason: isText }
+const isScheduler = (value: unknown): boolean => has(value, schedulerTexts)
+
+/** Those facts that are there. */
+const isPartOfScheduler = (value: unknown): boolean =>
+  isFields(value) &&
+  Object.entries(schedulerTexts).every(([fact, check]) => !(fact in value) || check(value[fact]))
 
 const isCounters = (value: unknown): boolean =>
   isFields(value) && Object.values(value).every((n) => n === null || isNumber(n) || isFields(n))
@@ -87,7 +92,7 @@ const CHECKS: Record<string, Record<string, (value: unknown) => boolean>> = {
   segment_bytes: { changes: listOf(isBytesChange) },
   debt_changed: { cause: isText, debt: isDebt },
   penalties_changed: { penalties: listOf(isPenalty) },
-  scheduler_changed: { scheduler: isScheduler },
+  scheduler_changed: { scheduler: isPartOfScheduler },
   counters_changed: { counters: isCounters },
   pin_opened: { pin: isPin },
   pin_released: { pinId: isCount, kind: isText, label: isText, heldMs: isNumber },

@@ -33,6 +33,8 @@ import {
 
 /** JSON gathered for one block: enough to compress well, little enough to lose. */
 const BLOCK_BYTES = 64 * 1024
+/** Between the ends of passes that get a block of their own. */
+const PASS_FLUSH_MS = 250
 /** JSON that may wait for the disk. */
 const QUEUE_BYTES_MAX = 16 * 1024 * 1024
 /** Between two tries after an error. */
@@ -104,7 +106,10 @@ export class Recorder {
   #lostFromSeq: number | null = null
   #eventsLost = 0
   #writtenSeq = 0
-  #cancelFlush: (() => void) | null = null
+  #flush: { atMs: number; cancel: () => void } | null = null
+  /** End of the last pass, and of the last one that was written at once. */
+  #passAtMs = -Infinity
+  #passCutAtMs = -Infinity
   #cancelRetry: (() => void) | null = null
 
   constructor(host: RecordingHost, options: RecordingOptions) {
@@ -134,9 +139,9 @@ export class Recorder {
     this.#pending.texts.push(text)
     this.#pending.bytes += text.length
     include((this.#pending.facts ??= factsOf(event)), event)
-    // The end of a pass is the moment one looks for after a crash.
-    if (this.#pending.bytes >= BLOCK_BYTES || event.type === 'pass_done') this.#cut()
-    else this.#armFlush()
+    if (this.#pending.bytes >= BLOCK_BYTES) this.#cut()
+    else if (event.type === 'pass_done') this.#cutSoon(event.atMs)
+    else this.#armFlush(this.#options.flushMs)
   }
 
   gauge(): RecordingGauge {
@@ -156,7 +161,7 @@ export class Recorder {
     if (this.#closed) return
     this.#cut()
     this.#closed = true
-    this.#cancelFlush?.()
+    this.#flush?.cancel()
     this.#cancelRetry?.()
     await this.#pump
     try {
@@ -170,13 +175,34 @@ export class Recorder {
   // ---------------------------------------------------------------- gathering
 
   /** Left armed when a block is cut earlier: a timer a second is cheaper than one a block. */
-  #armFlush(): void {
-    if (this.#cancelFlush !== null) return
+  #armFlush(inMs: number): void {
     const { clock } = this.#host
-    this.#cancelFlush = clock.setTimer(clock.now() + this.#options.flushMs, () => {
-      this.#cancelFlush = null
+    const atMs = clock.now() + inMs
+    if (this.#flush !== null && this.#flush.atMs <= atMs) return
+    this.#flush?.cancel()
+    const cancel = clock.setTimer(atMs, () => {
+      this.#flush = null
       this.#cut()
     })
+    this.#flush = { atMs, cancel }
+  }
+
+  /**
+   * The end of a pass is the moment one looks for after a crash: it is written at once, unless a pass
+   * was written a moment ago. Passes that follow each other closely share a block, which halves what
+   * recording costs a busy store. A clock that did not move since the last pass may stand still, and
+   * then no timer would write it.
+   */
+  #cutSoon(atMs: number): void {
+    const stands = atMs === this.#passAtMs
+    this.#passAtMs = atMs
+    const waitMs = this.#passCutAtMs + PASS_FLUSH_MS - atMs
+    if (!stands && waitMs > 0 && waitMs <= PASS_FLUSH_MS) {
+      this.#armFlush(Math.min(waitMs, this.#options.flushMs))
+      return
+    }
+    this.#passCutAtMs = atMs
+    this.#cut()
   }
 
   /** What was gathered becomes a block. */

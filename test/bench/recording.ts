@@ -1,19 +1,26 @@
 /**
  * What recording costs a busy store: overwriting puts with checkpoints, kicks and rewrites, on a store
- * that records and on one that does not. CPU time of the process (user and system, all threads), since
+ * that records and on two that do not. CPU time of the process (user and system, all threads), since
  * wall-clock time belongs to the neighbours, too.
  *
  *   npm run bench:recording -- [puts a round] [rounds]
  *
- * Rounds alternate and swap their order; figures are medians of the ratios of neighbouring rounds.
+ * Rounds alternate and swap their order. Three figures, because the first is as noisy as the machine:
+ *
+ *   ratio    CPU of a round with recording over the neighbouring one without, median and quartiles
+ *   control  the same of the two stores that do not record: what the noise alone makes of it
+ *   share    of the main thread's samples in rounds of its own, those with the recorder on the stack;
+ *            precise, but without the collector's work for its garbage
  */
-import { KIB, MIB, bench, fill, median, openStore, print, tempFolder } from './support.ts'
+import { Session, type Profiler } from 'node:inspector/promises'
+import { KIB, MIB, bench, fill, median, openStore, print, quantile, tempFolder } from './support.ts'
 
 const KEYS = 20_000
 const VALUE_BYTES = KIB
 /** Small, so that there is more to record than a store with 64 MiB segments would have. */
 const SEGMENT_BYTES = 4 * MIB
 const CHECKPOINT_EVERY = 10_000
+const SAMPLE_EVERY_US = 100
 
 type Store = Awaited<ReturnType<typeof openStore>>
 
@@ -31,15 +38,20 @@ async function open(recording: 'on' | 'off'): Promise<Store> {
   })
 }
 
-let version = 0
+/** A store and how often its keys were overwritten: each does the same in its n-th round. */
+interface Contender {
+  store: Store
+  version: number
+}
 
 /** CPU milliseconds. */
-async function round(store: Store, puts: number): Promise<number> {
+async function round(contender: Contender, puts: number): Promise<number> {
+  const { store } = contender
   const before = process.cpuUsage()
   for (let done = 0; done < puts; done += CHECKPOINT_EVERY) {
-    const from = (version * 7919) % (KEYS / 2)
+    const from = (contender.version * 7919) % (KEYS / 2)
     const to = from + Math.min(CHECKPOINT_EVERY, puts - done)
-    await fill(store, { from, to, version: ++version, valueBytes: VALUE_BYTES })
+    await fill(store, { from, to, version: ++contender.version, valueBytes: VALUE_BYTES })
     await store.checkpointWithKick()
     await store.maintenance.runPass('rewrite_stage_confirm')
   }
@@ -47,35 +59,86 @@ async function round(store: Store, puts: number): Promise<number> {
   return (user + system) / 1000
 }
 
+/** Share of the samples outside of idling that have a function of `engine/recording` on the stack. */
+function recorderShare({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile): number {
+  const byId = new Map(nodes.map((node) => [node.id, node]))
+  const own = new Map<number, number>()
+  samples.forEach((id, i) => own.set(id, (own.get(id) ?? 0) + (timeDeltas[i] ?? 0)))
+  let busy = 0
+  let recording = 0
+  const walk = (node: Profiler.ProfileNode, inside: boolean): void => {
+    const { functionName, url } = node.callFrame
+    const isInside = inside || url.includes('/engine/recording/')
+    const us = functionName === '(idle)' ? 0 : (own.get(node.id) ?? 0)
+    busy += us
+    if (isInside) recording += us
+    for (const id of node.children ?? []) {
+      const child = byId.get(id)
+      if (child !== undefined) walk(child, isInside)
+    }
+  }
+  const [root] = nodes
+  if (root !== undefined) walk(root, false)
+  return recording / busy
+}
+
+async function profiled(work: () => Promise<void>): Promise<Profiler.Profile> {
+  const session = new Session()
+  session.connect()
+  await session.post('Profiler.enable')
+  await session.post('Profiler.setSamplingInterval', { interval: SAMPLE_EVERY_US })
+  await session.post('Profiler.start')
+  await work()
+  const { profile } = await session.post('Profiler.stop')
+  session.disconnect()
+  return profile
+}
+
 async function main(): Promise<void> {
   const puts = Number(process.argv[2] ?? 10_000)
-  const rounds = Number(process.argv[3] ?? 61)
-  const stores = { on: await open('on'), off: await open('off') }
-  for (const store of [stores.off, stores.on]) {
-    await fill(store, { from: 0, to: KEYS, version: 0, valueBytes: VALUE_BYTES })
-    await round(store, puts)
+  const rounds = Number(process.argv[3] ?? 151)
+  const contenders = {
+    on: { store: await open('on'), version: 0 },
+    off: { store: await open('off'), version: 0 },
+    control: { store: await open('off'), version: 0 },
   }
-  const eventsBefore = stores.on.eventSeq
-  const cpu: { on: number[]; off: number[] } = { on: [], off: [] }
+  for (const contender of Object.values(contenders)) {
+    await fill(contender.store, { from: 0, to: KEYS, version: 0, valueBytes: VALUE_BYTES })
+    for (let warm = 0; warm < 5; warm++) await round(contender, puts)
+  }
+  const eventsBefore = contenders.on.store.eventSeq
+  const cpu: Record<keyof typeof contenders, number[]> = { on: [], off: [], control: [] }
+  const order = ['on', 'off', 'control'] as const
   for (let i = 0; i < rounds; i++) {
-    const order = i % 2 === 0 ? (['on', 'off'] as const) : (['off', 'on'] as const)
-    for (const which of order) cpu[which].push(await round(stores[which], puts))
+    const turned = [...order.slice(i % 3), ...order.slice(0, i % 3)]
+    for (const which of i % 2 === 0 ? turned : turned.toReversed()) {
+      cpu[which].push(await round(contenders[which], puts))
+    }
   }
-  const recorded = stores.on.gauges().recording
-  const cpuSeconds = cpu.on.reduce((sum, ms) => sum + ms, 0) / 1000
+  const events = (contenders.on.store.eventSeq - eventsBefore) / rounds
+  const recorded = contenders.on.store.gauges().recording
+  const profile = await profiled(async () => {
+    for (let i = 0; i < rounds / 3; i++) await round(contenders.on, puts)
+  })
+  const ratios = cpu.on.map((on, i) => on / (cpu.off[i] as number))
+  const controls = cpu.control.map((control, i) => control / (cpu.off[i] as number))
   print('recording', {
     rounds,
     puts_a_round: puts,
     on_cpu_ms: median(cpu.on),
     off_cpu_ms: median(cpu.off),
-    ratio: median(cpu.on.map((on, i) => on / (cpu.off[i] as number))).toFixed(4),
-    best_ratio: (Math.min(...cpu.on) / Math.min(...cpu.off)).toFixed(4),
-    events_per_cpu_s: (stores.on.eventSeq - eventsBefore) / cpuSeconds,
+    ratio: median(ratios).toFixed(4),
+    ratio_q1: quantile(ratios, 0.25).toFixed(4),
+    ratio_q3: quantile(ratios, 0.75).toFixed(4),
+    control: median(controls).toFixed(4),
+    control_q1: quantile(controls, 0.25).toFixed(4),
+    control_q3: quantile(controls, 0.75).toFixed(4),
+    share: recorderShare(profile).toFixed(4),
+    events_a_round: events,
     recorded_bytes: recorded?.bytes ?? 0,
     events_lost: recorded?.eventsLost ?? 0,
   })
-  await stores.on.close()
-  await stores.off.close()
+  for (const { store } of Object.values(contenders)) await store.close()
 }
 
 await bench(main)

@@ -161,6 +161,46 @@ describe('a recording', () => {
     expect(staged.ends.every(({ report }) => report.outcome === 'staged')).toBe(true)
   })
 
+  test('gives a pass a block at once, and passes that follow closely one together', async () => {
+    const { dir, engine, clock } = await begin()
+    const writtenSeq = (): number => engine.gauges().recording?.writtenSeq ?? NaN
+    const pass = async (): Promise<void> => {
+      await engine.maintenance.runPass('periodic')
+      for (let turn = 0; turn < 5; turn++) await yieldNow()
+    }
+    await pass()
+    expect(writtenSeq(), 'the first').toBe(engine.eventSeq)
+    clock.advance(100)
+    const before = engine.eventSeq
+    await pass()
+    expect(writtenSeq(), 'soon after').toBe(before)
+    await pass()
+    expect(writtenSeq(), 'on a clock that stands still').toBe(engine.eventSeq)
+    clock.advance(10)
+    await pass()
+    expect(writtenSeq()).toBeLessThan(engine.eventSeq)
+    clock.advance(250)
+    for (let turn = 0; turn < 5; turn++) await yieldNow()
+    expect(writtenSeq(), 'without another pass').toBe(engine.eventSeq)
+    await engine.close()
+    expect((await read(dir)).summary().openings).toMatchObject([{ closed: true, gaps: [] }])
+  })
+
+  test('holds small events: what changed of the counters and of the scheduler, not all', async () => {
+    const life = await begin()
+    await life.rounds(4)
+    const sizes = new Map<string, number[]>()
+    for (const event of life.events) {
+      if (event.type !== 'counters_changed' && event.type !== 'scheduler_changed') continue
+      sizes.set(event.type, [...(sizes.get(event.type) ?? []), JSON.stringify(event).length])
+    }
+    for (const [type, lengths] of sizes) {
+      expect(lengths.length, type).toBeGreaterThan(20)
+      expect(lengths.reduce((sum, n) => sum + n, 0) / lengths.length, type).toBeLessThan(300)
+    }
+    await life.engine.close()
+  })
+
   test('goes on with a new opening, whose events count from 1', async () => {
     const first = await begin()
     await first.rounds(1)

@@ -1,7 +1,7 @@
 /** One event of each type, with words that its line for people must contain. */
 import type { EngineEventBody, EngineEventType, RewriteFacts } from '../../server/protocol.ts'
 import { rewriteReportOf } from './rewrite-report.ts'
-import { NOW, makePass, makeSegment, makeState, options, segmentId } from '../web/fixtures.ts'
+import { NOW, makePass, makeSegment, options, segmentId } from '../web/fixtures.ts'
 import { makeGcReport } from './gc-report.ts'
 import { vacuumReportOf } from './vacuum-report.ts'
 
@@ -341,10 +341,13 @@ export const oneOfEachEvent: {
     ['restaged', '1 segment queued', 'without economics', 'staged until'],
   ],
   scheduler_changed: [
-    { scheduler: { ...makeState().scheduler, mode: 'step', paused: true } },
-    ['step', 'paused'],
+    { scheduler: { mode: 'step', paused: true, lastPlanAtMs: NOW } },
+    ['step mode', 'paused', 'last plan changed'],
   ],
-  counters_changed: [{ counters: { ...makeState().counters, passes: 7 } }, ['7 passes']],
+  counters_changed: [
+    { counters: { passes: 7, passElapsedMs: 120 } },
+    ['7 passes', '120 ms pass elapsed'],
+  ],
   pin_opened: [{ pin }, ['Snapshot', 'backup']],
   pin_released: [
     { pinId: 7, kind: 'snapshot', label: 'backup', heldMs: 95_000 },

@@ -72,7 +72,7 @@ describe('applyEvent on segments', () => {
 })
 
 describe('applyEvent on the rest', () => {
-  test('debt, scheduler and counters are replaced whole', () => {
+  test('debt is replaced whole; of scheduler and counters, what the event names', () => {
     const before = makeState()
     const debt = {
       queue: [segmentId(1)],
@@ -82,8 +82,9 @@ describe('applyEvent on the rest', () => {
     const scheduler = { ...before.scheduler, paused: true, state: 'error' as const }
     const counters = { ...before.counters, passes: 3 }
     let state = applyEvent(before, makeEvent(1, { type: 'debt_changed', cause: 'staged', debt }))
-    state = applyEvent(state, makeEvent(2, { type: 'scheduler_changed', scheduler }))
-    state = applyEvent(state, makeEvent(3, { type: 'counters_changed', counters }))
+    const facts = { paused: true, state: 'error' as const }
+    state = applyEvent(state, makeEvent(2, { type: 'scheduler_changed', scheduler: facts }))
+    state = applyEvent(state, makeEvent(3, { type: 'counters_changed', counters: { passes: 3 } }))
     expect(state).toEqual({ ...before, debt, scheduler, counters })
   })
 

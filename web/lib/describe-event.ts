@@ -5,6 +5,7 @@ import type {
   GateName,
   RetainedPruneReport,
   RewriteDebt,
+  SchedulerInfo,
 } from '../../server/protocol.ts'
 import {
   formatBytes,
@@ -18,6 +19,9 @@ import {
   shortNames,
 } from './format.ts'
 import { gateWords, keeperShort, outcomeWords, reasonWords, sourceWords } from './words.ts'
+
+/** Of the facts or counters that one event tells. */
+const PARTS_SHOWN = 4
 
 const atGate = (gate: GateName | null) =>
   gate === null ? '' : ` at the gate “${gateWords[gate].toLowerCase()}”`
@@ -142,9 +146,14 @@ export function describeEvent(event: EngineEvent): string {
     case 'segment_bytes':
       return `Bytes changed in ${plural(event.changes.length, 'segment')}: ${segmentList(event.changes.map(([id]) => id))}`
     case 'scheduler_changed':
-      return `Scheduler ${event.scheduler.state}, ${event.scheduler.mode} mode${event.scheduler.paused ? ', paused' : ''}`
+      return `Scheduler: ${describeFacts(event.scheduler)}`
     case 'counters_changed':
-      return `Counters: ${formatCount(event.counters.passes)} passes, ${formatCount(event.counters.rewriteRuns)} rewrites, ${formatCount(event.counters.gcDeletedSegments)} segments deleted`
+      return `Counters: ${firstFew(
+        Object.entries(event.counters).map(
+          ([name, count]) =>
+            `${name.endsWith('Ms') ? formatDuration(count) : formatCount(count)} ${wordsOf(name)}`,
+        ),
+      )}`
     case 'pin_opened':
       return `${capital(event.pin.kind)} “${event.pin.label}” opened`
     case 'pin_released':
@@ -311,6 +320,28 @@ function describeSegment(
         ? `${name} needs no keeper: it has ${formatBytes(segment.bytesLive)} live`
         : `${name} is kept by ${segment.keptBy.map(keeperShort).join(', ')}`
   }
+}
+
+/** The state, the mode and whether it is paused in words; of other facts that they changed. */
+function describeFacts({ state, mode, paused, ...others }: Partial<SchedulerInfo>): string {
+  return firstFew([
+    ...(state === undefined ? [] : [state]),
+    ...(mode === undefined ? [] : [`${mode} mode`]),
+    ...(paused === undefined ? [] : [paused ? 'paused' : 'not paused']),
+    ...Object.keys(others).map((name) => `${wordsOf(name)} changed`),
+  ])
+}
+
+/** "lastPlanAtMs" -> "last plan": the unit is of no use without its number. */
+function wordsOf(name: string): string {
+  return name.replace(/(At)?Ms$/, '').replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+}
+
+function firstFew(parts: readonly string[]): string {
+  const more = parts.length - PARTS_SHOWN
+  return [...parts.slice(0, PARTS_SHOWN), ...(more > 0 ? [`${formatCount(more)} more`] : [])].join(
+    ', ',
+  )
 }
 
 function capital(text: string): string {

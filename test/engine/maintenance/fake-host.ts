@@ -281,8 +281,9 @@ export function replay(
   const state = { ...start }
   for (const event of events) {
     if (event.type === 'debt_changed') state.debt = event.debt
-    if (event.type === 'scheduler_changed') state.scheduler = event.scheduler
-    if (event.type === 'counters_changed') state.counters = event.counters
+    if (event.type === 'scheduler_changed')
+      state.scheduler = { ...state.scheduler, ...event.scheduler }
+    if (event.type === 'counters_changed') state.counters = { ...state.counters, ...event.counters }
   }
   return state
 }
