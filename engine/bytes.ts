@@ -30,6 +30,18 @@ export function compareWithin(
   return aEnd - a - (bEnd - b)
 }
 
+/** `length` bytes of `x` from `a` on are those of `y` from `b` on. */
+export function sameBytes(
+  x: Uint8Array,
+  a: number,
+  y: Uint8Array,
+  b: number,
+  length: number,
+): boolean {
+  for (let i = 0; i < length; i++) if (x[a + i] !== y[b + i]) return false
+  return true
+}
+
 export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return compareRange(a, b, 0, b.length)
 }

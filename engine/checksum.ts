@@ -51,9 +51,10 @@ export function checksumOfFew(
   bytes: Uint8Array,
   start: number,
   end: number,
+  seed = 0,
 ): number {
   const table = TABLES[kind]
-  let crc = -1
+  let crc = ~seed
   for (let i = start; i < end; i++) {
     crc = (table[(crc ^ (bytes[i] as number)) & 0xff] as number) ^ (crc >>> 8)
   }

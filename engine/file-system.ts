@@ -23,6 +23,12 @@ export interface OpenFile {
   read(buffer: Uint8Array, offset: number, length: number, position: number): number
   /** Writes all or throws. */
   write(buffer: Uint8Array, offset: number, length: number, position: number): void
+  /**
+   * The same two beside the thread, for large pieces. The buffer's part is not to be touched until then.
+   * Absent: only `read` and `write` are there.
+   */
+  readAside?(buffer: Uint8Array, offset: number, length: number, position: number): Promise<number>
+  writeAside?(buffer: Uint8Array, offset: number, length: number, position: number): Promise<void>
   size(): number
   truncate(length: number): void
   /** fdatasync. After a rejection nothing about the file's unsynced bytes may be assumed. */
@@ -112,7 +118,8 @@ function isErrno(error: unknown, code: string): boolean {
 class NodeFile implements OpenFile {
   readonly path: string
   #fd: number | null
-  #syncs = 0
+  /** Calls that another thread is in. */
+  #aside = 0
   #closing = false
 
   constructor(file: string, fd: number) {
@@ -166,24 +173,68 @@ class NodeFile implements OpenFile {
     }
   }
 
-  sync(): Promise<void> {
+  async readAside(
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<number> {
+    let done = 0
+    while (done < length) {
+      const [from, left, at] = [offset + done, length - done, position + done]
+      const n = await this.#beside('read', (fd, end) => {
+        fs.read(fd, buffer, from, left, at, end)
+      })
+      if (n === 0) break
+      done += n
+    }
+    return done
+  }
+
+  async writeAside(
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<void> {
+    let done = 0
+    while (done < length) {
+      const [from, left, at] = [offset + done, length - done, position + done]
+      done += await this.#beside('write', (fd, end) => {
+        fs.write(fd, buffer, from, left, at, end)
+      })
+    }
+  }
+
+  async sync(): Promise<void> {
+    await this.#beside('sync', (fd, end) => {
+      fs.fdatasync(fd, (error) => {
+        end(error, 0)
+      })
+    })
+  }
+
+  #beside(
+    what: string,
+    call: (fd: number, end: (error: Error | null, result: number) => void) => void,
+  ): Promise<number> {
     return new Promise((resolve, reject) => {
       const fd = this.#open
-      this.#syncs++
-      fs.fdatasync(fd, (error) => {
-        this.#syncs--
-        if (this.#closing && this.#syncs === 0) fs.closeSync(fd)
-        if (error) reject(ioError(`cannot sync ${this.path}`, error))
-        else resolve()
+      this.#aside++
+      call(fd, (error, result) => {
+        this.#aside--
+        if (this.#closing && this.#aside === 0) fs.closeSync(fd)
+        if (error) reject(ioError(`cannot ${what} ${this.path}`, error))
+        else resolve(result)
       })
     })
   }
 
   close(): void {
     if (this.#fd === null) return
-    // A descriptor closed under a running sync could be another file's by the time it is used.
+    // A descriptor closed under a running call could be another file's by the time it is used.
     this.#closing = true
-    if (this.#syncs === 0) fs.closeSync(this.#fd)
+    if (this.#aside === 0) fs.closeSync(this.#fd)
     this.#fd = null
   }
 }

@@ -8,6 +8,7 @@ import type { PageStore } from './index/page-store.ts'
 import { TreeFinger } from './index/tree-finger.ts'
 import type { KeySpace, TreeRoot } from './key-space.ts'
 import type { SegmentId } from './types.ts'
+import type { SegmentKeys } from './value-log/segment-keys.ts'
 import { samePointer, type ValuePointer } from './value-pointer.ts'
 
 /** Bytes of a pointer before its length, and before its segment. */
@@ -38,12 +39,17 @@ export class KeyFinger {
       return pointer.segmentId === segmentId && pointer.offset === offset ? pointer.length : 0
     }
     const tree = this.#current()
-    const start = tree.find(key)
-    const at = start < 0 ? -1 : entryPointerAt(tree.page, start)
-    if (at < 0) return 0
-    const { view } = tree.page
-    if (view.getUint32(at + SEGMENT_AT, true) !== segmentId) return 0
-    return readU64(view, at) === offset ? view.getUint32(at + LENGTH_AT, true) : 0
+    return lengthIn(tree, tree.find(key), segmentId, offset)
+  }
+
+  /** The same of the key at a place of a list, cheap where the list has the order of the keys. */
+  lengthListed(keys: SegmentKeys, at: number, segmentId: SegmentId, offset: number): number {
+    if (this.#keySpace.memtableEntries === 0) {
+      const tree = this.#current()
+      const start = tree.next(keys.entries, keys.keyStart(at), keys.keyBytes(at))
+      if (start >= 0) return lengthIn(tree, start, segmentId, offset)
+    }
+    return this.lengthAt(keys.key(at), segmentId, offset)
   }
 
   /**
@@ -66,4 +72,13 @@ export class KeyFinger {
     this.#tree = new TreeFinger(this.#pages, this.#root.userRoot)
     return this.#tree
   }
+}
+
+/** The length word of the entry at `start`, when its pointer names `offset` of this segment, else 0. */
+function lengthIn(tree: TreeFinger, start: number, segmentId: SegmentId, offset: number): number {
+  const at = start < 0 ? -1 : entryPointerAt(tree.page, start)
+  if (at < 0) return 0
+  const { view } = tree.page
+  if (view.getUint32(at + SEGMENT_AT, true) !== segmentId) return 0
+  return readU64(view, at) === offset ? view.getUint32(at + LENGTH_AT, true) : 0
 }

@@ -89,9 +89,7 @@ export function encodeMoves(
 ): number {
   const { seq, moves, indexes } = batch
   const writer = new BatchWriter(target, at, seq)
-  for (const index of indexes) {
-    writer.add(OP_SET_RID, moves.key(index), { rid: moves.rid(index), value: undefined })
-  }
+  for (const index of indexes) writer.addMove(moves, index)
   return writer.end(kind)
 }
 
@@ -132,6 +130,21 @@ class BatchWriter {
       this.#target.set(value, this.#cursor)
       this.#cursor += value.length
     }
+    this.#count++
+  }
+
+  /** The same for a record id of which key and words are still in their columns. */
+  addMove(moves: PointerMoves, index: number): void {
+    const view = this.#view
+    const at = this.#cursor
+    const keyBytes = moves.copyKey(index, this.#target, at + RECORD_HEADER_BYTES)
+    view.setUint8(at, OP_SET_RID)
+    view.setUint16(at + 1, keyBytes, true)
+    view.setUint32(at + 3, 0, true)
+    view.setUint32(at + 7, moves.ridLow(index), true)
+    view.setUint32(at + 11, moves.ridHigh(index), true)
+    writeU64(view, at + 15, this.#seq)
+    this.#cursor = at + RECORD_HEADER_BYTES + keyBytes
     this.#count++
   }
 

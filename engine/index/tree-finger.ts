@@ -2,7 +2,7 @@
  * Many point reads of one tree, cheap when each key is near the last one: the leaf of the last read is
  * tried before the tree is descended again. Keys that come in order cost one comparison each.
  */
-import { compareRange } from '../bytes.ts'
+import { compareRange, sameBytes } from '../bytes.ts'
 import { childAt, searchInternal } from './internal.ts'
 import { ENTRY_HEADER_BYTES, entryKeyBytes, entryStart, searchLeaf } from './leaf.ts'
 import { PAGE_LEAF, pageCount, pageError, pageType, type Page } from './page.ts'
@@ -43,6 +43,21 @@ export class TreeFinger {
     }
     this.#leaf = this.#descend(key)
     return this.#search(this.#leaf, key)
+  }
+
+  /**
+   * Where the entry behind the last one starts in `page`, if its key is the `length` bytes of `bytes` from
+   * `from` on; else -1, and nothing is known of the key.
+   */
+  next(bytes: Uint8Array, from: number, length: number): number {
+    const leaf = this.#leaf
+    const index = this.#index + 1
+    if (leaf === null || index >= pageCount(leaf)) return -1
+    const start = entryStart(leaf, index)
+    if (entryKeyBytes(leaf, start) !== length) return -1
+    if (!sameBytes(leaf.bytes, start + ENTRY_HEADER_BYTES, bytes, from, length)) return -1
+    this.#index = index
+    return start
   }
 
   #search(leaf: Page, key: Uint8Array): number {

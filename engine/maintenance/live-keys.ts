@@ -43,14 +43,11 @@ export class LiveKeys {
     const live = new LiveRecords(source, keys)
     const seen = this.#keySpace.root
     const finger = this.#keySpace.finger()
-    const ask = (offset: number, at: number): void => {
-      this.visited++
-      const length = finger.lengthAt(keys.key(at), source.id, offset)
+    for (let at = 0; at < keys.bytes && !this.#signal.aborted; at = keys.after(at)) {
+      if (this.visited++ % LOOK_EVERY === 0 && this.#slicer.due) await this.#slicer.pause()
+      const offset = keys.offset(at)
+      const length = finger.lengthListed(keys, at, source.id, offset)
       if (length !== 0) live.add(offset, length, at)
-    }
-    for (let at = 0; at < keys.bytes && !this.#signal.aborted;) {
-      at = keys.visit(at, LOOK_EVERY, ask)
-      if (this.#slicer.due) await this.#slicer.pause()
     }
     live.sort('grouped')
     live.dropRepeats()

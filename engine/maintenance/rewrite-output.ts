@@ -18,6 +18,7 @@ import {
 } from '../value-log/record.ts'
 import type { LiveRecords } from '../value-log/live-records.ts'
 import { PointerMoves } from '../value-log/pointer-moves.ts'
+import type { RecordRun } from '../value-log/record-run.ts'
 import type { Segment } from '../value-log/segment.ts'
 import type { ValuePlace } from '../value-log/source-reader.ts'
 import type { ValueLog } from '../value-log/value-log.ts'
@@ -85,6 +86,8 @@ export class RewriteOutput {
   readonly #segments = new Set<Segment>()
   readonly #unsyncedSegments = new Set<Segment>()
   #current: Segment | null = null
+  /** Got the run before. */
+  #written: Segment | null = null
   readonly #group = new Group()
   #moves: PointerMoves | null = null
   #unsynced = 0
@@ -116,6 +119,10 @@ export class RewriteOutput {
 
   /** `row` is the record's, `hash` its key's. */
   add(row: number, hash: number, value: ValuePlace): void {
+    const group = this.#group
+    const length = value.to - value.from
+    // May begin to leave groups out, so the group is empty whenever that is so.
+    if (!group.isEmpty && group.used + length > GROUP_RAW_BYTES) this.#writeGroup()
     if (this.#skipValues > 0) {
       this.#skipValues--
       const { bytes, from, to, body, crc } = value
@@ -123,11 +130,46 @@ export class RewriteOutput {
       else this.#copyPlain(row, hash, body, crc)
       return
     }
-    const group = this.#group
-    const length = value.to - value.from
-    if (!group.isEmpty && group.used + length > GROUP_RAW_BYTES) this.#writeGroup()
     group.add(row, hash, value)
     if (group.used >= GROUP_RAW_BYTES || group.rows.length >= GROUP_VALUES_MAX) this.#writeGroup()
+  }
+
+  /** So many of the values that come next are written plain, untried. */
+  get plainNext(): number {
+    return this.#skipValues
+  }
+
+  /** Sound records that become plain ones as they are, `plainNext` at most. */
+  async addRun(run: RecordRun): Promise<void> {
+    this.#skipValues -= run.count
+    for (let from = 0; from < run.count;) {
+      const segment = this.#valueLog.rewriteSegment(run.bytesOf(from))
+      // Its memory may be needed for the next run.
+      if (segment !== this.#written) await this.settle()
+      this.#written = segment
+      const room = this.#valueLog.roomIn(segment)
+      let offset = segment.bytesTotal + CRC_BYTES
+      let to = from
+      let bytes = 0
+      for (; to < run.count; to++) {
+        const length = run.bytesOf(to)
+        if (bytes + length > room && to > from) break
+        const rid = this.#takeRid()
+        run.setRid(to, rid, this.#kind)
+        const at = { segmentId: segment.id, offset, length: length - CRC_BYTES }
+        this.#copied(segment, { row: run.row(to), hash: run.hash(to), to: at, rid })
+        bytes += length
+        offset += length
+      }
+      this.#count(segment, bytes)
+      await segment.appendRecords(run.part(from, to))
+      from = to
+    }
+  }
+
+  /** Values may be added one by one again. */
+  async settle(): Promise<void> {
+    await this.#written?.settle()
   }
 
   /**
@@ -235,6 +277,11 @@ export class RewriteOutput {
   /** The segment that takes the next record; counts it. */
   #roomFor(bytes: number): Segment {
     const segment = this.#valueLog.rewriteSegment(bytes)
+    this.#count(segment, bytes)
+    return segment
+  }
+
+  #count(segment: Segment, bytes: number): void {
     if (segment !== this.#current) {
       this.#current = segment
       this.#segments.add(segment)
@@ -243,6 +290,5 @@ export class RewriteOutput {
     this.#valueLog.set.touch(segment)
     this.bytesWritten += bytes
     this.#unsynced += bytes
-    return segment
   }
 }

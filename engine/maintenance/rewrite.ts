@@ -13,18 +13,16 @@
 import type { Journal } from '../commit-log/journal.ts'
 import type { KeyFinger } from '../key-finger.ts'
 import type { KeySpace, TreeRoot } from '../key-space.ts'
-import { EngineError } from '../errors.ts'
 import { Slicer, type SliceSettings } from '../slicer.ts'
 import type { ChecksumKind } from '../checksum.ts'
 import type { LocalityPolicy, RewriteReport, SegmentId } from '../types.ts'
-import type { LiveRecords } from '../value-log/live-records.ts'
+import { CopyMemory } from '../value-log/copy-memory.ts'
 import type { PointerMoves } from '../value-log/pointer-moves.ts'
 import type { Segment } from '../value-log/segment.ts'
-import { SourceReader, type ValuePlace } from '../value-log/source-reader.ts'
 import type { ValueLog } from '../value-log/value-log.ts'
-import { isGrouped, type ValuePointer } from '../value-pointer.ts'
 import type { RewriteRequest } from './host.ts'
 import { LiveKeys, type Found } from './live-keys.ts'
+import { RewriteCopy } from './rewrite-copy.ts'
 import { RewriteOutput } from './rewrite-output.ts'
 
 /**
@@ -36,14 +34,11 @@ const PIECE_BYTES = 16 * 1024 * 1024
  * The same while the foreground commits: its sync waits in the file system for what the output's one
  * writes, so that has to be little.
  */
-const PACED_PIECE_BYTES = 1024 * 1024
+const PACED_PIECE_BYTES = 256 * 1024
 /** Slices while the foreground commits: an answer from the disk is not to wait for the copying. */
 const PACED_SLICE_MS = 1
 /** Swaps in one turn; the only part that excludes writers (M9). Upstream's BatchSize. */
 const BATCH_RECORDS = 256
-/** Copied between two looks at the clock, and what a record adds to its bytes there. */
-const LOOK_EVERY_BYTES = 64 * 1024
-const COST_OF_ROW = 1024
 
 export interface RewriteParts {
   keySpace: KeySpace
@@ -96,28 +91,22 @@ class Rewrite {
   readonly #slicer: Slicer
   readonly #live: LiveKeys
   readonly #output: RewriteOutput
-  readonly #chunk = SourceReader.chunk()
+  readonly #memory = new CopyMemory()
+  readonly #copy: RewriteCopy
   readonly #batchRecords: number
-  readonly #maxCopiedBytes: number
   readonly #locality: LocalityPolicy
   readonly #syncEachBatch: boolean
   readonly #before: { segments: number; bytes: number }
   readonly #bytesRequested: number
   /** Piece that the disk works on. */
   #syncing: Piece | null = null
-  /** Asks for keys in the order of copying, and in that of swapping. */
-  readonly #copyFinger: KeyFinger
-  readonly #swapFinger: KeyFinger
+  /** Asks for keys in the order of swapping. */
+  readonly #finger: KeyFinger
   /** Newest change, as long as nobody but this rewrite changed anything since it began. */
   #quietSeq: number
   /** Root when the first copy of the piece being copied was made. */
   #pieceSeen: TreeRoot
   readonly #finished = new Set<Segment>()
-  readonly #framesCounted = new Set<number>()
-  #isFull = false
-  #recordsCopied = 0
-  #valueBytesCopied = 0
-  #bytesProcessed = 0
   #bytesRead = 0
   #leafPagesMoved = 0
   #swapsLost = 0
@@ -126,8 +115,6 @@ class Rewrite {
   #pacedMs = 0
   readonly #commitsSeen: number
   #isPaced = false
-  #valuesUnreadable = 0
-  #firstUnreadable: string | null = null
 
   constructor(
     parts: RewriteParts,
@@ -148,14 +135,21 @@ class Rewrite {
       signal: request.signal,
     })
     this.#batchRecords = orElse(request.batchRecords, BATCH_RECORDS)
-    this.#maxCopiedBytes = orElse(request.maxCopiedBytes, Infinity)
     const takeRid = valueLog.ridSource(request.reserveRids, this.#batchRecords)
     this.#output = new RewriteOutput({ valueLog, kind, takeRid })
+    this.#copy = new RewriteCopy({
+      keySpace,
+      kind,
+      output: this.#output,
+      memory: this.#memory,
+      maxCopiedBytes: orElse(request.maxCopiedBytes, Infinity),
+      signal: request.signal,
+      isQuiet: () => this.#isQuiet,
+    })
     this.#commitsSeen = parts.foreground.commitsAsked()
     this.#pieceSeen = keySpace.root
     this.#quietSeq = keySpace.seq
-    this.#copyFinger = keySpace.finger()
-    this.#swapFinger = keySpace.finger()
+    this.#finger = keySpace.finger()
     this.#before = totals(valueLog.set)
     this.#bytesRequested = totals(sources).bytes
   }
@@ -188,27 +182,34 @@ class Rewrite {
     for (const found of await this.#live.walked(unlisted)) await this.#copySource(found)
   }
 
-  async #copySource({ live, seen }: Found): Promise<void> {
+  async #copySource(found: Found): Promise<void> {
+    const { live } = found
     live.sort(this.#locality)
-    this.#output.begin(live)
-    const reader = this.#parts.valueLog.sourceReader(live, this.#chunk)
-    for (let row = 0; row < live.count && !this.#isOver;) {
-      const end = reader.load(row)
-      for (let unlooked = 0; row < end && this.#admits(live, row); row++) {
-        unlooked += this.#copy({ live, seen, reader }, row)
-        if (unlooked < LOOK_EVERY_BYTES) continue
-        unlooked = 0
-        if (this.#slicer.due) await this.#slicer.pause()
-        if (this.#isPaced && this.#output.unsyncedBytes >= PACED_PIECE_BYTES) await this.#advance()
+    const [copy, output] = [this.#copy, this.#output]
+    copy.begin()
+    output.begin(live)
+    const reader = this.#parts.valueLog.sourceReader(live, this.#memory)
+    try {
+      for (let row = 0; row < live.count && !copy.isOver();) {
+        const end = await reader.load(row, this.#pieceBytes)
+        this.#lookAtForeground()
+        while (row < end && !copy.isOver()) {
+          row = await copy.step(found, reader, row, end)
+          if (this.#slicer.due) await this.#slicer.pause()
+          if (output.unsyncedBytes >= this.#pieceBytes) await this.#advance()
+        }
       }
-      this.#lookAtForeground()
-      if (this.#output.unsyncedBytes >= PIECE_BYTES) await this.#advance()
+    } finally {
+      await reader.close()
     }
     // The moves of a piece are of one source.
     await this.#advance()
     this.#bytesRead += reader.bytesRead
-    this.#framesCounted.clear()
-    if (!this.#isOver) this.#finished.add(live.segment)
+    if (!copy.isOver()) this.#finished.add(live.segment)
+  }
+
+  get #pieceBytes(): number {
+    return this.#isPaced ? PACED_PIECE_BYTES : PIECE_BYTES
   }
 
   /** Somebody commits: from then on the rewrite goes in small pieces and steps. */
@@ -227,60 +228,9 @@ class Rewrite {
     this.#pacedMs += clock.monotonic() - begun
   }
 
-  /** Cancelled, or the bound is reached. */
-  get #isOver(): boolean {
-    return this.#signal.aborted || this.#isFull
-  }
-
-  /** The first record is always taken, whatever the bound: a rewrite that is asked for gets on. */
-  #admits(live: LiveRecords, row: number): boolean {
-    if (this.#maxCopiedBytes !== Infinity && this.#bytesProcessed > 0) {
-      const bytes = this.#bytesProcessed + this.#newBytes(live, row)
-      this.#isFull = bytes > this.#maxCopiedBytes
-    }
-    return !this.#isOver
-  }
-
   /** What was found to live still does, without asking: nobody else wrote, and own swaps are of other keys. */
   get #isQuiet(): boolean {
     return this.#parts.keySpace.seq === this.#quietSeq
-  }
-
-  /** What copying the row adds to the source bytes processed: a frame counts once. */
-  #newBytes(live: LiveRecords, row: number): number {
-    return this.#framesCounted.has(live.start(row)) ? 0 : live.recordBytes(row)
-  }
-
-  /** Copies what still lives. Returns what it cost, in bytes. */
-  #copy({ live, seen, reader }: Found & { reader: SourceReader }, row: number): number {
-    const key = live.key(row)
-    const hash = this.#parts.keySpace.hashOf(key)
-    const from = live.pointer(row)
-    // Overwritten since it was found: its copy would be stale at birth.
-    if (!this.#isQuiet && !this.#copyFinger.stillHolds(key, hash, from, seen)) return COST_OF_ROW
-    const value = this.#readOrSkip(reader, row, from)
-    if (value === undefined) return COST_OF_ROW
-    this.#output.add(row, hash, value)
-    this.#recordsCopied++
-    this.#valueBytesCopied += value.to - value.from
-    this.#bytesProcessed += this.#newBytes(live, row)
-    if (isGrouped(from)) this.#framesCounted.add(live.start(row))
-    return COST_OF_ROW + value.to - value.from
-  }
-
-  /**
-   * undefined for a value that is damaged: it stays where it is, its segment stays referenced, and the
-   * others are copied. One bad record must not stop the rewriting of everything else.
-   */
-  #readOrSkip(reader: SourceReader, row: number, pointer: ValuePointer): ValuePlace | undefined {
-    try {
-      return reader.value(row, pointer)
-    } catch (error) {
-      if (!(error instanceof EngineError) || error.code === 'ENGINE_IO') throw error
-      this.#valuesUnreadable++
-      this.#firstUnreadable ??= error.message
-      return undefined
-    }
   }
 
   /** Starts the sync of what was copied, and swaps what the sync before made durable. */
@@ -323,7 +273,7 @@ class Rewrite {
     const isQuiet = this.#isQuiet
     const holding: number[] = []
     for (let i = from; i < to; i++) {
-      if (isQuiet || this.#swapFinger.stillHolds(moves.key(i), moves.hash(i), moves.from(i), seen))
+      if (isQuiet || this.#finger.stillHolds(moves.key(i), moves.hash(i), moves.from(i), seen))
         holding.push(i)
     }
     this.#swapsLost += to - from - holding.length
@@ -366,22 +316,22 @@ class Rewrite {
     const unreferenced = this.#sources.filter((s) => s.bytesLive === 0)
     const referenced = this.#sources.filter((s) => s.bytesLive > 0)
     const after = totals(this.#parts.valueLog.set)
-    const output = this.#output
+    const [copy, output] = [this.#copy, this.#output]
     return {
       sourceSegmentsRequested: ids(this.#sources),
       sourceBytesRequested: this.#bytesRequested,
       outputSegments: output.segmentIds,
       keysVisited: this.#live.visited,
       treeWalks: this.#live.walks,
-      recordsCopied: this.#recordsCopied + this.#leafPagesMoved,
-      valueRecordsCopied: this.#recordsCopied,
-      valueBytesCopied: this.#valueBytesCopied,
+      recordsCopied: copy.recordsCopied + this.#leafPagesMoved,
+      valueRecordsCopied: copy.recordsCopied,
+      valueBytesCopied: copy.valueBytesCopied,
       leafPagesMoved: this.#leafPagesMoved,
       swapsLost: this.#swapsLost,
-      valuesUnreadable: this.#valuesUnreadable,
-      firstUnreadable: this.#firstUnreadable,
+      valuesUnreadable: copy.valuesUnreadable,
+      firstUnreadable: copy.firstUnreadable,
       bytesRead: this.#bytesRead,
-      sourceBytesProcessed: this.#bytesProcessed,
+      sourceBytesProcessed: copy.bytesProcessed,
       bytesWritten: output.bytesWritten,
       groupsTried: output.groupsTried,
       groupsKept: output.groupsKept,

@@ -4,7 +4,7 @@
  */
 import { keyString } from '../bytes.ts'
 import type { LocalityPolicy } from '../types.ts'
-import { CRC_BYTES, hintOfLength, type ValuePointer } from '../value-pointer.ts'
+import { CRC_BYTES, hintOfLength, isGroupedLength, type ValuePointer } from '../value-pointer.ts'
 import type { SegmentKeys } from './segment-keys.ts'
 import type { Segment } from './segment.ts'
 
@@ -43,6 +43,11 @@ export class LiveRecords {
     return this.#keys.key(this.#keyAt[row] as number)
   }
 
+  /** Copies the key to a place in `target`; returns its bytes. */
+  copyKey(row: number, target: Uint8Array, to: number): number {
+    return this.#keys.copyKey(this.#keyAt[row] as number, target, to)
+  }
+
   keyBytes(row: number): number {
     return this.#keys.keyBytes(this.#keyAt[row] as number)
   }
@@ -58,6 +63,11 @@ export class LiveRecords {
   /** First byte of the record. */
   start(row: number): number {
     return (this.#offset[row] as number) - CRC_BYTES
+  }
+
+  /** A record of one value, not a frame. */
+  isPlain(row: number): boolean {
+    return !isGroupedLength(this.#length[row] as number)
   }
 
   /** Whole bytes of the record. */

@@ -2,12 +2,13 @@
  * Copies that a rewrite made of the live records of one segment, in columns: which record, where its
  * copy lies, and the copy's record id. Hundreds of thousands of them leave no object behind.
  */
-import type { SegmentId } from '../types.ts'
 import type { ValuePointer } from '../value-pointer.ts'
 import type { LiveRecords } from './live-records.ts'
 import type { RidWords } from './record.ts'
 
 const FIRST_ROWS = 1024
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
 export class PointerMoves {
   readonly records: LiveRecords
@@ -43,6 +44,11 @@ export class PointerMoves {
     return this.records.key(this.#row[index] as number)
   }
 
+  /** Copies the key to a place in `target`; returns its bytes. */
+  copyKey(index: number, target: Uint8Array, to: number): number {
+    return this.records.copyKey(this.#row[index] as number, target, to)
+  }
+
   keyBytes(index: number): number {
     return this.records.keyBytes(this.#row[index] as number)
   }
@@ -55,14 +61,19 @@ export class PointerMoves {
     return this.records.pointer(this.#row[index] as number)
   }
 
-  to(index: number): ValuePointer {
-    const segmentId: SegmentId = this.#segmentId[index] as number
-    const offset = this.#offset[index] as number
-    return { segmentId, offset, length: this.#length[index] as number }
+  /** Overwrites `pointer`, so that many need one object. */
+  readTo(index: number, pointer: Mutable<ValuePointer>): void {
+    pointer.segmentId = this.#segmentId[index] as number
+    pointer.offset = this.#offset[index] as number
+    pointer.length = this.#length[index] as number
   }
 
-  rid(index: number): RidWords {
-    return { high: this.#ridHigh[index] as number, low: this.#ridLow[index] as number }
+  ridLow(index: number): number {
+    return this.#ridLow[index] as number
+  }
+
+  ridHigh(index: number): number {
+    return this.#ridHigh[index] as number
   }
 
   #grow(): void {

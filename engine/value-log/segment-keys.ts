@@ -49,21 +49,34 @@ export class SegmentKeys {
     return place
   }
 
-  /**
-   * Visits up to `most` entries in the order of `add`, from byte `from` of the list on (0 = the first).
-   * Returns where to go on; the list's `bytes` at its end. `at` is for `key`.
-   */
-  visit(from: number, most: number, visit: (offset: number, at: number) => void): number {
-    let at = from
-    for (let visited = 0; visited < most && at < this.#bytes; visited++) {
-      visit(readU64(this.#view, at), at)
-      at += ENTRY_HEADER_BYTES + this.#view.getUint16(at + 8, true)
-    }
-    return at
+  /** Behind the entry at `at`: the next one's place, or `bytes`. Places begin at 0, in the order of `add`. */
+  after(at: number): number {
+    return at + ENTRY_HEADER_BYTES + this.keyBytes(at)
+  }
+
+  offset(at: number): number {
+    return readU64(this.#view, at)
+  }
+
+  /** Where all entries lie, until the next `add`. */
+  get entries(): Uint8Array {
+    return this.#buffer
+  }
+
+  /** First byte of the key in `entries`. */
+  keyStart(at: number): number {
+    return at + ENTRY_HEADER_BYTES
+  }
+
+  /** Copies the key to a place in `target`; returns its bytes. */
+  copyKey(at: number, target: Uint8Array, to: number): number {
+    const length = this.keyBytes(at)
+    copyBytes(this.#buffer, at + ENTRY_HEADER_BYTES, target, { at: to, length })
+    return length
   }
 
   /**
-   * The key of the entry at a place that `visit` or `add` gave, in memory that the next call uses again:
+   * The key of the entry at a place, in memory that the next call uses again:
    * a view of each key would cost more than all that is done with it.
    */
   key(at: number): Uint8Array {

@@ -25,6 +25,9 @@ import { SegmentKeys } from './segment-keys.ts'
 /** Appends gather up to this before they are written: one call a batch instead of one a value. */
 const APPEND_BUFFER_BYTES = 256 * 1024
 
+/** Parts of less are gathered with other appends. */
+const ASIDE_BYTES_MIN = 128 * 1024
+
 export interface SegmentTimes {
   createdAtMs: number | null
   sealedAtMs: number | null
@@ -56,6 +59,8 @@ export class Segment {
   readonly #leftByCrash: boolean
   #buffer: Buffer | null = null
   #buffered = 0
+  /** A part that is being written beside the thread; `#fileBytes` counts it. */
+  #writing: Promise<void> | null = null
   /** References of records that can have more than one: frames, and shared plain records of foreign folders. */
   readonly #references = new Map<number, { count: number; bytes: number }>()
 
@@ -105,13 +110,9 @@ export class Segment {
 
   /** Room for `bytes` more at the end: a view to fill in, kept until the next append or flush. */
   reserve(bytes: number): { target: Buffer; at: number; offset: number } {
-    if (this.state !== 'active') throw this.#notActive('append to')
-    if (this.bytesTotal + bytes > MAX_SEGMENT_BYTES) {
-      throw new EngineError(
-        'ENGINE_LIMIT',
-        `${this.name} has ${this.bytesTotal} bytes, ${bytes} more do not fit a segment`,
-      )
-    }
+    this.#checkAppend(bytes)
+    // A killed process leaves what was written first, without a hole.
+    if (this.#writing !== null) throw new AssertionError(`${this.name} is written elsewhere`)
     if (this.#buffer === null || this.#buffered + bytes > this.#buffer.length) {
       this.flush()
       const size = Math.max(APPEND_BUFFER_BYTES, bytes)
@@ -120,6 +121,15 @@ export class Segment {
       }
     }
     return { target: this.#buffer, at: this.#buffered, offset: this.bytesTotal }
+  }
+
+  #checkAppend(bytes: number): void {
+    if (this.state !== 'active') throw this.#notActive('append to')
+    if (this.bytesTotal + bytes <= MAX_SEGMENT_BYTES) return
+    throw new EngineError(
+      'ENGINE_LIMIT',
+      `${this.name} has ${this.bytesTotal} bytes, ${bytes} more do not fit a segment`,
+    )
   }
 
   /** Makes the record around a reserved payload part of the segment; returns its start. */
@@ -155,6 +165,37 @@ export class Segment {
     return { segmentId: this.id, offset: offset + CRC_BYTES, length: body.length }
   }
 
+  /**
+   * Whole records, one behind the other, whose ids are theirs alone. Large parts are written beside the
+   * thread, one at a time: when this resolves, the part before was written, and `bytes` are not to be
+   * touched before the next one resolves or `settle`.
+   */
+  async appendRecords(bytes: Uint8Array): Promise<void> {
+    const isSmall = bytes.length < ASIDE_BYTES_MIN
+    if (isSmall || this.file.writeAside === undefined) {
+      await this.settle()
+      const { target, at } = this.reserve(bytes.length)
+      target.set(bytes, at)
+      this.#buffered += bytes.length
+      return
+    }
+    this.#checkAppend(bytes.length)
+    await this.settle()
+    this.flush()
+    const at = this.#fileBytes
+    this.#fileBytes += bytes.length
+    this.#writing = this.file.writeAside(bytes, 0, bytes.length, at)
+    // Met where it is awaited.
+    this.#writing.catch(() => undefined)
+  }
+
+  /** Nothing is being written beside the thread. */
+  async settle(): Promise<void> {
+    const writing = this.#writing
+    await writing
+    if (this.#writing === writing) this.#writing = null
+  }
+
   /** Hands buffered appends to the file system. */
   flush(): void {
     if (this.#buffer === null || this.#buffered === 0) return
@@ -165,8 +206,9 @@ export class Segment {
 
   /** Everything appended before the call is on disk when it resolves. */
   async sync(): Promise<void> {
+    const bytes = this.bytesTotal
+    await this.settle()
     this.flush()
-    const bytes = this.#fileBytes
     await this.file.sync()
     this.#syncedBytes = Math.max(this.#syncedBytes, bytes)
   }

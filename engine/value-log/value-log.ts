@@ -22,6 +22,7 @@ import {
 } from './record.ts'
 import { RidCounter, ridSource, type ReserveRids } from './rid-counter.ts'
 import { Segment } from './segment.ts'
+import type { CopyMemory } from './copy-memory.ts'
 import type { LiveRecords } from './live-records.ts'
 import type { SegmentSet } from './segment-set.ts'
 import { SourceReader } from './source-reader.ts'
@@ -145,6 +146,11 @@ export class ValueLog {
     return this.#rewrite
   }
 
+  /** Bytes that the output of `rewriteSegment` still takes. */
+  roomIn({ bytesTotal }: Segment): number {
+    return this.#bytesMax - bytesTotal
+  }
+
   /** Seals outputs that take no more records: those of these, whose bytes are on disk; absent = all. */
   sealFullRewrites(synced: readonly Segment[] = [...this.#fullRewrites]): void {
     for (const segment of synced) {
@@ -160,9 +166,13 @@ export class ValueLog {
     this.#segmentBytesMax = Math.min(MAX_SEGMENT_BYTES, bytes)
   }
 
+  get #bytesMax(): number {
+    return Math.min(this.#options.segmentBytes, this.#segmentBytesMax)
+  }
+
   /** One more record fits: every writer rotates by this, so that no pointer can outgrow the format (B10). */
   #takes({ bytesTotal }: Segment, recordBytes: number): boolean {
-    return bytesTotal + recordBytes <= Math.min(this.#options.segmentBytes, this.#segmentBytesMax)
+    return bytesTotal + recordBytes <= this.#bytesMax
   }
 
   /** Hands buffered foreground appends to the file system: they survive the process. */
@@ -217,10 +227,10 @@ export class ValueLog {
 
   // ------------------------------------------------------------ reading
 
-  /** Reads the live records of one segment in large pieces. `chunk` is `SourceReader.chunk()`. */
-  sourceReader(records: LiveRecords, chunk: Buffer): SourceReader {
+  /** Reads the live records of one segment in large pieces. */
+  sourceReader(records: LiveRecords, memory: CopyMemory): SourceReader {
     const { kind, dictionaries } = this.#options
-    return new SourceReader(records, { kind, dictionaries, chunk })
+    return new SourceReader(records, { kind, dictionaries, memory })
   }
 
   /** The value's bytes, verified against the record's checksum; the caller owns them. */

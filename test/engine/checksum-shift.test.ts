@@ -1,6 +1,6 @@
 import { crc32, crc32c } from '@node-rs/crc32'
 import { describe, expect, test } from 'vitest'
-import { changedChecksum } from '../../engine/checksum-shift.ts'
+import { changedChecksum, joinedChecksum } from '../../engine/checksum-shift.ts'
 
 const native = { ieee: crc32, crc32c }
 
@@ -34,6 +34,22 @@ describe('the checksum of changed bytes', () => {
           for (let i = 0; i < 2; i++) {
             expect(changedChecksum(kind, before, change, behind)).toBe(native[kind](bytes))
           }
+        }
+      })
+    }
+  }
+})
+
+describe('the checksum of two parts', () => {
+  for (const kind of ['ieee', 'crc32c'] as const) {
+    for (const second of [0, 1, 5, 1_020, 8_191, 8_192, 70_001]) {
+      test(`${kind}: follows from those of each, the second of ${second} bytes`, () => {
+        const whole = noise(777 + second, second + 3)
+        const [a, b] = [whole.subarray(0, 777), whole.subarray(777)]
+        // Often enough that a table takes over where there are tables.
+        for (let i = 0; i < 100; i++) {
+          const joined = joinedChecksum(kind, native[kind](a), native[kind](b), second)
+          expect(joined).toBe(native[kind](whole))
         }
       })
     }

@@ -382,7 +382,10 @@ function keyListDecoder(): Decoder {
     seeds: [keys.encode()],
     decode: (bytes) => {
       const list = SegmentKeys.decode(bytes)
-      list?.visit(0, Infinity, (_, at) => list.key(at))
+      for (let at = 0; at < (list?.bytes ?? 0); at = list?.after(at) ?? at) {
+        list?.offset(at)
+        list?.key(at)
+      }
       return list
     },
     repair: (bytes) => {

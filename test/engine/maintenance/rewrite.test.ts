@@ -585,6 +585,71 @@ describe('cost', () => {
   })
 })
 
+describe('runs of plain records', () => {
+  const large: EngineOptions = { inlineThreshold: 64, segmentBytes: 2 * 1024 * 1024 }
+  const COUNT = 1500
+
+  /** Values that do not compress, enough for runs that are read and written beside the thread. */
+  async function many(): Promise<string> {
+    const dir = await folderOf(async (engine) => {
+      for (let i = 0; i < COUNT; i++) await engine.put(key(i), noise(i, 700 + (i % 300)))
+    }, large)
+    return dir
+  }
+
+  function noise(seed: number, bytes: number): Buffer {
+    const out = Buffer.alloc(bytes)
+    let state = seed * 2654435761 + 1
+    for (let i = 0; i < bytes; i++)
+      out[i] = (state = Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + i) >>> 24
+    return out
+  }
+
+  test('every value arrives under its key, whatever its length, and survives a reopening', async () => {
+    const dir = await many()
+    const opened = await openRewriteStore(dir, large)
+    const report = await opened.rewrite([idOf(opened, 1)])
+    expect(report).toMatchObject({ recordsCopied: COUNT, valuesUnreadable: 0, swapsLost: 0 })
+    expect(report.sourcesUnreferenced).toEqual([idOf(opened, 1)])
+    await opened.close()
+    await reopened(dir, (engine) => {
+      for (let i = 0; i < COUNT; i++)
+        expect(bytesEqual(engine.get(key(i)), noise(i, 700 + (i % 300))), `key ${i}`).toBe(true)
+    })
+  })
+
+  test('a damaged one stays where it is and is named; all others of its run are copied', async () => {
+    const dir = await many()
+    const opened = await openRewriteStore(dir, large)
+    const now = opened.store.keySpace.current(key(1000))
+    const source = opened.store.set.get(idOf(opened, 1))
+    if (now?.kind !== 'pointer' || source === undefined) throw new Error('key 1000 is a pointer')
+    const file = fs.openSync(path.join(dir, source.name), 'r+')
+    fs.writeSync(file, Buffer.from([0xff, 0x00, 0xff]), 0, 3, now.pointer.offset + 300)
+    fs.closeSync(file)
+    const report = await opened.rewrite([source.id])
+    expect(report).toMatchObject({ recordsCopied: COUNT - 1, valuesUnreadable: 1 })
+    expect(report.firstUnreadable).toContain(`at ${now.pointer.offset - 4}`)
+    expect(report.sourcesStillReferenced).toEqual([source.id])
+    for (let i = 0; i < COUNT; i++) {
+      if (i !== 1000) expect(bytesEqual(get(opened, key(i)), noise(i, 700 + (i % 300)))).toBe(true)
+    }
+    expect(segmentOf(opened, 1000)).toBe(source.id)
+    await opened.close()
+  })
+
+  test('a bound ends a run in its middle', async () => {
+    const dir = await many()
+    const opened = await openRewriteStore(dir, large)
+    const bound = 1_000_000
+    const report = await opened.rewrite([idOf(opened, 1)], { maxCopiedBytes: bound })
+    expect(report.sourceBytesProcessed).toBeLessThanOrEqual(bound)
+    expect(report.sourceBytesProcessed).toBeGreaterThan(bound - 2_000)
+    expect(report.sourcesUnfinished).toEqual([idOf(opened, 1)])
+    await opened.close()
+  })
+})
+
 describe('frames', () => {
   /** Sixteen values that compress, rewritten once: they lie in frames then. */
   async function compressed(): Promise<{ dir: string; seq: number }> {
