@@ -354,7 +354,7 @@ class RestageEngine implements Engine {
 
   gauges(): EngineGauges {
     const { clock } = this.#deps
-    const { keySpace, journal, pages } = this.#store
+    const { keySpace, journal, pages, valueLog } = this.#store
     return {
       nowMs: clock.now(),
       clockOffsetMs: clock.offsetMs,
@@ -365,6 +365,7 @@ class RestageEngine implements Engine {
       memtableBytes: keySpace.memtableBytes,
       journalBytes: journal?.bytes ?? 0,
       indexFileBytes: pages.fileBytes,
+      valueLog: valueLog.reads,
       lastWriteAtMs: this.#lastWriteAtMs,
       lastReadAtMs: this.#readers.lastReadAtMs,
       ...(this.#recorder === null ? {} : { recording: this.#recorder.gauge() }),

@@ -19,8 +19,21 @@ export interface EngineGauges {
   indexFileBytes: number
   lastWriteAtMs: number | null
   lastReadAtMs: number | null
+  /** Reads of the value log in this opening; absent: a folder that is only read. */
+  valueLog?: ValueLogReads
   /** Absent: nothing is recorded (switched off, or a folder that is only read). */
   recording?: RecordingGauge
+}
+
+/** How values were read. Grouped frames are decoded once for neighbours; a few are kept decoded. */
+export interface ValueLogReads {
+  /** Records read from their files; no file is mapped. */
+  records: number
+  frameHits: number
+  frameMisses: number
+  framesCached: number
+  /** Decoded bytes of these. */
+  frameBytesCached: number
 }
 
 export interface EngineInfo {

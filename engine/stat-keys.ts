@@ -147,6 +147,8 @@ const KEYS: Record<StatForm, readonly string[]> = {
     'treedb.process.memory.vlog_retained_bytes_estimate',
     'treedb.cache.queue_backlog_bytes',
     'treedb.cache.auto_checkpoint.count',
+    'treedb.vlog.mmap_read.fallback_readat',
+    ...['hits', 'misses', 'entries', 'bytes'].map((of) => `treedb.vlog.grouped_frame_cache.${of}`),
   ],
 }
 

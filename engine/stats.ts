@@ -51,6 +51,7 @@ export function statsOf(input: StatsInput): Record<string, string> {
   add(GENERATION, cleaningStats(input))
   add('treedb.', retainedStats(input.state))
   add('treedb.', foregroundStats(input))
+  add('treedb.vlog.', readStats(input.gauges))
   return stats
 }
 
@@ -111,6 +112,10 @@ export const ABSENT_STATS: Readonly<Record<string, string>> = {
     'The event checkpoint_done has the reason; the state does not keep it.',
   'treedb.cache.checkpoint.cutover_*_ms':
     'A checkpoint has no cutover: writers go on while it merges.',
+  'treedb.vlog.mmap_{remaps,dead_mappings,current_writable_map_target_bytes}':
+    'No file is mapped: every record is read by position.',
+  'treedb.vlog.mmap_read.miss_dead_mapping_cap': 'No file is mapped: there is no cap to meet.',
+  'treedb.vlog.template_def_cache.*': 'Templates are named, not read.',
   'treedb.cache.wal_*_estimate': 'The journal is counted exactly, as journalBytes of the gauges.',
 }
 
@@ -337,6 +342,18 @@ function cleaningStats({ state }: StatsInput): Record<string, Value> {
     'vacuum.last_unix_nano': nanos(scheduler.lastVacuumAtMs),
     'vacuum.exec.total_ms': ms(counters.vacuumElapsedMs),
     'vacuum.exec.avg_ms': average(counters.vacuumElapsedMs, counters.vacuumRuns),
+  }
+}
+
+/** Upstream's fallback, reading by position, is the only way here. */
+function readStats({ valueLog: reads }: EngineGauges): Record<string, Value> {
+  if (reads === undefined) return {}
+  return {
+    'mmap_read.fallback_readat': reads.records,
+    'grouped_frame_cache.hits': reads.frameHits,
+    'grouped_frame_cache.misses': reads.frameMisses,
+    'grouped_frame_cache.entries': reads.framesCached,
+    'grouped_frame_cache.bytes': reads.frameBytesCached,
   }
 }
 

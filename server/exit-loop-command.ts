@@ -19,6 +19,7 @@ import { EngineError, nodeFileSystem } from './engine-door.ts'
 import type { Engine } from './engine-door.ts'
 import { runOne, seedFromPlan, sessionOptions, waitIdle } from './maint-support.ts'
 import type { PassReport } from './protocol.ts'
+import { statLines, upstreamStats } from './upstream-shapes.ts'
 
 interface ExitLoopOptions {
   rw: boolean
@@ -73,6 +74,11 @@ export interface ExitLoopReport {
   total_reclaimed_bytes: number
   stop_reason: StopReason | 'interrupted'
   passes: ExitLoopPass[]
+  /** As in `maint-once`, before the first pass and after the last; an addition to upstream's report. */
+  before_stats: Record<string, string>
+  after_stats: Record<string, string>
+  before_vlog_io: Record<string, string>
+  after_vlog_io: Record<string, string>
 }
 
 export function addExitLoopCommand(program: Command, onRun: (run: CommandRun) => void): void {
@@ -165,6 +171,7 @@ interface LoopContext {
 async function loop(engine: Engine, context: LoopContext): Promise<ExitLoopReport> {
   const { dir, options, output, signal } = context
   await engine.checkpoint()
+  const before = upstreamStats(engine)
   const report: ExitLoopReport = {
     dir,
     max_passes: options.maxPasses,
@@ -175,6 +182,10 @@ async function loop(engine: Engine, context: LoopContext): Promise<ExitLoopRepor
     total_reclaimed_bytes: 0,
     stop_reason: 'completed',
     passes: [],
+    before_stats: before.stats,
+    after_stats: {},
+    before_vlog_io: before.vlogIo,
+    after_vlog_io: {},
   }
   let reseeds = 0
   for (let number = 1; number <= options.maxPasses; number++) {
@@ -199,6 +210,9 @@ async function loop(engine: Engine, context: LoopContext): Promise<ExitLoopRepor
   if (signal.aborted) report.stop_reason = 'interrupted'
   report.final_bytes = folderBytes(dir)
   report.total_reclaimed_bytes = report.initial_bytes - report.final_bytes
+  const after = upstreamStats(engine)
+  report.after_stats = after.stats
+  report.after_vlog_io = after.vlogIo
   return report
 }
 
@@ -291,5 +305,6 @@ function textOf(report: ExitLoopReport): string {
         `queue=${pass.queue_before}->${pass.queue_after} stage=${pass.stage_before}->${pass.stage_after}`,
     )
   }
+  lines.push(...statLines(report.before_stats, report.after_stats))
   return `${lines.join('\n')}\n`
 }

@@ -19,7 +19,13 @@ import { runOne, seedFromPlan, sessionOptions, waitIdle } from './maint-support.
 import { filtersOf } from './plan-command.ts'
 import { openProfiles, type Profiles } from './profiling.ts'
 import type { PassReport, PassSource, RewritePlan } from './protocol.ts'
-import { upstreamPlan, upstreamState, type UpstreamState } from './upstream-shapes.ts'
+import {
+  statLines,
+  upstreamPlan,
+  upstreamState,
+  upstreamStats,
+  type UpstreamState,
+} from './upstream-shapes.ts'
 
 /** Upstream's modes and the sources of their passes (valueLogMaintModeOptions). */
 const SOURCES = {
@@ -70,6 +76,12 @@ export interface MaintOnceReport {
   /** As the pass found it: after seeding or clearing (F10). */
   before_state: UpstreamState
   after_state: UpstreamState
+  /** Upstream's statistics under `treedb.cache.vlog_generation.`, at the same moments as the states. */
+  before_stats: Record<string, string>
+  after_stats: Record<string, string>
+  /** Those of reading the value log. */
+  before_vlog_io: Record<string, string>
+  after_vlog_io: Record<string, string>
   /** null when the slot was taken. */
   pass: PassReport | null
 }
@@ -191,6 +203,7 @@ async function reportOf(
   const plan = await prepare(engine, options)
   const running = performance.now()
   const before = engine.state().debt
+  const statsBefore = upstreamStats(engine)
   await profiles.startCpu()
   // As upstream's passes do; what is already durable makes it a no-op.
   await engine.checkpoint()
@@ -199,6 +212,8 @@ async function reportOf(
   await profiles.passDone()
   const waiting = performance.now()
   if (options.waitIdle > 0) await waitIdle(engine, options.waitIdle, signal)
+  const waitedMs = performance.now() - waiting
+  const statsAfter = upstreamStats(engine)
   return {
     dir,
     mode: options.mode,
@@ -206,11 +221,15 @@ async function reportOf(
     ...millis('open_millis', openMs),
     ...(plan === null ? {} : millis('seed_millis', running - seeding)),
     ...millis('run_millis', ran - running),
-    ...millis('wait_idle_millis', performance.now() - waiting),
+    ...millis('wait_idle_millis', waitedMs),
     ...(plan === null ? {} : { seeded_from_plan: true, seed_plan: upstreamPlan(plan) }),
     initial_state: upstreamState(initial),
     before_state: upstreamState(before),
     after_state: upstreamState(engine.state().debt),
+    before_stats: statsBefore.stats,
+    after_stats: statsAfter.stats,
+    before_vlog_io: statsBefore.vlogIo,
+    after_vlog_io: statsAfter.vlogIo,
     pass,
   }
 }
@@ -249,6 +268,7 @@ function textOf(report: MaintOnceReport): string {
     `initial: ${stateText(report.initial_state)}`,
     `before: ${stateText(report.before_state)}`,
     `after: ${stateText(report.after_state)}`,
+    ...statLines(report.before_stats, report.after_stats),
   ]
   if (pass === null) lines.push('pass: another pass held the slot')
   else {

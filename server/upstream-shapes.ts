@@ -2,6 +2,7 @@
  * Reports in upstream's shapes: engine structs keep their Go names in CamelCase, empty slices are null,
  * durations are nanoseconds. Bytes are counted as this engine counts them, whole.
  */
+import { statsOf, type Engine } from './engine-door.ts'
 import type { GcReport, RewriteDebt, RewritePlan, SegmentTally } from './protocol.ts'
 
 const NS_PER_MS = 1_000_000
@@ -108,6 +109,54 @@ function upstreamSegment(entry: RewriteDebt['ledger'][number]): UpstreamSegment 
     BytesStale: entry.bytesStale,
     StaleRatio: entry.staleRatio,
   }
+}
+
+const GENERATION = 'treedb.cache.vlog_generation.'
+const VALUE_LOG_IO = [
+  'treedb.vlog.mmap_',
+  'treedb.vlog.grouped_frame_cache.',
+  'treedb.vlog.template_def_cache.',
+]
+
+/** Two families of the statistics, as upstream's reports split them. */
+export interface UpstreamStats {
+  stats: Record<string, string>
+  vlogIo: Record<string, string>
+}
+
+export function upstreamStats(engine: Engine): UpstreamStats {
+  const { options, segmentBytes } = engine.info
+  const stats = statsOf({ state: engine.state(), gauges: engine.gauges(), options, segmentBytes })
+  const under = (prefixes: readonly string[]): Record<string, string> =>
+    Object.fromEntries(
+      Object.entries(stats).filter(([key]) => prefixes.some((prefix) => key.startsWith(prefix))),
+    )
+  return { stats: under([GENERATION]), vlogIo: under(VALUE_LOG_IO) }
+}
+
+/** The statistics of a run that upstream's tool prints; its `last_reason` is no key of any version. */
+const PRINTED = [
+  'scheduler_last_reason',
+  'scheduler_state',
+  ...['runs', 'bytes_in', 'bytes_out', 'queue_prune_runs', 'queue_prune_ids'].map(
+    (name) => `rewrite.${name}`,
+  ),
+  ...['runs', 'deleted_bytes'].map((name) => `gc.${name}`),
+  ...['runs', 'rewrite_runs', 'gc_runs'].map((name) => `checkpoint_kick.${name}`),
+].map((name) => GENERATION + name)
+
+/** `key=before -> after (delta=n)` for counts, quoted words for the rest. */
+export function statLines(
+  before: Readonly<Record<string, string>>,
+  after: Readonly<Record<string, string>>,
+): string[] {
+  const lines = PRINTED.flatMap((key) => {
+    const [from, to] = [before[key], after[key]]
+    if (from === undefined || to === undefined) return []
+    if (!/^-?\d+$/.test(from) || !/^-?\d+$/.test(to)) return [`  ${key}="${from}" -> "${to}"`]
+    return [`  ${key}=${from} -> ${to} (delta=${BigInt(to) - BigInt(from)})`]
+  })
+  return ['stats:', ...lines]
 }
 
 function orNull<T>(items: readonly T[]): T[] | null {

@@ -9,7 +9,7 @@ import type { FileSystem } from '../file-system.ts'
 import { encodeSegmentId, segmentFileName } from '../ids.ts'
 import { copyOf } from '../bytes.ts'
 import { SerialTaskUntilFailure } from '../slicer.ts'
-import type { SegmentId, SegmentOrigin } from '../types.ts'
+import type { SegmentId, SegmentOrigin, ValueLogReads } from '../types.ts'
 import { isGrouped, recordStart, subIndexOf, type ValuePointer } from '../value-pointer.ts'
 import { decodeFrameValues, type DictionarySource } from './compression.ts'
 import { ValueReader, readRecord } from './read-record.ts'
@@ -58,6 +58,9 @@ export class ValueLog {
   readonly #options: ValueLogOptions
   readonly #frames = new Map<string, { offsets: number[]; values: Uint8Array }>()
   readonly #values: ValueReader
+  #recordsRead = 0
+  #frameHits = 0
+  #frameMisses = 0
   #foreground: Segment | null = null
   /** Full, not yet sealed. */
   readonly #fullRewrites: Segment[] = []
@@ -233,10 +236,23 @@ export class ValueLog {
     return new SourceReader(records, { kind, dictionaries, memory })
   }
 
+  get reads(): ValueLogReads {
+    let frameBytesCached = 0
+    for (const { values } of this.#frames.values()) frameBytesCached += values.length
+    return {
+      records: this.#recordsRead,
+      frameHits: this.#frameHits,
+      frameMisses: this.#frameMisses,
+      framesCached: this.#frames.size,
+      frameBytesCached,
+    }
+  }
+
   /** The value's bytes, verified against the record's checksum; the caller owns them. */
   read(pointer: ValuePointer): Uint8Array {
     const segment = this.set.need(pointer)
     if (isGrouped(pointer)) return this.#readGrouped(segment, pointer)
+    this.#recordsRead++
     return this.#values.read(segment, pointer)
   }
 
@@ -255,7 +271,12 @@ export class ValueLog {
   #frame(segment: Segment, pointer: ValuePointer): { offsets: number[]; values: Uint8Array } {
     const cacheKey = `${segment.id}:${pointer.offset}`
     const cached = this.#frames.get(cacheKey)
-    if (cached !== undefined) return cached
+    if (cached !== undefined) {
+      this.#frameHits++
+      return cached
+    }
+    this.#frameMisses++
+    this.#recordsRead++
     const record = readRecord(segment, pointer, this.#options.kind)
     const where = `${segment.name} at ${recordStart(pointer)}`
     const payload = record.subarray(RECORD_HEADER_BYTES)

@@ -108,6 +108,13 @@ const RELATED = [
   'treedb.cache.auto_checkpoint.last_duration_ms',
   'treedb.cache.checkpoint.cutover_wait_ms',
   'treedb.cache.wal_bytes_estimate',
+  'treedb.vlog.mmap_remaps',
+  'treedb.vlog.mmap_dead_mappings',
+  'treedb.vlog.mmap_read.fallback_readat',
+  'treedb.vlog.mmap_read.miss_dead_mapping_cap',
+  'treedb.vlog.mmap_current_writable_map_target_bytes',
+  ...['hits', 'misses', 'entries', 'bytes'].map((of) => `treedb.vlog.grouped_frame_cache.${of}`),
+  'treedb.vlog.template_def_cache.hits',
 ]
 
 /** Why a key is not there; undefined: nobody says. */
@@ -200,7 +207,11 @@ function busy(): StatsInput {
         },
       },
     },
-    gauges: makeGauges({ bytesPut: 900, memtableBytes: 40 }),
+    gauges: makeGauges({
+      bytesPut: 900,
+      memtableBytes: 40,
+      valueLog: { records: 8, frameHits: 3, frameMisses: 2, framesCached: 1, frameBytesCached: 9 },
+    }),
     options: {
       ...options,
       disableRewrite: true,
@@ -318,6 +329,9 @@ describe('statistics', () => {
       changed(name)
     }
     changed('cache.auto_checkpoint.count')
+    for (let i = 0; i < 12; i++) engine.get(key(i))
+    const read = Number(now()['treedb.vlog.mmap_read.fallback_readat'])
+    expect(read - Number(after['treedb.vlog.mmap_read.fallback_readat'])).toBe(12)
     await engine.close()
   })
 })

@@ -122,6 +122,26 @@ describe('frozen copies of the source document', () => {
     expect(gc?.bytesDeleted).toBeLessThanOrEqual(8 * MIB)
     const after = [...segmentFiles(dir).keys()].filter((name) => name.startsWith('value-l0-'))
     expect(before.length - after.length).toBe(1)
+    // The statistics tell the same, of the same two moments.
+    const stat = (of: Record<string, string>, name: string): string | undefined =>
+      of[`treedb.cache.vlog_generation.${name}`]
+    const { before_stats, after_stats } = report
+    for (const [name, from, to] of [
+      ['rewrite.queue_len', '5', '4'],
+      ['rewrite.stage_pending', 'true', 'true'],
+      ['rewrite.runs', '0', '1'],
+      ['gc.deleted_segments', '0', '1'],
+      ['gc.deleted_bytes', '0', String(gc?.bytesDeleted)],
+      ['scheduler_state', 'disabled', 'idle'],
+      ['scheduler_last_reason', 'none', 'rewrite_resume'],
+    ] as const) {
+      expect([stat(before_stats, name), stat(after_stats, name)], name).toEqual([from, to])
+    }
+    expect(Object.keys(after_stats).every((key) => key.includes('vlog_generation'))).toBe(true)
+    for (const io of [report.before_vlog_io, report.after_vlog_io]) {
+      expect(Object.keys(io).length).toBe(5)
+      expect(Object.keys(io).every((key) => key.startsWith('treedb.vlog.'))).toBe(true)
+    }
     // The folder says the same to whoever opens it next.
     const saved = JSON.parse(fs.readFileSync(stateFile(dir), 'utf8')) as Record<string, unknown>
     expect(saved['rewrite_source_file_ids']).toEqual(after_state.RewriteSourceFileIDs?.map(String))
@@ -222,6 +242,9 @@ describe('maint-once', () => {
     expect(out).toMatch(/^timing_ms: open=\d+ seed=0 run=\d+ wait_idle=0 total=\d+$/m)
     expect(out).toMatch(/^before: queue=\[(\d+ ){4}\d+\] ledger=5 stage_pending=true /m)
     expect(out).toMatch(/^after: queue=\[(\d+ ){3}\d+\] ledger=4 stage_pending=true /m)
+    expect(out).toMatch(/^stats:$/m)
+    expect(out).toMatch(/^ {2}\S+\.rewrite\.runs=0 -> 1 \(delta=1\)$/m)
+    expect(out).toMatch(/^ {2}\S+\.scheduler_last_reason="none" -> "rewrite_resume"$/m)
     expect(out).toMatch(/^pass: outcome=rewrote/m)
     expect(out).toMatch(/pass stage_due: /)
     removeFolder(dir)
@@ -297,6 +320,10 @@ describe('exit-loop', () => {
     expect(report.total_reclaimed_bytes).toBe(report.initial_bytes - report.final_bytes)
     expect(report.total_reclaimed_bytes).toBeGreaterThan(15 * MIB)
     expect(report.stop_reason).toBe('low_reclaim')
+    const runs = 'treedb.cache.vlog_generation.rewrite.runs'
+    const { before_stats, after_stats, after_vlog_io } = report
+    expect([before_stats[runs], after_stats[runs]]).toEqual(['0', '5'])
+    expect(after_vlog_io).toHaveProperty(['treedb.vlog.mmap_read.fallback_readat'])
     await expectAllValues(dir)
     removeFolder(dir)
   }, 90_000)
