@@ -3,6 +3,7 @@ import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Engine, EngineOptions } from '../../engine/api.ts'
+import { manualClock } from '../../engine/clock.ts'
 import { ioError } from '../../engine/errors.ts'
 import type { FileSystem } from '../../engine/file-system.ts'
 import type { SegmentInfo } from '../../engine/types.ts'
@@ -97,7 +98,8 @@ describe('pins', () => {
     expect(await first.close()).toEqual([])
     expect(keepers(engine, 1)).toEqual(['iterator'])
     expect([...iterator].length).toBe(7)
-    while (segment(engine, 1) !== undefined) await yieldNow()
+    await iterator.released
+    expect(segment(engine, 1)).toBeUndefined()
     expect(exists(dir, 1)).toBe(false)
     await engine.close()
   })
@@ -367,6 +369,32 @@ describe('after a rewrite', () => {
     await fill(third.engine, 0, 1)
     expect(third.engine.state().segments[0]?.seq).toBeGreaterThan(last)
     await third.engine.close()
+  })
+})
+
+describe('age', () => {
+  test('X5: a copied folder, whose file times are of now, has the seal times of its segments', async () => {
+    const { engine, dir, clock } = await open()
+    await fill(engine, 0, 8)
+    clock.advance(60_000)
+    await fill(engine, 8, 17)
+    const sealed = (e: Engine): (number | null)[] =>
+      e.state().segments.map((s) => (s.state === 'sealed' ? s.sealedAtMs : null))
+    const before = sealed(engine).slice(0, 2)
+    expect(before).toEqual([clock.now(), clock.now()])
+    await engine.close()
+    // The wall clock of these files is far from the engine's.
+    const copy = copyFolder(dir, memoryFolder())
+    const later = manualClock(clock.now() + 3_600_000)
+    const again = await openFixture(OPTIONS, { dir: copy, clock: later })
+    expect(sealed(again.engine).slice(0, 2)).toEqual(before)
+    expect(again.engine.state().segments.map((s) => s.ageSource)).toEqual(Array(3).fill('metadata'))
+    for (let i = 0; i < 4; i++) await again.engine.delete(key(i))
+    const old = again.engine.maintenance.plan({ minAgeMs: 3_600_000 })
+    expect(old.sourceSegmentIds).toEqual([idOf(again.engine, 1)])
+    const older = again.engine.maintenance.plan({ minAgeMs: 3_600_001 })
+    expect(older).toMatchObject({ sourceSegmentIds: [], ageBlockedSegments: 3 })
+    await again.engine.close()
   })
 })
 

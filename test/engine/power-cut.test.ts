@@ -4,6 +4,7 @@ import * as path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Engine } from '../../engine/api.ts'
 import type { FileSystem } from '../../engine/file-system.ts'
+import { PAGE_BYTES } from '../../engine/index/page.ts'
 import type { Profile } from '../../engine/types.ts'
 import { Acknowledged, expectMoment, type Moment } from '../support/acknowledged.ts'
 import {
@@ -154,6 +155,50 @@ describe('a power cut', () => {
     await expectMoment(again, acknowledged.now, 'after the kill')
     second.kill()
     for (const cut of cuts) await expectReopens(cut, 'durable')
+  })
+
+  test('meets no meta page that names a page or a value which is not on disk yet', async () => {
+    const unsynced = new Map<string, number>()
+    const early: string[] = []
+    let metasWritten = 0
+    const watched: FileSystem = {
+      ...quickFileSystem,
+      open: (file, mode) => {
+        const opened = quickFileSystem.open(file, mode)
+        const isIndex = file.endsWith('index.db')
+        if (!isIndex && !/value-l\d+-\d+\.log$/.test(file)) return opened
+        const write = opened.write.bind(opened)
+        const sync = opened.sync.bind(opened)
+        opened.write = (buffer, offset, length, position) => {
+          write(buffer, offset, length, position)
+          if (!isIndex || position >= 2 * PAGE_BYTES) {
+            unsynced.set(file, (unsynced.get(file) ?? 0) + 1)
+            return
+          }
+          metasWritten++
+          early.push(...[...unsynced.keys()].map((name) => path.basename(name)))
+        }
+        opened.sync = async () => {
+          const writes = unsynced.get(file)
+          await sync()
+          // What was written while the disk worked waits for the next sync.
+          if (unsynced.get(file) === writes) unsynced.delete(file)
+        }
+        return opened
+      },
+    }
+    for (const profile of ['fast', 'wal_on_fast', 'durable'] as const) {
+      const engine = await openForLife(memoryFolder(), watched, profile)
+      for (let round = 0; round < 4; round++) {
+        for (let i = 0; i < 60; i++)
+          await engine.put(key(i), value(i + round, i % 2 === 0 ? 20 : 900))
+        if (round === 2) await engine.maintenance.rewrite(sealedIds(engine))
+        await engine.checkpoint()
+      }
+      await engine.close()
+    }
+    expect(metasWritten).toBeGreaterThan(24)
+    expect(early).toEqual([])
   })
 
   test.each(['lost', 'prefix', 'mixed'] as const)(

@@ -1,10 +1,12 @@
 /** The copy-on-write tree against a sorted map, and the account of its pages. */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import * as v8 from 'node:v8'
+import * as vm from 'node:vm'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { OpenFile } from '../../engine/file-system.ts'
 import { entryStart, entryKey, entryValue, EntryRun } from '../../engine/index/leaf.ts'
-import { PAGE_LEAF, pageCount, pageType } from '../../engine/index/page.ts'
+import { PAGE_LEAF, pageCount, pageType, type Page } from '../../engine/index/page.ts'
 import { PageStore } from '../../engine/index/page-store.ts'
 import { childAt } from '../../engine/index/internal.ts'
 import { relocate } from '../../engine/index/relocate.ts'
@@ -17,7 +19,9 @@ import {
   quickFileSystem,
   removeFolder,
   value,
+  yieldNow,
 } from '../support/engine-fixture.ts'
+import { watchPages } from '../support/watch-pages.ts'
 import { SEED, randomFrom, runs, type Random } from '../support/random.ts'
 
 interface Entry {
@@ -27,6 +31,9 @@ interface Entry {
 
 const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
 const bytesOf = (name: string): Uint8Array => Uint8Array.from(Buffer.from(name, 'latin1'))
+
+/** The least a cache holds, however few bytes it is given. */
+const CACHED_PAGES = 64
 
 /** A tree alone, with every older root kept open until it is let go. */
 class Bench {
@@ -344,5 +351,28 @@ describe('the index file of an open store', () => {
     await churn(60)
     expect(engine.gauges().indexFileBytes).toBe(settled)
     await engine.close()
+  })
+})
+
+describe('pages in memory', () => {
+  test('B18: those that splits made are let go with the cache; nothing else keeps them', async () => {
+    v8.setFlagsFromString('--expose-gc')
+    const collect = vm.runInNewContext('gc') as () => void
+    const written: WeakRef<Page>[] = []
+    onTestFinished(watchPages({ write: (_, page) => written.push(new WeakRef(page)) }))
+    const bench = new Bench()
+    for (let round = 0; round < 40; round++) {
+      const changes = new Map<string, Uint8Array | null>()
+      for (let i = 0; i < 400; i++) changes.set(`k${round % 4}/${i}/${round}`, value(i, 60))
+      bench.merge(changes)
+    }
+    expect(written.length).toBeGreaterThan(10 * CACHED_PAGES)
+    // A weak reference just made is held until the turn ends.
+    await yieldNow()
+    collect()
+    const left = written.filter((ref) => ref.deref() !== undefined).length
+    expect(left).toBeGreaterThan(0)
+    expect(left).toBeLessThanOrEqual(CACHED_PAGES)
+    expect(bench.file.size()).toBeGreaterThan(0)
   })
 })

@@ -1,33 +1,34 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { buildApp, type App } from '../../server/app.ts'
+import { buildApp, type App, type AppConfig } from '../../server/app.ts'
 import { HTTP_STATUS } from '../../server/plugins/errors.ts'
 import { API_BASE, type ErrorBody } from '../../server/protocol.ts'
 
 const TOKEN = 'token-of-the-guard-test'
 const HOST = '127.0.0.1:4810'
 
+const CONFIG: AppConfig = {
+  host: '127.0.0.1',
+  port: 4810,
+  tokens: { operator: TOKEN, viewer: `${TOKEN}-viewer` },
+  readOnly: false,
+  allowRoots: [],
+  allowedOrigins: ['https://proxy.example'],
+  logLevel: 'silent',
+  stores: [],
+}
+const DEPS = { workerUrl: new URL('file:///nowhere'), webRoot: '/nowhere', version: 'test' }
+
 let app: App
 
 beforeAll(async () => {
-  app = await buildApp(
-    {
-      host: '127.0.0.1',
-      port: 4810,
-      tokens: { operator: TOKEN, viewer: `${TOKEN}-viewer` },
-      readOnly: false,
-      allowRoots: [],
-      allowedOrigins: ['https://proxy.example'],
-      logLevel: 'silent',
-      stores: [],
-    },
-    { workerUrl: new URL('file:///nowhere'), webRoot: '/nowhere', version: 'test' },
-  )
+  app = await buildApp(CONFIG, DEPS)
 })
 
 afterAll(() => app.close())
 
-function codeOf(answer: { json: () => unknown }): string {
-  return (answer.json() as ErrorBody).error.code
+/** undefined for an answer that is no refusal. */
+function codeOf(answer: { json: () => unknown }): string | undefined {
+  return (answer.json() as Partial<ErrorBody>).error?.code
 }
 
 describe('guard', () => {
@@ -38,6 +39,22 @@ describe('guard', () => {
     expect((await app.inject({ url, headers: { host: HOST } })).statusCode).toBe(401)
     const known = await app.inject({ url, headers: { host: HOST, ...bearer } })
     expect([known.statusCode, codeOf(known)]).toEqual([404, 'NOT_FOUND'])
+  })
+
+  test('a route that does not say who may use it is closed to everybody', async () => {
+    const closed = await buildApp(CONFIG, DEPS)
+    for (const url of ['/undeclared', `${API_BASE}/undeclared`])
+      closed.get(url, () => ({ open: true }))
+    const tokens = [undefined, `Bearer ${TOKEN}-viewer`, `Bearer ${TOKEN}`]
+    for (const url of ['/undeclared', `${API_BASE}/undeclared`]) {
+      const codes: (string | undefined)[] = []
+      for (const authorization of tokens) {
+        const headers = { host: HOST, ...(authorization === undefined ? {} : { authorization }) }
+        codes.push(codeOf(await closed.inject({ url, headers })))
+      }
+      expect(codes).toEqual(['UNAUTHORIZED', 'FORBIDDEN_ROLE', 'FORBIDDEN_ROLE'])
+    }
+    await closed.close()
   })
 
   test('an encoded path does not slip past the token', async () => {

@@ -286,14 +286,23 @@ describe('stage confirm', () => {
     ])
   })
 
-  test('F5: what the confirm dropped is dropped on disk before anything is executed', async () => {
-    const debt = debtOf([entry(1, 0.875), entry(2, 0.69)], staged(T0 - 30_000, 0.5))
-    const { host, scheduler } = await world([segment(1, 0.3), segment(2, 0.69)], { debt })
+  test('F5: what the confirm dropped is dropped on disk before anything is executed, and never run', async () => {
+    const debt = debtOf([entry(1, 0.875), entry(2, 0.69), entry(3, 0.6)], staged(T0 - 30_000, 0.5))
+    // The first has become small: the most stale one still, with too few bytes to be worth it.
+    const small = segment(1, 0.9, { bytesTotal: 4000, bytesLive: 400, bytesStale: 3600 })
+    const { host, scheduler } = await world([small, segment(2, 0.69), segment(3, 0.6)], {
+      debt,
+      maintenance: { minSegmentStaleBytes: 4096 },
+    })
     let onDisk: string | null = null
     host.onRewrite = () => Promise.resolve(void (onDisk = host.stateFile))
-    await scheduler.runPass('rewrite_stage_confirm')
+    const report = await scheduler.runPass('rewrite_stage_confirm')
+    expect(stepKinds(report).slice(0, 2)).toEqual(['prune_quality', 'confirm'])
     expect(host.rewrites).toEqual([[id(2)]])
     expect(onDisk).not.toContain('2147483649')
+    host.clock.advance(30_000)
+    await scheduler.runPass('rewrite_stage_confirm')
+    expect(host.rewrites).toEqual([[id(2)], [id(3)]])
   })
 
   test('D1: a rewrite error postpones the confirm instead of leaving it due', async () => {

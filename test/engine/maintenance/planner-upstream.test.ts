@@ -15,6 +15,7 @@ import {
   value,
   yieldNow,
 } from '../../support/engine-fixture.ts'
+import { pageReads } from '../../support/watch-pages.ts'
 import { id, MIB, segment, T0, world } from './fake-host.ts'
 
 const OFF: PlanFilters = {
@@ -274,6 +275,23 @@ describe('queue-only plans (B15)', () => {
     },
   )
 
+  test('B15: a plan without economics that is executed at once is executed by its ids', async () => {
+    const { host, scheduler } = await world([segment(1, 0.9), segment(2, 0.8)], {
+      maintenance: { triggerTotalBytes: 1 },
+    })
+    host.plan = (request) =>
+      Promise.resolve(
+        planRewrite({
+          ...request,
+          liveBytesKnown: false,
+          filters: { ...OFF, segmentIds: [id(2), id(1)] },
+        }),
+      )
+    await scheduler.runPass('periodic')
+    expect(host.rewrites).toEqual([[id(1)]])
+    expect(scheduler.debt()).toEqual({ queue: [id(2)], ledger: [], stage: null })
+  })
+
   test('B15: only-explicit ids without a floor are all taken, fully live ones too', () => {
     const made = plan([sized(1, 100, 100), sized(2, 100, 0), sized(3, 100, 50)], {
       segmentIds: [id(1), id(2)],
@@ -284,7 +302,7 @@ describe('queue-only plans (B15)', () => {
 })
 
 describe('a plan looks and touches nothing', () => {
-  test('B8, B17, F17: no checkpoint, no read of the disk, no pass, no changed state', async () => {
+  test('B8, B17, F17: no checkpoint, no look at the disk or the tree, no pass, no changed state', async () => {
     let reads = 0
     let writes = 0
     const counting: FileSystem = {
@@ -308,10 +326,18 @@ describe('a plan looks and touches nothing', () => {
     const { engine } = await openFixture(options, { dir: memoryFolder(), fileSystem: counting })
     for (let i = 0; i < 24; i++) await engine.put(key(i), value(i, 1000))
     for (let i = 0; i < 24; i += 2) await engine.delete(key(i))
+    await engine.checkpoint()
+    await engine.put(key(1), value(1, 1000))
     const before = { state: engine.state(), gauges: engine.gauges(), reads, writes }
     const made = engine.maintenance.plan({ minAgeMs: 0 })
     expect(made.sourceSegmentIds.length).toBeGreaterThan(0)
-    expect(engine.maintenance.plan({ minAgeMs: 0 })).toEqual(made)
+    const named = { minAgeMs: 0, minStaleRatio: 0.1, segmentIds: made.sourceSegmentIds }
+    expect(
+      await pageReads(() => {
+        expect(engine.maintenance.plan({ minAgeMs: 0 })).toEqual(made)
+        expect(engine.maintenance.plan(named).selected.length).toBeGreaterThan(0)
+      }),
+    ).toBe(0)
     // Whatever it might have begun would be done by then.
     for (let i = 0; i < 50; i++) await yieldNow()
     expect(engine.gauges()).toEqual(before.gauges)
