@@ -1,0 +1,161 @@
+/** Rules of the server: who may do what, what a plan promises, what a live client gets. */
+import type { PutBack } from './put-back.ts'
+
+const GUARD = 'server/plugins/guard.ts'
+const GUARD_TEST = 'test/server/guard.test.ts'
+const SECURITY = 'test/server/security.test.ts'
+const CONTROL = 'test/server/control.test.ts'
+const FEED = 'test/server/feed.test.ts'
+
+export const SERVER: readonly PutBack[] = [
+  {
+    id: 'role-checked',
+    defect: 'a viewer may do what an operator may',
+    edits: [
+      {
+        file: GUARD,
+        find: "if (access === 'operator' && role !== 'operator') {",
+        replace: "if (access === 'operator' && role === null) {",
+      },
+    ],
+    test: { file: SECURITY, name: 'everybody gets what the rules say' },
+  },
+  {
+    id: 'routes-closed-by-default',
+    defect: 'a route that says nothing is open to whoever has a token',
+    edits: [
+      {
+        file: GUARD,
+        find: "if (access === undefined || access === 'public') {",
+        replace: "if (access === 'public') {",
+      },
+    ],
+    test: { file: GUARD_TEST, name: 'a route that does not say who may use it is closed' },
+  },
+  {
+    id: 'read-only-checked',
+    defect: 'a read-only server lets an operator act',
+    edits: [
+      {
+        file: GUARD,
+        find: 'if (changes === true && options.readOnly) {',
+        replace: 'if (changes === undefined && options.readOnly) {',
+      },
+    ],
+    test: { file: SECURITY, name: 'everybody gets what the rules say' },
+  },
+  {
+    id: 'host-checked',
+    defect: 'any Host is answered',
+    edits: [{ file: GUARD, find: 'if (!hosts.has(host)) {', replace: 'if (hosts.size === 0) {' }],
+    test: { file: GUARD_TEST, name: 'host "' },
+  },
+  {
+    id: 'origin-checked',
+    defect: 'pages of any other site are answered',
+    edits: [
+      {
+        file: GUARD,
+        find: 'if (origin !== undefined && !origins.has(origin)) {',
+        replace: 'if (origin !== undefined && origins.size === 0) {',
+      },
+    ],
+    test: { file: GUARD_TEST, name: 'origin ' },
+  },
+  {
+    id: 'links-resolved',
+    defect: 'a link below an allowed root leads out of it',
+    edits: [
+      {
+        file: 'server/allowed-roots.ts',
+        find: 'if (!this.#isBelow(real)) throw this.#outside(dir)',
+        replace: 'if (!this.#isBelow(path.resolve(dir))) throw this.#outside(dir)',
+      },
+    ],
+    test: { file: CONTROL, name: 'folders outside of the roots, by dots, by links' },
+  },
+  {
+    id: 'links-inside-resolved',
+    defect: 'a link inside of a data folder leads out of the allowed roots',
+    edits: [
+      {
+        file: 'server/allowed-roots.ts',
+        find: 'if (escaping !== undefined) {',
+        replace: 'if (escaping === "") {',
+      },
+    ],
+    test: { file: CONTROL, name: 'folders outside of the roots, by dots, by links' },
+  },
+  {
+    id: 'plan-hash-compared',
+    defect: 'a plan is applied to a store that has changed since',
+    edits: [
+      {
+        file: 'server/store/plan-drafts.ts',
+        find: 'if (now.inputHash !== inputHash || now',
+        replace: 'if (now',
+      },
+    ],
+    test: { file: CONTROL, name: 'of a GC is refused once more became dead' },
+  },
+  {
+    id: 'plan-applied-once',
+    defect: 'a plan can be applied again and again',
+    edits: [
+      {
+        file: 'server/plans.ts',
+        find: "    plan.status = 'applied'\n",
+        replace: '',
+      },
+    ],
+    test: { file: CONTROL, name: 'says what it would do, and applying it does exactly that' },
+  },
+  {
+    id: 'missed-range-told',
+    defect: 'a slow reader is not told which events it missed',
+    edits: [
+      {
+        file: 'server/live/feed.ts',
+        find: 'return fromSeq <= toSeq ? { fromSeq, toSeq } : null',
+        replace: 'return fromSeq > toSeq + 2 ** 52 ? { fromSeq, toSeq } : null',
+      },
+    ],
+    test: { file: FEED, name: 'is moved to snapshot mode, told what it missed' },
+  },
+  {
+    id: 'resumed-exactly',
+    defect: 'the last event that a reader has is sent again',
+    edits: [
+      {
+        file: 'server/live/feed.ts',
+        find: 'let firstSeq = seq + 1\n',
+        replace: 'let firstSeq = Math.max(1, seq)\n',
+      },
+    ],
+    test: { file: FEED, name: 'a reader that has ' },
+  },
+  {
+    id: 'slow-reader-not-waited-for',
+    defect: 'a reader that is behind loses frames and goes on as if nothing were missing',
+    edits: [
+      {
+        file: 'server/live/feed.ts',
+        find: "follower.mode = 'snapshot'\n    follower.reason = 'slow'",
+        replace: "follower.mode = 'live'\n    follower.reason = 'slow'",
+      },
+    ],
+    test: { file: FEED, name: 'is moved to snapshot mode, told what it missed' },
+  },
+  {
+    id: 'hole-told',
+    defect: 'a hole in the numbers of the events is passed on',
+    edits: [
+      {
+        file: 'server/live/feed.ts',
+        find: 'if (events.count > 0 && events.firstSeq !== this.newestSeq + 1) {',
+        replace: 'if (events.count > 0 && events.firstSeq <= this.newestSeq) {',
+      },
+    ],
+    test: { file: FEED, name: 'a hole in the worker’s numbers starts a new stream' },
+  },
+]
