@@ -297,12 +297,12 @@ export const BACKEND: readonly PutBack[] = [
   },
   {
     id: 'B14',
-    defect: 'the buffer of a rewrite begins empty and is made anew for each source',
+    defect: 'each read of a rewrite takes memory of its own',
     edits: [
       {
         file: 'engine/value-log/source-reader.ts',
-        find: 'this.#chunk = options.chunk',
-        replace: 'this.#chunk = Buffer.alloc(0)',
+        find: 'const isLarge = length > CHUNK_BYTES',
+        replace: 'const isLarge = length > 0',
       },
     ],
     test: { file: REWRITE, name: 'B14: what a rewrite reads with is allocated once' },

@@ -298,9 +298,10 @@ export const SCHEDULER: readonly PutBack[] = [
     defect: 'an action beside the rewrite fails and the pass does not',
     edits: [
       {
-        file: 'engine/maintenance/rewriting.ts',
-        find: 'memory.count({ vacuumFailures: 1 }, passId)\n      throw error',
-        replace: 'memory.count({ vacuumFailures: 1 }, passId)',
+        file: 'engine/maintenance/vacuuming.ts',
+        find: 'memory.count({ vacuumFailures: 1 }, passId)\n    throw error',
+        replace:
+          "memory.count({ vacuumFailures: 1 }, passId)\n    return { done: false, text: '', bytesBefore: 0, bytesAfter: 0, elapsedMs: 0 }",
       },
     ],
     test: { file: SOURCES, name: 'F19: an action that fails on the side fails the pass' },
