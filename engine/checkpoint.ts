@@ -11,17 +11,19 @@
  *
  * Writes go on during 2-5. One checkpoint runs at a time.
  */
+import { keyString } from './bytes.ts'
 import type { Journal } from './commit-log/journal.ts'
 import type { KeySpace } from './key-space.ts'
 import type { MetaPages } from './index/meta-pages.ts'
 import type { Meta } from './index/meta.ts'
 import type { PageStore } from './index/page-store.ts'
-import { mergeChanges } from './index/tree.ts'
+import { findInTree, mergeChanges, type Change } from './index/tree.ts'
 import { SerialTask, Slicer, type SliceSettings } from './slicer.ts'
 import type { CheckpointReport } from './types.ts'
 import type { LoggedLeaves } from './value-log/logged-leaves.ts'
 import type { SegmentSet } from './value-log/segment-set.ts'
 import type { ValueLog } from './value-log/value-log.ts'
+import { samePointer, type ValuePointer } from './value-pointer.ts'
 
 export interface CheckpointParts {
   keySpace: KeySpace
@@ -51,6 +53,39 @@ export function metaTree(
   }
 }
 
+/** A value of the system tree that has a copy; without pointers: the leaf with this key is written anew. */
+export interface SystemMove {
+  key: Uint8Array
+  pointers: MovedPointer | null
+}
+
+export interface MovedPointer {
+  from: ValuePointer
+  to: ValuePointer
+}
+
+/** Those that still apply, as changes of the system tree. */
+function movesOf(
+  pages: PageStore,
+  root: number,
+  system: readonly SystemMove[],
+): { changes: Change[]; moved: MovedPointer[] } {
+  const byKey = new Map<string, Change>()
+  const moved: MovedPointer[] = []
+  for (const { key, pointers } of system) {
+    const name = keyString(key)
+    const now = byKey.get(name)?.value ?? findInTree(pages, root, key)
+    if (now === undefined) continue
+    if (pointers === null) byKey.set(name, { key, value: now })
+    else if (now.kind === 'pointer' && samePointer(now.pointer, pointers.from)) {
+      byKey.set(name, { key, value: { kind: 'pointer', pointer: pointers.to } })
+      moved.push(pointers)
+    }
+  }
+  const names = [...byKey.keys()].sort()
+  return { changes: names.map((name) => byKey.get(name) as Change), moved }
+}
+
 export class Checkpointer {
   readonly #parts: CheckpointParts
   readonly #serial = new SerialTask()
@@ -68,11 +103,18 @@ export class Checkpointer {
     return this.#running > 0
   }
 
-  /** Contains every write made before the call. A second caller waits and finds little left to do. */
-  run(reason: CheckpointReport['reason']): Promise<CheckpointReport> {
+  /**
+   * Contains every write made before the call. A second caller waits and finds little left to do.
+   * `system` are copies of values of the system tree, all of them on disk; it has no journal, so they
+   * are published here or not at all.
+   */
+  run(
+    reason: CheckpointReport['reason'],
+    system: readonly SystemMove[] = [],
+  ): Promise<CheckpointReport> {
     this.#running++
     return this.#serial
-      .run(() => this.#checkpoint(reason))
+      .run(() => this.#checkpoint(reason, system))
       .finally(() => {
         this.#running--
       })
@@ -88,11 +130,14 @@ export class Checkpointer {
     this.#cutsOff = true
   }
 
-  async #checkpoint(reason: CheckpointReport['reason']): Promise<CheckpointReport> {
+  async #checkpoint(
+    reason: CheckpointReport['reason'],
+    system: readonly SystemMove[],
+  ): Promise<CheckpointReport> {
     const { keySpace, pages, metas, valueLog, journal, slices } = this.#parts
     const started = slices.clock.monotonic()
     const slicer = new Slicer(slices)
-    const frozen = keySpace.freeze()
+    const frozen = keySpace.freeze(system.length > 0)
     const done = (entriesMerged: number, pagesWritten: number): CheckpointReport => ({
       reason,
       commitSeq: metas.meta.commitSeq,
@@ -114,12 +159,14 @@ export class Checkpointer {
     }
     const changes = await slicer.run(keySpace.frozenChanges())
     const merged = await slicer.run(mergeChanges(pages, before.userRoot, changes))
+    const moves = movesOf(pages, before.systemRoot, system)
+    const systemTree = await slicer.run(mergeChanges(pages, before.systemRoot, moves.changes))
     // Meanwhile only the active memtable can have changed: the root is ours alone to replace.
     await valueLog.sync()
     await pages.file.sync()
     const root = {
       userRoot: merged.root,
-      systemRoot: before.systemRoot,
+      systemRoot: systemTree.root,
       version: before.version + 1,
     }
     await metas.publish(metaTree(pages, root), (pageNumber) => {
@@ -127,19 +174,33 @@ export class Checkpointer {
     })
     if (cutsOff) pages.giveBack()
     keySpace.publish(root)
-    pages.retire(root.version, merged.retired)
-    this.#releaseLeaves(merged.retired, frozen.generation)
+    const retired = [...merged.retired, ...systemTree.retired]
+    pages.retire(root.version, retired)
+    this.#releaseOld(retired, moves.moved, frozen.generation)
     await journal?.deleteOld()
     this.#reportRecoverable()
-    return done(changes.length, merged.pagesWritten)
+    const entries = changes.length + moves.changes.length
+    return done(entries, merged.pagesWritten + systemTree.pagesWritten)
   }
 
-  /** Leaf pages in the value log that the new tree does not use are as dead as overwritten values. */
-  #releaseLeaves(retired: readonly number[], generation: number): void {
+  /**
+   * What the system tree pointed to before, and leaf pages in the value log that the new trees do not
+   * use, are as dead as overwritten values.
+   */
+  #releaseOld(
+    retired: readonly number[],
+    moved: readonly MovedPointer[],
+    generation: number,
+  ): void {
     const { pages, set, keySpace, leaves } = this.#parts
-    if (!pages.hasLogged) return
     // Readers opened until now may walk the old tree although no key changed since.
     const at = { seq: keySpace.seq + 1, generation }
+    for (const { from, to } of moved) {
+      // The new place first: a segment that holds both never passes through zero.
+      set.acquire(to)
+      set.release(from, at)
+    }
+    if (!pages.hasLogged) return
     for (const id of retired) {
       const ref = pages.loggedLeaf(id)
       if (ref !== undefined) set.release(leaves.pointer(ref), at)

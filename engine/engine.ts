@@ -14,6 +14,7 @@ import type {
   VerifyReport,
 } from './api.ts'
 import { copyOf } from './bytes.ts'
+import type { SystemMove } from './checkpoint.ts'
 import { checkSizes } from './write-limits.ts'
 import type { JournalOperation } from './commit-log/codec.ts'
 import { EngineError } from './errors.ts'
@@ -279,18 +280,22 @@ class RestageEngine implements Engine {
     return { checkpoint, ...(await this.maintenance.kickFromCheckpoint()) }
   }
 
-  async #runCheckpoint(reason: CheckpointReport['reason']): Promise<CheckpointReport> {
+  async #runCheckpoint(
+    reason: CheckpointReport['reason'],
+    system: readonly SystemMove[] = [],
+  ): Promise<CheckpointReport> {
     const store = reason === 'close' ? this.#store : this.#writable()
-    return this.#track(this.#checkpointNow(store, reason))
+    return this.#track(this.#checkpointNow(store, reason, system))
   }
 
   async #checkpointNow(
     store: Store,
     reason: CheckpointReport['reason'],
+    system: readonly SystemMove[],
   ): Promise<CheckpointReport> {
     let report: CheckpointReport
     try {
-      report = await store.checkpointer.run(reason)
+      report = await store.checkpointer.run(reason, system)
       if (!report.noop) await store.metadata.save(store.valueLog)
     } catch (error) {
       this.#fail(error)
@@ -447,6 +452,9 @@ class RestageEngine implements Engine {
       foreground: {
         commitsAsked: () => this.#groupCommit.asked,
         betweenSyncs: () => this.#groupCommit.betweenSyncs(),
+      },
+      publishSystem: async (moves) => {
+        await this.#runCheckpoint('maintenance', moves)
       },
       relieve: () => this.#checkpointBySize(store),
     }

@@ -4,9 +4,9 @@
  * change is either not begun or complete when any other code runs.
  */
 import { copyOf, keyBytes, keyString } from './bytes.ts'
-import { TOMBSTONE, entryKey, entryStart, type Located } from './index/leaf.ts'
+import { TOMBSTONE, entryKey, entryStart, entryValue, type Located } from './index/leaf.ts'
 import type { PageStore } from './index/page-store.ts'
-import { pageCount } from './index/page.ts'
+import { pageCount, type Page } from './index/page.ts'
 import { TreeCursor, findInTree, walkTree, type Changes } from './index/tree.ts'
 import type { KeyCache } from './key-cache.ts'
 import type { KeyHasher } from './key-hash.ts'
@@ -17,6 +17,7 @@ import { KeyFinger } from './key-finger.ts'
 import type { PointerMoves } from './value-log/pointer-moves.ts'
 import type { SegmentSet } from './value-log/segment-set.ts'
 import type { Segment } from './value-log/segment.ts'
+import type { ValuePointer } from './value-pointer.ts'
 
 export interface TreeRoot {
   userRoot: number
@@ -217,9 +218,9 @@ export class KeySpace {
   // ------------------------------------------------------------ checkpointing
 
   /** Takes what was written so far out of the way of new writes; undefined when there is nothing. */
-  freeze(): Memtable | undefined {
+  freeze(evenEmpty = false): Memtable | undefined {
     if (this.#frozen !== null) return this.#frozen
-    if (this.#active.size === 0) return undefined
+    if (this.#active.size === 0 && !evenEmpty) return undefined
     this.#frozen = this.#active
     this.#active = new Memtable(this.#frozen.generation + 1)
     return this.#frozen
@@ -292,28 +293,64 @@ export class KeySpace {
   }
 
   /**
-   * One key of each leaf page of the tree that lies in one of these value-log segments, in memory of
-   * its own. Yields undefined in between, so that the caller can give the thread back. Costs nothing in
-   * a tree without such leaves.
+   * One key of each leaf page of the user's tree that lies in one of these value-log segments, in memory
+   * of its own. Yields undefined in between, so that the caller can give the thread back. Costs nothing
+   * in a tree without such leaves.
    */
   *keysOfLoggedLeaves(
     view: ReadView,
     segments: ReadonlySet<SegmentId>,
   ): Generator<Uint8Array | undefined, void> {
     if (!this.#pages.hasLogged) return
-    let isWanted = false
-    let key: Uint8Array | undefined
-    const walk = walkTree(this.#pages, view.root.userRoot, {
+    for (const found of this.#leaves(view.root.userRoot, segments)) {
+      yield found?.isLogged === true ? firstKey(found.page) : undefined
+    }
+  }
+
+  /**
+   * What the system tree has in these segments: values by key, and one key without a pointer of each
+   * leaf page there. Keys are in memory of their own. Yields undefined in between, like the one above.
+   */
+  *systemReferences(
+    view: ReadView,
+    segments: ReadonlySet<SegmentId>,
+  ): Generator<{ key: Uint8Array; pointer: ValuePointer | null } | undefined, void> {
+    for (const found of this.#leaves(view.root.systemRoot, segments)) {
+      if (found !== undefined) {
+        const { page, isLogged } = found
+        const first = isLogged ? firstKey(page) : undefined
+        if (first !== undefined) yield { key: first, pointer: null }
+        for (let i = 0; i < pageCount(page); i++) {
+          const start = entryStart(page, i)
+          const value = entryValue(page, start)
+          if (value.kind !== 'pointer' || !segments.has(value.pointer.segmentId)) continue
+          yield { key: copyOf(entryKey(page, start)), pointer: value.pointer }
+        }
+      }
+      yield undefined
+    }
+  }
+
+  /** The leaves of a tree, and whether one lies in one of these segments; undefined in between. */
+  *#leaves(
+    root: number,
+    segments: ReadonlySet<SegmentId>,
+  ): Generator<{ page: Page; isLogged: boolean } | undefined, void> {
+    let isLogged = false
+    let found: { page: Page; isLogged: boolean } | undefined
+    const walk = walkTree(this.#pages, root, {
       page: (id) => {
         const ref = this.#pages.loggedLeaf(id)
-        isWanted = ref !== undefined && segments.has(ref.segmentId)
+        isLogged = ref !== undefined && segments.has(ref.segmentId)
       },
-      leaf: (page) => {
-        const has = isWanted && pageCount(page) > 0
-        key = has ? copyOf(entryKey(page, entryStart(page, 0))) : undefined
-      },
+      leaf: (page) => (found = { page, isLogged }),
     })
-    while (walk.next().done !== true) yield key
+    for (let isDone = false; !isDone;) {
+      isDone = walk.next().done === true
+      const leaf = found
+      found = undefined
+      yield leaf
+    }
   }
 
   /** Entries of a view in key order (or reverse), deleted ones left out. */
@@ -341,6 +378,11 @@ export class KeySpace {
       yield { key: keyBytes(key), value }
     }
   }
+}
+
+/** A page's first key in memory of its own; undefined for an empty page. */
+function firstKey(page: Page): Uint8Array | undefined {
+  return pageCount(page) > 0 ? copyOf(entryKey(page, entryStart(page, 0))) : undefined
 }
 
 /** One sorted stream of entries; `key` is undefined at its end. */

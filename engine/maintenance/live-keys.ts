@@ -9,11 +9,15 @@ import { LiveRecords } from '../value-log/live-records.ts'
 import { SegmentKeys } from '../value-log/segment-keys.ts'
 import type { SegmentSet } from '../value-log/segment-set.ts'
 import type { Segment } from '../value-log/segment.ts'
+import type { ValuePointer } from '../value-pointer.ts'
 
-/** Records and the root under which each key held its record, at the latest. */
+/**
+ * Records and the root under which each key held its record, at the latest; null for keys of the system
+ * tree, which nobody but a rewrite changes.
+ */
 export interface Found {
   readonly live: LiveRecords
-  readonly seen: TreeRoot
+  readonly seen: TreeRoot | null
 }
 
 /** Entries looked at between two looks at the clock. */
@@ -59,21 +63,13 @@ export class LiveKeys {
   /** By one walk over all entries: for folders and segments without key lists. */
   async walked(sources: readonly Segment[]): Promise<Found[]> {
     const keySpace = this.#keySpace
-    const found = new Map<SegmentId, { live: LiveRecords; keys: SegmentKeys }>()
-    for (const source of sources) {
-      const keys = new SegmentKeys()
-      found.set(source.id, { live: new LiveRecords(source, keys), keys })
-    }
+    const found = emptyRecords(sources)
     this.walks++
     const view = keySpace.openView()
     try {
       for (const { key, value } of keySpace.entries(view, {})) {
         this.visited++
-        if (value.kind === 'pointer') {
-          const of = found.get(value.pointer.segmentId)
-          const { offset, length } = value.pointer
-          of?.live.add(offset, length, of.keys.add(offset, key))
-        }
+        if (value.kind === 'pointer') addTo(found, key, value.pointer)
         if (this.#signal.aborted) break
         if (this.visited % LOOK_EVERY === 0 && this.#slicer.due) await this.#slicer.pause()
       }
@@ -82,4 +78,46 @@ export class LiveKeys {
     }
     return [...found.values()].map(({ live }) => ({ live, seen: view.root }))
   }
+
+  /** What the system tree has in these segments, and one key of each of its leaf pages there. */
+  async inSystemTree(
+    sources: readonly Segment[],
+  ): Promise<{ found: Found[]; leaves: Uint8Array[] }> {
+    const keySpace = this.#keySpace
+    const found = emptyRecords(sources)
+    const leaves: Uint8Array[] = []
+    const view = keySpace.openView()
+    try {
+      for (const reference of keySpace.systemReferences(view, new Set(found.keys()))) {
+        if (this.#signal.aborted) break
+        if (this.#slicer.due) await this.#slicer.pause()
+        if (reference === undefined) continue
+        this.visited++
+        const { key, pointer } = reference
+        if (pointer === null) leaves.push(key)
+        else addTo(found, key, pointer)
+      }
+    } finally {
+      keySpace.closeView(view)
+    }
+    const records = [...found.values()].filter(({ live }) => live.count > 0)
+    return { found: records.map(({ live }) => ({ live, seen: null })), leaves }
+  }
+}
+
+type RecordsBySegment = Map<SegmentId, { live: LiveRecords; keys: SegmentKeys }>
+
+function emptyRecords(sources: readonly Segment[]): RecordsBySegment {
+  return new Map(
+    sources.map((source) => {
+      const keys = new SegmentKeys()
+      return [source.id, { live: new LiveRecords(source, keys), keys }]
+    }),
+  )
+}
+
+/** Records of other segments are not looked for. */
+function addTo(found: RecordsBySegment, key: Uint8Array, pointer: ValuePointer): void {
+  const of = found.get(pointer.segmentId)
+  of?.live.add(pointer.offset, pointer.length, of.keys.add(pointer.offset, key))
 }

@@ -91,7 +91,7 @@ export class RewriteCopy {
   ): number {
     const { live, seen } = found
     const { keySpace, output } = this.#parts
-    const isQuiet = this.#parts.isQuiet()
+    const isSure = seen === null || this.#parts.isQuiet()
     const most = output.plainNext
     let next = row
     for (; next < end && run.count < most && live.isPlain(next); next++) {
@@ -100,7 +100,7 @@ export class RewriteCopy {
       if (at < 0 || !run.takes(bytes) || !this.#admits(run.bytes, bytes)) break
       const key = live.key(next)
       const hash = keySpace.hashOf(key)
-      if (isQuiet || this.#finger.stillHolds(key, hash, live.pointer(next), seen)) {
+      if (isSure || this.#finger.stillHolds(key, hash, live.pointer(next), seen)) {
         run.add(next, hash, at, bytes)
       }
     }
@@ -146,7 +146,8 @@ export class RewriteCopy {
     const hash = keySpace.hashOf(key)
     const from = live.pointer(row)
     // Overwritten since it was found: its copy would be stale at birth.
-    if (!isQuiet() && !this.#finger.stillHolds(key, hash, from, seen)) return 0
+    const isSure = seen === null || isQuiet()
+    if (!isSure && !this.#finger.stillHolds(key, hash, from, seen)) return 0
     const value = this.#readOrSkip(reader, row, from)
     if (value === undefined) return 0
     output.add(row, hash, value)

@@ -6,10 +6,13 @@
  *   3. sync the output a piece at a time, while copying goes on; only then
  *   4. swap, a batch at a time: a key gets its new pointer if it still holds exactly the old one.
  *
- * A source may also hold leaf pages of a foreign index; those move at the next checkpoint.
+ * A source may also hold leaf pages of a foreign index, which move at the next checkpoint, and values of
+ * its system tree: their copies are published by a checkpoint of their own, before the rewrite ends.
  * A lost swap wastes its copy and nothing else. Cancelling keeps every swap done so far and swaps what
  * was copied. The state may change at each `await`; 4 is what makes that harmless.
  */
+import { copyOf } from '../bytes.ts'
+import type { SystemMove } from '../checkpoint.ts'
 import type { Journal } from '../commit-log/journal.ts'
 import type { KeyFinger } from '../key-finger.ts'
 import type { KeySpace, TreeRoot } from '../key-space.ts'
@@ -52,6 +55,8 @@ export interface RewriteParts {
   syncSwaps: () => Promise<void>
   /** The foreground's commits: how many were asked for so far, and a moment without a sync of theirs. */
   foreground: { commitsAsked: () => number; betweenSyncs: () => Promise<void> }
+  /** Publishes copies of what the system tree holds; all of them are on disk. */
+  publishSystem: (moves: readonly SystemMove[]) => Promise<void>
   /** Resolves when the memtable has room again; swaps fill it like writes. */
   relieve: () => Promise<void>
 }
@@ -167,6 +172,7 @@ class Rewrite {
       throw error
     }
     await this.#moveLeaves()
+    await this.#moveSystem()
     await this.#parts.commit()
     return this.#report(clock.monotonic() - started)
   }
@@ -183,6 +189,13 @@ class Rewrite {
   }
 
   async #copySource(found: Found): Promise<void> {
+    await this.#copyRecords(found)
+    // The moves of a piece are of one source.
+    await this.#advance()
+    if (!this.#copy.isOver()) this.#finished.add(found.live.segment)
+  }
+
+  async #copyRecords(found: Found): Promise<void> {
     const { live } = found
     live.sort(this.#locality)
     const [copy, output] = [this.#copy, this.#output]
@@ -196,16 +209,15 @@ class Rewrite {
         while (row < end && !copy.isOver()) {
           row = await copy.step(found, reader, row, end)
           if (this.#slicer.due) await this.#slicer.pause()
-          if (output.unsyncedBytes >= this.#pieceBytes) await this.#advance()
+          const isPieceFull = output.unsyncedBytes >= this.#pieceBytes
+          // What is of the system tree is swapped as a whole.
+          if (isPieceFull && found.seen !== null) await this.#advance()
         }
       }
     } finally {
       await reader.close()
     }
-    // The moves of a piece are of one source.
-    await this.#advance()
     this.#bytesRead += reader.bytesRead
-    if (!copy.isOver()) this.#finished.add(live.segment)
   }
 
   get #pieceBytes(): number {
@@ -304,6 +316,32 @@ class Rewrite {
     } finally {
       keySpace.closeView(view)
     }
+  }
+
+  /**
+   * What the system tree still has in a source: copied, synced, and swapped by a checkpoint, because it
+   * has no journal. Only looked for where something of a source lives that no key of the user holds.
+   */
+  async #moveSystem(): Promise<void> {
+    const sources = this.#sources.filter((s) => s.bytesLive > 0 && this.#finished.has(s))
+    if (sources.length === 0 || this.#copy.isOver()) return
+    const { found, leaves } = await this.#live.inSystemTree(sources)
+    const moves: SystemMove[] = leaves.map((key) => ({ key, pointers: null }))
+    for (const records of found) {
+      await this.#copyRecords(records)
+      if (this.#copy.isOver()) this.#finished.delete(records.live.segment)
+      const { moves: copies, done } = this.#output.sync()
+      await done
+      for (let i = 0; i < copies.count; i++) {
+        const to = { segmentId: 0, offset: 0, length: 0 }
+        copies.readTo(i, to)
+        moves.push({ key: copyOf(copies.key(i)), pointers: { from: copies.from(i), to } })
+      }
+    }
+    if (moves.length === 0) return
+    await this.#parts.publishSystem(moves)
+    this.#slicer.restart()
+    this.#leafPagesMoved += leaves.length
   }
 
   #touch(keys: Uint8Array[]): Uint8Array[] {

@@ -1,4 +1,5 @@
 /** An open store without an engine around it, for rewrites with every option and hooks in between. */
+import type { SystemMove } from '../../engine/checkpoint.ts'
 import { manualClock } from '../../engine/clock.ts'
 import type { EngineOptions } from '../../engine/api.ts'
 import type { FileSystem, OpenFile } from '../../engine/file-system.ts'
@@ -45,6 +46,9 @@ export async function openRewriteStore(
     commit: durably,
     syncSwaps: durably,
     foreground,
+    publishSystem: async (moves: readonly SystemMove[]) => {
+      await store.checkpointer.run('maintenance', moves)
+    },
     relieve: () => Promise.resolve(),
   }
   return {

@@ -20,3 +20,14 @@ export function value(seed: number, bytes: number): Uint8Array {
   }
   return out
 }
+
+/** `bytes` long, different for each seed; no compressor gains anything. */
+export function noise(seed: number, bytes: number): Uint8Array {
+  const out = new Uint8Array(bytes)
+  let state = Math.imul(seed, 2654435761) + 1
+  for (let i = 0; i < bytes; i++) {
+    state = Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + i
+    out[i] = state >>> 24
+  }
+  return out
+}

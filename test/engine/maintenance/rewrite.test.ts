@@ -20,6 +20,7 @@ import {
   value,
   yieldNow,
 } from '../../support/engine-fixture.ts'
+import { noise } from '../../support/values.ts'
 import { sealRecord } from '../../../engine/value-log/record.ts'
 import { RidCounter } from '../../../engine/value-log/rid-counter.ts'
 import { isGrouped, recordStart } from '../../../engine/value-pointer.ts'
@@ -628,14 +629,6 @@ describe('runs of plain records', () => {
       for (let i = 0; i < COUNT; i++) await engine.put(key(i), noise(i, 700 + (i % 300)))
     }, large)
     return dir
-  }
-
-  function noise(seed: number, bytes: number): Buffer {
-    const out = Buffer.alloc(bytes)
-    let state = seed * 2654435761 + 1
-    for (let i = 0; i < bytes; i++)
-      out[i] = (state = Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + i) >>> 24
-    return out
   }
 
   test('every value arrives under its key, whatever its length, and survives a reopening', async () => {
