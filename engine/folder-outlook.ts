@@ -5,7 +5,7 @@
 import type { FolderReading } from './inspect/report.ts'
 import { filtersFor } from './maintenance/decide.ts'
 import { staleTriggerFloor, totalBytes } from './maintenance/floors.ts'
-import { holdingsOf, surveyForGc, surveyObserved, verdictsOf } from './maintenance/gc-survey.ts'
+import { gcReportOf } from './maintenance/gc-survey.ts'
 import { planRewrite } from './maintenance/planner.ts'
 import { resolveOptions } from './options.ts'
 import type { GcReport, MaintenanceOptions, PlanFilters, RewritePlan, SegmentId } from './types.ts'
@@ -32,30 +32,5 @@ export function planFolder(
 
 /** A dry GC: an opening for writing would checkpoint first, so old roots and the journal keep nothing. */
 export function gcFolder(reading: FolderReading, observed?: readonly SegmentId[]): GcReport {
-  const { segments } = reading.state
-  const survey = surveyForGc(segments, true)
-  const verdicts = verdictsOf(segments, true)
-  const seen = surveyObserved(segments, observed, true)
-  if (seen !== null) seen.pending = seen.classes.eligible
-  return {
-    dryRun: true,
-    total: survey.total,
-    classes: survey.classes,
-    observed: seen,
-    pending: survey.eligible,
-    bytesPending: survey.bytesEligible,
-    verdicts,
-    holdings: holdingsOf(verdicts),
-    segmentsTotal: survey.total.segments,
-    segmentsReferenced: survey.classes.referenced.segments,
-    segmentsActive: survey.classes.active.segments,
-    segmentsKept: survey.kept,
-    bytesKept: survey.bytesKept,
-    eligible: survey.eligible,
-    bytesEligible: survey.bytesEligible,
-    deleted: [],
-    bytesDeleted: 0,
-    errors: [],
-    elapsedMs: 0,
-  }
+  return gcReportOf(reading.state.segments, { dryRun: true, checkpointFrees: true, observed })
 }

@@ -71,6 +71,8 @@ const MAINTENANCE_DEFAULTS: MaintenanceOptions = {
   gcEvery: 5,
   // Three confirm delays hold at most two GC runs of their own; a rewrite reclaims by itself anyway.
   gcMinIntervalMs: 45_000,
+  // A file goes in milliseconds; this many seconds mean a disk that hangs.
+  gcTimeoutMs: 30_000,
   // Less than this is not worth a checkpoint that frees it.
   gcMinBytes: MIB,
   // Between fresh plans and between fresh rewrites: upstream's one constant for both.
@@ -198,6 +200,7 @@ const MAINTENANCE_RULES: Record<keyof MaintenanceOptions, Rule> = {
   loopIntervalMs: integer(10),
   gcEvery: integer(1),
   gcMinIntervalMs: MILLISECONDS,
+  gcTimeoutMs: integer(1),
   gcMinBytes: BYTES,
   rewriteMinIntervalMs: MILLISECONDS,
   resumeMinIntervalMs: MILLISECONDS,

@@ -476,6 +476,8 @@ export interface GcReport {
   deleted: SegmentId[]
   bytesDeleted: number
   errors: { segmentId: SegmentId; code: string; message: string }[]
+  /** It ended before all that is eligible was tried: by time, the foreground or its pass. The rest is pending. */
+  cancelled: boolean
   elapsedMs: number
 }
 
@@ -793,6 +795,8 @@ export interface MaintenanceOptions {
   /** Every n-th periodic tick may run GC. */
   gcEvery: number
   gcMinIntervalMs: number
+  /** Longest GC run of a pass; what it did not come to is pending. */
+  gcTimeoutMs: number
   gcMinBytes: number
   rewriteMinIntervalMs: number
   resumeMinIntervalMs: number

@@ -15,7 +15,7 @@ import {
   type CommandOutput,
   type CommandRun,
 } from './command-support.ts'
-import { gcFolder } from './engine-door.ts'
+import { EngineError, gcFolder } from './engine-door.ts'
 import type { GcReport, Holding, SegmentKeeper } from './protocol.ts'
 import { upstreamGc } from './upstream-shapes.ts'
 
@@ -58,6 +58,7 @@ function runGc(
       const json = { dir, dry_run: options.dryRun, gc: upstreamGc(report), report }
       output.write(`${JSON.stringify(json, null, 2)}\n`)
     } else output.write(`${gcLines(report, context.nowMs).join('\n')}\n`)
+    if (context.signal.aborted) throw new EngineError('ENGINE_ABORTED', 'interrupted')
     return report.errors.length > 0 ? EXIT_FAILED : EXIT_OK
   })
 }
@@ -96,6 +97,10 @@ function gcLines(report: GcReport, nowMs: number): string[] {
   const verb = report.dryRun ? 'would be deleted' : 'deleted'
   lines.push(`${grouped(names.length)} segments ${verb}, ${bytes}`)
   for (const id of names) lines.push(`  ${segmentName(id)}`)
+  if (report.cancelled) {
+    const left = bytesText(report.bytesPending)
+    lines.push(`ended early: ${grouped(report.pending.length)} more could go, ${left}`)
+  }
   for (const error of report.errors) {
     lines.push(`${segmentName(error.segmentId)} was not deleted: ${error.code}: ${error.message}`)
   }

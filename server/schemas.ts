@@ -171,6 +171,7 @@ const maintenanceOptions = Type.Object(
     loopIntervalMs: Type.Optional(Type.Number()),
     gcEvery: Type.Optional(Type.Number()),
     gcMinIntervalMs: Type.Optional(Type.Number()),
+    gcTimeoutMs: Type.Optional(Type.Number()),
     gcMinBytes: Type.Optional(Type.Number()),
     rewriteMinIntervalMs: Type.Optional(Type.Number()),
     resumeMinIntervalMs: Type.Optional(Type.Number()),

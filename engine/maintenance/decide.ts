@@ -330,7 +330,7 @@ function decideManual(input: PassInput, request: ManualRequest, decision: Decisi
     }
     case 'gc':
       decision.gates.push(...gcGates(input, true))
-      decision.action = { kind: 'gc' }
+      decision.action = { kind: 'gc', observed: request.observed }
       return
     case 'vacuum':
       decision.gates.push(...vacuumGates(input, 0, true))

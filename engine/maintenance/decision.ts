@@ -44,7 +44,7 @@ export type Action =
     }
   | QueueRewrite
   | { kind: 'rewrite_ids'; segmentIds: SegmentId[] }
-  | { kind: 'gc' }
+  | { kind: 'gc'; observed: SegmentId[] }
   | { kind: 'vacuum' }
 
 /** Queued segments are executed; the pass picks them by their bytes at that moment. */

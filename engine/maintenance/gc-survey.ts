@@ -80,6 +80,44 @@ export function surveyForGc(segments: Iterable<Surveyed>, checkpointFrees: boole
   return survey
 }
 
+/** What a GC run says before it has deleted anything; a dry one says no more. */
+export function gcReportOf(
+  segments: readonly Surveyed[],
+  how: {
+    dryRun: boolean
+    checkpointFrees: boolean
+    observed: readonly SegmentId[] | undefined
+  },
+): GcReport {
+  const { dryRun, checkpointFrees, observed } = how
+  const { total, classes, ...survey } = surveyForGc(segments, checkpointFrees)
+  const verdicts = verdictsOf(segments, checkpointFrees)
+  const seen = surveyObserved(segments, observed, checkpointFrees)
+  if (seen !== null) seen.pending = { ...seen.classes.eligible }
+  return {
+    dryRun,
+    total,
+    classes,
+    observed: seen,
+    pending: [...survey.eligible],
+    bytesPending: survey.bytesEligible,
+    verdicts,
+    holdings: holdingsOf(verdicts),
+    segmentsTotal: total.segments,
+    segmentsReferenced: classes.referenced.segments,
+    segmentsActive: classes.active.segments,
+    segmentsKept: survey.kept,
+    bytesKept: survey.bytesKept,
+    eligible: survey.eligible,
+    bytesEligible: survey.bytesEligible,
+    deleted: [],
+    bytesDeleted: 0,
+    errors: [],
+    cancelled: false,
+    elapsedMs: 0,
+  }
+}
+
 /** The segments a caller asked about; ids that no segment has, and 0, change nothing. */
 export function surveyObserved(
   segments: readonly Surveyed[],

@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../clock.ts'
 import type { PlanRequest } from './planner.ts'
+import type { ReclaimOptions } from './reclaim.ts'
 import type {
   CheckpointReport,
   EngineEventBody,
@@ -55,8 +56,12 @@ export interface MaintenanceHost {
     signal: AbortSignal,
     request?: RewriteRequest,
   ): Promise<RewriteReport>
-  /** Classifies dead segments; unless dry, publishes a checkpoint when only an old root keeps one, marks zombies and deletes what nothing keeps. */
-  reclaim(options: { dryRun: boolean; observed?: readonly SegmentId[] }): Promise<GcReport>
+  /**
+   * Classifies dead segments; unless dry, publishes a checkpoint when only an old root keeps one, marks
+   * zombies and deletes what nothing keeps. An aborted signal ends it between two unlinks: it resolves,
+   * with `cancelled` in the report.
+   */
+  reclaim(options: ReclaimOptions): Promise<GcReport>
   /** The planner over these segments; rejects when the signal is aborted before it is done. */
   plan(request: PlanRequest, signal: AbortSignal): Promise<RewritePlan>
   /** Gives free space of index.db back. An aborted signal ends it early, with what is done done: it resolves. */

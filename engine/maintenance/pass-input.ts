@@ -48,7 +48,7 @@ export interface ChurnSample {
 export type ManualRequest =
   | { kind: 'rewrite'; segmentIds: SegmentId[] }
   | { kind: 'stage'; filters: PlanFilters }
-  | { kind: 'gc' }
+  | { kind: 'gc'; observed: SegmentId[] }
   | { kind: 'vacuum' }
 
 export interface PassInput {

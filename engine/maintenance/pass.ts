@@ -19,8 +19,10 @@ import type {
   PassStep,
   PassStop,
   RewriteDebt,
+  SegmentId,
   StoreTotals,
 } from '../types.ts'
+import { bound } from './bounds.ts'
 import type { Decision } from './decide.ts'
 import { gcSwitch } from './decide-gc.ts'
 import type { Action, PrunePlan } from './decision.ts'
@@ -279,7 +281,9 @@ export class Pass {
       case 'rewrite_ids':
         return this.#rewriting.runNamed(action.segmentIds)
       case 'gc':
-        return (await this.reclaim('standalone')) > 0 ? 'reclaimed' : 'nothing_to_do'
+        return (await this.reclaim('standalone', action.observed)) > 0
+          ? 'reclaimed'
+          : 'nothing_to_do'
       case 'vacuum': {
         const { bytesBefore, bytesAfter } = await vacuum(this)
         this.rest()
@@ -357,7 +361,10 @@ export class Pass {
   // ---------------------------------------------------------------- GC
 
   /** Returns how many segments it deleted. After a rewrite it counts as a GC run too (D8). */
-  async reclaim(phase: 'after_rewrite' | 'standalone'): Promise<number> {
+  async reclaim(
+    phase: 'after_rewrite' | 'standalone',
+    observed: readonly SegmentId[] = [],
+  ): Promise<number> {
     const { memory, host, options } = this.environment
     if (phase === 'after_rewrite' && isBlocking(gcSwitch(options, false))) {
       this.gates.push(gcSwitch(options, false))
@@ -371,8 +378,14 @@ export class Pass {
       memory.update({ state: 'running', lastReason }, this.passId)
     }
     const begun = host.clock.monotonic()
+    // As upstream: after a rewrite only by time, on its own also by a foreground that comes back.
+    const cancelable = phase === 'standalone' && this.source === 'periodic'
+    const bounds = bound(host, this.signal, {
+      timeoutMs: options.gcTimeoutMs,
+      foregroundGraceMs: cancelable ? 0 : null,
+    })
     try {
-      const report = await host.reclaim({ dryRun: false })
+      const report = await host.reclaim({ dryRun: false, observed, signal: bounds.signal })
       memory.update({ lastGcAtMs: host.clock.now() }, this.passId)
       memory.count(
         {
@@ -386,11 +399,16 @@ export class Pass {
       this.emit({ type: 'gc_run', phase, report })
       this.steps.push({ kind: 'gc', report })
       this.rest()
+      // What is deleted stays told and counted; time and foreground end the GC, not the pass.
+      this.signal.throwIfAborted()
       return report.deleted.length
     } catch (error) {
+      if (isAbort(error)) throw error
       const durMs = host.clock.monotonic() - begun
       this.emit({ type: 'gc_err', phase, ...describeError(error), durMs })
       throw error
+    } finally {
+      bounds.release()
     }
   }
 

@@ -7,14 +7,7 @@ import { EngineError } from '../errors.ts'
 import type { GcReport, RetainedPruneReport, SegmentId } from '../types.ts'
 import type { Segment } from '../value-log/segment.ts'
 import { errorFacts, type SegmentSet } from '../value-log/segment-set.ts'
-import {
-  add,
-  holdingsOf,
-  surveyForGc,
-  surveyObserved,
-  verdictsOf,
-  type Surveyed,
-} from './gc-survey.ts'
+import { add, gcReportOf, holdingsOf, verdictsOf, type Surveyed } from './gc-survey.ts'
 
 export interface ReclaimParts {
   set: SegmentSet
@@ -31,49 +24,28 @@ export interface ReclaimOptions {
   dryRun: boolean
   /** Segments to report on besides, such as the sources of a rewrite; unknown ids are named. */
   observed?: readonly SegmentId[]
+  /** Ends it between two unlinks: what is gone is reported, the rest stays pending. */
+  signal?: AbortSignal
 }
 
 export async function reclaim(parts: ReclaimParts, options: ReclaimOptions): Promise<GcReport> {
   const { set } = parts
-  const { dryRun, observed } = options
+  const { dryRun, observed, signal } = options
   const started = parts.monotonic()
   // Also for one that a reader keeps besides: when that reader ends, its end alone must be enough.
   if (!dryRun && set.dead().some((s) => set.isRecoverable(s))) await parts.checkpoint()
 
   // The checkpoint took time: what is dead and what keeps it is asked again here.
   const before = surveyed(set)
-  const survey = surveyForGc(before, dryRun)
-  const report: GcReport = {
-    dryRun,
-    total: survey.total,
-    classes: survey.classes,
-    observed: surveyObserved(before, observed, dryRun),
-    pending: [],
-    bytesPending: 0,
-    verdicts: [],
-    holdings: [],
-    segmentsTotal: survey.total.segments,
-    segmentsReferenced: survey.classes.referenced.segments,
-    segmentsActive: survey.classes.active.segments,
-    segmentsKept: survey.kept,
-    bytesKept: survey.bytesKept,
-    eligible: survey.eligible,
-    bytesEligible: survey.bytesEligible,
-    deleted: [],
-    bytesDeleted: 0,
-    errors: [],
-    elapsedMs: 0,
-  }
+  const report = gcReportOf(before, { dryRun, checkpointFrees: dryRun, observed })
   if (!dryRun) {
     for (const segment of set.dead()) if (!segment.busy) set.markZombie(segment)
-    const eligible = new Set(survey.eligible)
-    await deleteFree(
-      parts,
-      set.dead().filter((s) => eligible.has(s.id)),
-      { heldBy: null, report },
-    )
+    const eligible = new Set(report.eligible)
+    const free = set.dead().filter((s) => eligible.has(s.id))
+    const isWhole = await deleteFree(parts, free, { heldBy: null, report, signal })
+    report.cancelled = !isWhole
+    tellWhatIsLeft(report, { set, before, observed: new Set(observed) })
   }
-  tellWhatIsLeft(report, { set, before, options })
   report.elapsedMs = parts.monotonic() - started
   return report
 }
@@ -81,22 +53,21 @@ export async function reclaim(parts: ReclaimParts, options: ReclaimOptions): Pro
 /** Of what was eligible: gone or pending. Of what is dead and there: why. */
 function tellWhatIsLeft(
   report: GcReport,
-  at: { set: SegmentSet; before: readonly Surveyed[]; options: ReclaimOptions },
+  at: { set: SegmentSet; before: readonly Surveyed[]; observed: ReadonlySet<SegmentId> },
 ): void {
-  const eligible = new Set(report.eligible)
   const gone = new Set(report.deleted)
-  const observed = new Set(at.options.observed)
-  for (const { segmentId, bytesTotal } of at.before) {
-    if (!eligible.has(segmentId)) continue
-    if (!gone.has(segmentId)) {
-      report.pending.push(segmentId)
-      report.bytesPending += bytesTotal
+  const bytesOf = new Map(at.before.map(({ segmentId, bytesTotal }) => [segmentId, bytesTotal]))
+  report.pending = report.eligible.filter((id) => !gone.has(id))
+  report.bytesPending = report.pending.reduce((sum, id) => sum + (bytesOf.get(id) ?? 0), 0)
+  const { observed } = report
+  if (observed !== null) {
+    observed.pending = { segments: 0, bytes: 0 }
+    for (const id of report.eligible) {
+      if (!at.observed.has(id)) continue
+      add(gone.has(id) ? observed.deleted : observed.pending, bytesOf.get(id) ?? 0)
     }
-    if (report.observed === null || !observed.has(segmentId)) continue
-    add(gone.has(segmentId) ? report.observed.deleted : report.observed.pending, bytesTotal)
   }
-  report.pending.sort((a, b) => a - b)
-  report.verdicts = verdictsOf(surveyed(at.set), at.options.dryRun)
+  report.verdicts = verdictsOf(surveyed(at.set), false)
   report.holdings = holdingsOf(report.verdicts)
 }
 
@@ -135,21 +106,22 @@ export async function pruneRetained(
   return report
 }
 
-/** false: cut short because the engine closes. */
+/** false: cut short because the engine closes, or it was cancelled. */
 async function deleteFree(
   parts: Pick<ReclaimParts, 'set' | 'saveMetadata' | 'isClosing'>,
   segments: readonly Segment[],
   into: {
     heldBy: string | null
     report: Pick<GcReport, 'deleted' | 'bytesDeleted' | 'errors'>
+    signal?: AbortSignal | undefined
   },
 ): Promise<boolean> {
   const { set } = parts
-  const { heldBy, report } = into
+  const { heldBy, report, signal } = into
   if (segments.length > 0) await parts.saveMetadata()
   for (const segment of segments) {
     // Each wait gives the thread away: someone else may have deleted it by now, or begun to close.
-    if (parts.isClosing()) return false
+    if (parts.isClosing() || signal?.aborted === true) return false
     if (set.get(segment.id) !== segment || !set.isFree(segment)) continue
     const bytes = segment.bytesTotal
     try {

@@ -318,9 +318,9 @@ export class Rewriting {
   async #reclaim(reason: RewriteReason): Promise<void> {
     const pass = this.#pass
     const { memory, host } = pass.environment
-    await pass.reclaim('after_rewrite')
-    this.#tellReclaimed()
     const sourceIds = this.rewritten.map(({ segmentId }) => segmentId)
+    await pass.reclaim('after_rewrite', sourceIds)
+    this.#tellReclaimed()
     const now = segmentLookup(host.segments())
     const gone = this.chosen.filter(({ segment }) => !now.has(segment.segmentId))
     const removed = gone.length

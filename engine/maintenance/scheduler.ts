@@ -226,7 +226,8 @@ export class MaintenanceScheduler implements MaintenanceControl {
       this.#memory.update({ lastGcDryRun }, null)
       return report
     }
-    const { report, pass } = await this.#run(callFor('manual', { request: { kind: 'gc' } }))
+    const request = { kind: 'gc' as const, observed: [...(options.observed ?? [])] }
+    const { report, pass } = await this.#run(callFor('manual', { request }))
     const step = report.steps.find((s) => s.kind === 'gc')
     if (step !== undefined) return step.report
     if (pass.failure instanceof Error) throw pass.failure

@@ -164,6 +164,14 @@ describe('upstream: GC', () => {
     addsUp(report)
     expect(report.deleted).toEqual([segmentId])
     expect(report.pending).toEqual([])
+    expect(report.cancelled).toBe(false)
+    // A real run reports on what it was asked about, too.
+    expect(report.observed).toMatchObject({
+      total: { segments: 1 },
+      classes: { eligible: { segments: 1 } },
+      deleted: { segments: 1, bytes: report.bytesDeleted },
+      pending: { segments: 0, bytes: 0 },
+    })
     expect(segmentFiles(dir).has('value-l0-000001.log')).toBe(false)
     expect(segmentFiles(dir).has('value-l0-000002.log')).toBe(true)
     await engine.close()
@@ -344,6 +352,77 @@ describe('upstream: retained prune', () => {
     await again.engine.maintenance.gc({ dryRun: false })
     expect(again.engine.state().segments).toEqual([])
     await again.engine.close()
+  })
+})
+
+describe('a GC run that is ended early', () => {
+  /** Three dead segments, and a disk that stands still at the first unlink until it is let go. */
+  async function stuck(options: EngineOptions = {}) {
+    const gate = { open: (): void => undefined, unlinks: 0 }
+    const blocked = new Promise<void>((resolve) => (gate.open = resolve))
+    const slow: FileSystem = {
+      ...quickFileSystem,
+      unlink: async (file) => {
+        if (file.includes('value-l') && ++gate.unlinks === 1) await blocked
+        return quickFileSystem.unlink(file)
+      },
+    }
+    const fixture = await open(options, { fileSystem: slow })
+    await fillSealed(fixture.engine, 3)
+    for (let i = 0; i < 24; i++) await fixture.engine.delete(key(i))
+    const dead = fixture.engine.state().segments.filter((s) => s.bytesLive === 0)
+    return { ...fixture, gate, ids: dead.map((s) => s.segmentId) }
+  }
+
+  test('cancelled between two unlinks it tells what is gone, and the next run does the rest', async () => {
+    const { engine, gate, ids, events, dir } = await stuck()
+    const run = engine.maintenance.gc({ dryRun: false, observed: ids })
+    while (gate.unlinks === 0) await yieldNow()
+    const cancelled = engine.maintenance.cancelPass()
+    gate.open()
+    const report = await run
+    expect(await cancelled).toMatchObject({ outcome: 'cancelled' })
+    expect(report).toMatchObject({
+      cancelled: true,
+      deleted: ids.slice(0, 1),
+      pending: ids.slice(1),
+      observed: { deleted: { segments: 1 }, pending: { segments: 2, bytes: report.bytesPending } },
+    })
+    expect(report.verdicts.map((v) => v.segmentId)).toEqual(ids.slice(1))
+    expect(engine.state().counters).toMatchObject({ gcRuns: 1, gcDeletedSegments: 1 })
+    expect(events.filter((e) => e.type === 'gc_run')).toHaveLength(1)
+    expect((await engine.maintenance.gc({ dryRun: false })).deleted).toEqual(ids.slice(1))
+    expect(segmentFiles(dir).size).toBe(1)
+    await engine.close()
+  })
+
+  test('out of time it ends, and its pass does not fail for it', async () => {
+    const { engine, gate, ids, clock } = await stuck({
+      maintenance: { gcTimeoutMs: 30_000, gcMinBytes: 1, disableRewrite: true },
+    })
+    const pass = engine.maintenance.runPass('checkpoint_kick')
+    while (gate.unlinks === 0) await yieldNow()
+    clock.advance(29_999)
+    clock.advance(1)
+    gate.open()
+    const report = await pass
+    expect(report).toMatchObject({ outcome: 'reclaimed', error: null })
+    const [gc] = report.steps.flatMap((step) => (step.kind === 'gc' ? [step.report] : []))
+    expect(gc).toMatchObject({ cancelled: true, deleted: ids.slice(0, 1), pending: ids.slice(1) })
+    await engine.close()
+  })
+
+  test('within its time it is not ended', async () => {
+    const { engine, gate, ids, clock } = await stuck({
+      maintenance: { gcTimeoutMs: 30_000, gcMinBytes: 1, disableRewrite: true },
+    })
+    const pass = engine.maintenance.runPass('checkpoint_kick')
+    while (gate.unlinks === 0) await yieldNow()
+    clock.advance(29_999)
+    gate.open()
+    const [gc] = (await pass).steps.flatMap((step) => (step.kind === 'gc' ? [step.report] : []))
+    expect(gc).toMatchObject({ cancelled: false, deleted: ids })
+    await engine.close()
   })
 })
 

@@ -153,6 +153,17 @@ describe('restage gc', () => {
     expect(dry.out).toContain('vlog-gc (dry-run): segments total=4')
     expect(dry.out).toContain('eligible=1 deleted=0')
     const before = segmentFiles(dir).size
+    const [dead] = (
+      JSON.parse((await restage('gc', dir, '--dry-run', '--json')).out) as { report: GcReport }
+    ).report.eligible
+    const json = await restage('gc', copyFolder(dir), '--observed', String(dead), '--json')
+    expect((JSON.parse(json.out) as { gc: Record<string, unknown> }).gc).toMatchObject({
+      ObservedSourceSegments: 1,
+      ObservedSourceSegmentsEligible: 1,
+      ObservedSourceSegmentsDeleted: 1,
+      ObservedSourceSegmentsPending: 0,
+      DeletedFileIDs: [dead],
+    })
     const { code, out } = await restage('gc', dir)
     expect(code).toBe(0)
     expect(out).toContain(

@@ -31,6 +31,7 @@ export function makeGcReport(overrides: Partial<GcReport> = {}): GcReport {
     deleted: [],
     bytesDeleted: 0,
     errors: [],
+    cancelled: false,
     elapsedMs: 0,
     ...overrides,
   }

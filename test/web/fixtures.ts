@@ -352,6 +352,7 @@ export function makeGc(deleted: number[], bytesDeleted: number): GcReport {
     deleted,
     bytesDeleted,
     errors: [],
+    cancelled: false,
     elapsedMs: 2,
   }
 }

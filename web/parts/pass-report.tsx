@@ -205,6 +205,7 @@ export function GcFlow({ report }: { report: GcReport }): ReactNode {
           ; {segmentList(report.segmentsKept)} dead but kept, <Bytes value={report.bytesKept} />
         </>
       )}
+      {report.cancelled && <>; ended early, {plural(report.pending.length, 'segment')} pending</>}
       {report.errors.length > 0 && (
         <strong className="bad">; {plural(report.errors.length, 'deletion')} failed</strong>
       )}

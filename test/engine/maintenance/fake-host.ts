@@ -102,6 +102,8 @@ export class FakeHost implements MaintenanceHost {
   vacuums = 0
   /** dryRun of each reclaim call. */
   readonly reclaims: boolean[] = []
+  /** Segments that each of them was to report on. */
+  readonly observed: SegmentId[][] = []
   /** Every state file written; null = removed. */
   readonly saves: (string | null)[] = []
   readonly events: (EngineEventBody & { passId: number | null })[] = []
@@ -161,8 +163,9 @@ export class FakeHost implements MaintenanceHost {
     return Promise.resolve(vacuumReportOf({ bytesBefore: 2, bytesAfter: 1 }))
   }
 
-  async reclaim(options: { dryRun: boolean }): Promise<GcReport> {
+  async reclaim(options: { dryRun: boolean; observed?: readonly SegmentId[] }): Promise<GcReport> {
     this.reclaims.push(options.dryRun)
+    this.observed.push([...(options.observed ?? [])])
     await this.onReclaim()
     const dead = this.list.filter((s) => s.bytesLive === 0 && s.state !== 'active')
     const free = dead.filter((s) => s.keptBy.length === 0)

@@ -24,6 +24,7 @@ describe('options', () => {
         loopIntervalMs: 1_000,
         gcEvery: 5,
         gcMinIntervalMs: 45_000,
+        gcTimeoutMs: 30_000,
         gcMinBytes: 1024 ** 2,
         rewriteMinIntervalMs: 30_000,
         resumeMinIntervalMs: 1_000,

@@ -592,6 +592,8 @@ describe('findings that upstream had in its own bookkeeping', () => {
     ])
     expect(host.plans).toEqual([])
     expect(host.reclaims).toEqual([false])
+    // The GC after the rewrite is told which sources it is about.
+    expect(host.observed).toEqual([[id(3)]])
     expect(host.rewrites).toHaveLength(1)
   })
 
