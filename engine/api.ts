@@ -3,11 +3,11 @@
  * values are bytes. Reads are synchronous. A returned Uint8Array belongs to the caller.
  */
 import type { Clock } from './clock.ts'
+import type { EngineEventListener } from './events.ts'
 import type { FileSystem } from './file-system.ts'
 import type {
   Breakpoint,
   CheckpointReport,
-  EngineEvent,
   EngineGauges,
   EngineInfo,
   EngineState,
@@ -70,7 +70,7 @@ export interface EngineDeps {
    */
   randomU32?: () => number
   /** Subscribed before the folder is opened, so that it sees the stream from its first event. */
-  onEvent?: (event: EngineEvent) => void
+  onEvent?: EngineEventListener
 }
 
 export type BatchOperation =
@@ -139,7 +139,7 @@ export interface Engine {
   /** Sequence number of the newest event; 0 before the first. */
   readonly eventSeq: number
   /** Calls back synchronously for every event, in order. Returns the unsubscriber. */
-  subscribe(listener: (event: EngineEvent) => void): () => void
+  subscribe(listener: EngineEventListener): () => void
   /** Emits byte changes that were held back for batching, so that `state()` and the events agree up to now. */
   flushEvents(): void
 

@@ -18,7 +18,7 @@ import type { SystemMove } from './checkpoint.ts'
 import { checkSizes } from './write-limits.ts'
 import type { JournalOperation } from './commit-log/codec.ts'
 import { EngineError } from './errors.ts'
-import { EventHub } from './events.ts'
+import { EventHub, type EngineEventListener } from './events.ts'
 import { GroupCommit, allSynced } from './group-commit.ts'
 import type { KeyChange } from './key-space.ts'
 import type { ForegroundActivity, MaintenanceHost } from './maintenance/host.ts'
@@ -381,7 +381,7 @@ class RestageEngine implements Engine {
     return this.#hub.seq
   }
 
-  subscribe(listener: (event: EngineEvent) => void): () => void {
+  subscribe(listener: EngineEventListener): () => void {
     return this.#hub.subscribe(listener)
   }
 

@@ -1,12 +1,19 @@
 /** Numbers events without a gap and hands them to subscribers, synchronously and in order. */
 import type { EngineEvent, EngineEventBody } from './types.ts'
 
+/** `json`: the event as JSON, made once for all who ask. Call it while being told, not later. */
+export type EngineEventListener = (event: EngineEvent, json: () => string) => void
+
 export class EventHub {
   readonly #now: () => number
-  readonly #listeners = new Set<(event: EngineEvent) => void>()
+  readonly #listeners = new Set<EngineEventListener>()
   /** Emitted and not yet told to everyone. */
   readonly #untold: EngineEvent[] = []
   #telling = false
+  /** The event being told. */
+  #told: EngineEvent | null = null
+  #toldJson: string | null = null
+  readonly #json = (): string => (this.#toldJson ??= JSON.stringify(this.#told))
   #seq = 0
 
   constructor(now: () => number) {
@@ -18,7 +25,7 @@ export class EventHub {
     return this.#seq
   }
 
-  subscribe(listener: (event: EngineEvent) => void): () => void {
+  subscribe(listener: EngineEventListener): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
@@ -35,10 +42,14 @@ export class EventHub {
     this.#telling = true
     try {
       for (let event = this.#untold.shift(); event !== undefined; event = this.#untold.shift()) {
-        for (const listener of this.#listeners) listener(event)
+        this.#told = event
+        this.#toldJson = null
+        for (const listener of this.#listeners) listener(event, this.#json)
       }
     } finally {
       this.#telling = false
+      this.#told = null
+      this.#toldJson = null
     }
   }
 }

@@ -9,6 +9,7 @@
 import * as path from 'node:path'
 import type { RecordingOptions } from '../api.ts'
 import type { Clock } from '../clock.ts'
+import type { EngineEventListener } from '../events.ts'
 import type { FileSystem } from '../file-system.ts'
 import { Slicer, type SliceSettings } from '../slicer.ts'
 import type {
@@ -124,13 +125,13 @@ export class Recorder {
   }
 
   /** To be subscribed to every event. */
-  readonly record = (event: EngineEvent): void => {
+  readonly record: EngineEventListener = (event, json): void => {
     if (this.#closed) return
     if (this.#stopped !== null) {
       this.#lose(event.seq, 1)
       return
     }
-    const text = JSON.stringify(event)
+    const text = json()
     if (isTooLarge(text)) {
       this.#lose(event.seq, 1)
       this.#stop(new Refusal('state_too_large', `a ${event.type} event is ${text.length} long`))

@@ -16,7 +16,10 @@ export interface SocketLimits {
   helloMs: number
   /** A ping goes out this often; a socket that did not answer the one before is gone. */
   heartbeatMs: number
-  /** Bytes of frames that may wait in the socket; the next one is not taken. */
+  /**
+   * Bytes of frames that may wait in the socket; the next one is not taken. Sixteen full frames: a burst
+   * of ten thousand events is no reason to call a reader slow.
+   */
   frameBytesMax: number
   /** Bytes of snapshots and resumes that may wait; asking for more ends the connection. */
   bulkBytesMax: number
@@ -32,7 +35,7 @@ export interface SocketLimits {
 export const SOCKET_LIMITS: SocketLimits = {
   helloMs: 5_000,
   heartbeatMs: 20_000,
-  frameBytesMax: 1024 * 1024,
+  frameBytesMax: 4 * 1024 * 1024,
   bulkBytesMax: 32 * 1024 * 1024,
   messageBytesMax: 64 * 1024,
   messagesBurst: 60,

@@ -14,7 +14,7 @@ export function enginePort(engine: Engine, clock: StepClock | null): OpenPort {
   return (listener) => {
     const post = listener.message.bind(listener)
     const outbox = new Outbox(post, engine.eventSeq)
-    const unsubscribe = engine.subscribe((event) => outbox.event(event))
+    const unsubscribe = engine.subscribe((event, json) => outbox.event(event, json()))
     const store = new EngineStore({ engine, clock }, () => null, outbox)
     const close = async (): Promise<Record<string, never>> => {
       unsubscribe()

@@ -33,7 +33,7 @@ export async function openHostedStore(
     fileSystem: nodeFileSystem,
     yieldNow,
     randomU32: () => randomInt(2 ** 32),
-    onEvent: (event) => outbox.event(event),
+    onEvent: (event, json) => outbox.event(event, json()),
   })
   let workload: Workload | null = null
   const store = new EngineStore(

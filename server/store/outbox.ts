@@ -1,7 +1,8 @@
 /**
  * What a worker has to tell: events since the last batch, samples, the last passes. Events are
  * serialised when they happen, because the objects inside them belong to the engine; a batch is
- * posted only when something changed.
+ * posted only when something changed, and before its time when it is full: batches and the frames
+ * made of them stay small enough for every cache and buffer on their way.
  */
 import type {
   EngineEvent,
@@ -12,17 +13,24 @@ import type {
 } from '../protocol.ts'
 import { topicBit } from '../topics.ts'
 import { PassTally } from './figures.ts'
+import { BatchWriter } from './batch-writer.ts'
 import type { EventBatch, PassFigures, WorkerBatch } from './worker-contract.ts'
 
+/** Some 800 events: of what one batch costs besides, each bears a thousandth. */
+export const BATCH_BYTES_MAX = 256 * 1024
 const PASSES_KEPT = 200
 /** Reports of plans over thousands of segments are large; they must not fill a snapshot. */
 const PASSES_BYTES_KEPT = 8 * 1024 * 1024
 
 export class Outbox {
   readonly #post: (batch: WorkerBatch) => void
-  #events: string[] = []
-  #topics: number[] = []
+  readonly #writer = new BatchWriter(BATCH_BYTES_MAX)
+  /** Taken from the writer and not posted yet; oldest first. */
+  readonly #full: EventBatch[] = []
   #newestSeq = 0
+  #newestPostedSeq = 0
+  /** null before the first flush: until then nobody may hear of events. */
+  #facts: { gaugesJson: string; workloadJson: string } | null = null
   #samples: string[] = []
   #lastFacts = ''
   /** Oldest first. */
@@ -34,6 +42,7 @@ export class Outbox {
   constructor(post: (batch: WorkerBatch) => void, newestSeq = 0) {
     this.#post = post
     this.#newestSeq = newestSeq
+    this.#newestPostedSeq = newestSeq
   }
 
   /** Last event taken in, whether or not it is posted yet. */
@@ -43,7 +52,7 @@ export class Outbox {
 
   /** newestSeq + 1 when all are posted. */
   get oldestUnpostedSeq(): number {
-    return this.#newestSeq - this.#events.length + 1
+    return this.#newestPostedSeq + 1
   }
 
   /** Newest first. */
@@ -55,11 +64,15 @@ export class Outbox {
     return this.#tally.list()
   }
 
-  event(event: EngineEvent): void {
-    this.#events.push(JSON.stringify(event))
-    this.#topics.push(topicBit(event.type))
+  /** `json`: of the event, for those who have it already. */
+  event(event: EngineEvent, json = JSON.stringify(event)): void {
+    this.#writer.add(json, topicBit(event.type))
     this.#newestSeq = event.seq
     if (event.type === 'pass_done') this.#keepPass(event.report)
+    if (!this.#writer.full) return
+    this.#full.push(this.#takeWritten())
+    // Not here: the engine is in the middle of something, and readers may ask it back.
+    if (this.#full.length === 1) queueMicrotask(() => this.#postFull())
   }
 
   sample(sample: MetricSample): void {
@@ -70,20 +83,30 @@ export class Outbox {
   flush(gauges: EngineGauges, workload: WorkloadState | null): void {
     // Time alone is not news: a page runs its own clock between frames.
     const facts = JSON.stringify([{ ...gauges, nowMs: 0, clockOffsetMs: 0 }, workload])
-    if (this.#events.length === 0 && this.#samples.length === 0 && facts === this.#lastFacts) return
+    const isQuiet = this.oldestUnpostedSeq > this.#newestSeq && this.#samples.length === 0
+    if (isQuiet && facts === this.#lastFacts) return
     this.#lastFacts = facts
-    const events = eventBatch(this.oldestUnpostedSeq, this.#events, this.#topics)
+    this.#facts = { gaugesJson: JSON.stringify(gauges), workloadJson: JSON.stringify(workload) }
+    this.#postFull()
     const samples = this.#samples
-    this.#events = []
-    this.#topics = []
     this.#samples = []
-    this.#post({
-      kind: 'batch',
-      events,
-      gaugesJson: JSON.stringify(gauges),
-      workloadJson: JSON.stringify(workload),
-      samples,
-    })
+    this.#postEvents(this.#takeWritten(), samples)
+  }
+
+  /** Batches that are full, with the facts of the last flush: the next one has newer ones. */
+  #postFull(): void {
+    if (this.#facts === null) return
+    for (const events of this.#full.splice(0)) this.#postEvents(events, [])
+  }
+
+  #postEvents(events: EventBatch, samples: string[]): void {
+    if (this.#facts === null) return
+    if (events.count > 0) this.#newestPostedSeq = events.firstSeq + events.count - 1
+    this.#post({ kind: 'batch', events, ...this.#facts, samples })
+  }
+
+  #takeWritten(): EventBatch {
+    return this.#writer.take(this.#newestSeq - this.#writer.count + 1)
   }
 
   #keepPass(report: PassReport): void {
@@ -98,21 +121,4 @@ export class Outbox {
       this.#passesBytes -= this.#passes.shift()?.length ?? 0
     }
   }
-}
-
-const encoder = new TextEncoder()
-
-/** `events` are JSON texts, `topics` their bits. */
-export function eventBatch(firstSeq: number, events: string[], topics: number[]): EventBatch {
-  const text = events.join(',')
-  const bytes = encoder.encode(text)
-  // Characters are bytes unless a label or a message is not plain ASCII.
-  const ascii = bytes.length === text.length
-  const ends = new Uint32Array(events.length)
-  let end = -1
-  for (const [i, event] of events.entries()) {
-    end += 1 + (ascii ? event.length : Buffer.byteLength(event))
-    ends[i] = end
-  }
-  return { firstSeq, count: events.length, bytes, ends, topics: Uint8Array.from(topics) }
 }

@@ -7,16 +7,17 @@ import { failureOf } from '../refusal.ts'
 import { AttachedStore } from './attached-store.ts'
 import { dispatch } from './dispatch.ts'
 import { openHostedStore } from './hosted-store.ts'
-import type {
-  RequestHandlers,
-  RequestMessage,
-  WorkerInit,
-  WorkerMessage,
+import {
+  movedWith,
+  type RequestHandlers,
+  type RequestMessage,
+  type WorkerInit,
+  type WorkerMessage,
 } from './worker-contract.ts'
 
 if (parentPort === null) throw new TypeError('store-worker.ts runs in a worker thread only')
 const port = parentPort
-const post = (message: WorkerMessage): void => port.postMessage(message)
+const post = (message: WorkerMessage): void => port.postMessage(message, movedWith(message))
 
 function openStore(init: WorkerInit): Promise<{ handlers: Partial<RequestHandlers> }> {
   return init.mode === 'hosted' ? openHostedStore(init, post) : AttachedStore.open(init, post)

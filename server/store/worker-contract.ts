@@ -147,7 +147,7 @@ export interface RequestMessage<Name extends RequestName = RequestName> {
   body: RequestBody<Name>
 }
 
-/** Consecutive events, serialised once for all readers. */
+/** Consecutive events, serialised once for all readers. Its arrays share one ArrayBuffer. */
 export interface EventBatch {
   /** The first one; meaningless when count is 0. */
   firstSeq: number
@@ -177,3 +177,10 @@ export type WorkerMessage =
   | { kind: 'answer'; id: number; answer: unknown }
   | { kind: 'refused'; id: number; failure: Failure }
   | WorkerBatch
+
+/** What a port moves instead of copying: whoever posts a message keeps nothing of these. */
+export function movedWith(message: WorkerMessage): ArrayBuffer[] {
+  return message.kind === 'batch' && message.events.count > 0
+    ? [message.events.bytes.buffer as ArrayBuffer]
+    : []
+}

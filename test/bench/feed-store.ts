@@ -8,22 +8,26 @@ import { EngineStore } from '../../server/store/engine-store.ts'
 import { dispatch } from '../../server/store/dispatch.ts'
 import { Outbox } from '../../server/store/outbox.ts'
 import {
-  BATCH_INTERVAL_MS,
+  movedWith,
   type RequestMessage,
   type WorkerInit,
   type WorkerMessage,
 } from '../../server/store/worker-contract.ts'
 import { recordedStore } from './feed-recording.ts'
+import { leaveThread } from './threads.ts'
+
+const EMIT_EVERY_MS = 4
 
 if (parentPort === null) throw new TypeError('feed-store.ts runs in a worker thread only')
 const port = parentPort
-const post = (message: WorkerMessage): void => port.postMessage(message)
+const post = (message: WorkerMessage): void => port.postMessage(message, movedWith(message))
 const { dir } = workerData as WorkerInit
+leaveThread(dir)
 const { engine, events } = await recordedStore(dir)
 const outbox = new Outbox(post)
 const store = new EngineStore({ engine, clock: null }, () => null, outbox)
 let seq = 0
-/** Events owed; paid batch by batch, so that a late timer catches up. */
+/** Events owed; paid bit by bit, so that a late timer catches up. */
 let running: { perSecond: number; sinceMs: number; sent: number; total: number } | null = null
 
 function emit(count: number): void {
@@ -38,14 +42,13 @@ function emit(count: number): void {
 setInterval(() => {
   if (running === null) return
   const due = Math.floor(((performance.now() - running.sinceMs) / 1000) * running.perSecond)
-  // A late timer catches up in steps: one giant batch would measure something else.
-  const most = Math.ceil(running.perSecond / 8)
+  // A late timer catches up in steps: an engine gives its thread back every few milliseconds, too.
+  const most = Math.ceil(running.perSecond / 100)
   const count = Math.min(most, Math.min(due, running.total) - running.sent)
   emit(count)
   running.sent += count
-  store.flush()
   if (running.sent >= running.total) running = null
-}, BATCH_INTERVAL_MS)
+}, EMIT_EVERY_MS)
 
 store.begin(post)
 port.on('message', (message: RequestMessage) => {

@@ -107,6 +107,24 @@ describe('events', () => {
     expect(seen).toEqual([1, 2])
   })
 
+  test('an event becomes JSON once for all who ask, each event its own', () => {
+    const hub = new EventHub(() => 7)
+    const texts: string[][] = [[], []]
+    let made = 0
+    hub.subscribe((event, json) => {
+      texts[0]?.push(json())
+      if (event.seq === 1) hub.emit({ type: 'checkpoint_kick_start' }, 3)
+    })
+    hub.subscribe((_, json) => texts[1]?.push(json()))
+    const toJSON = (): unknown => ({ made: (made += 1) })
+    hub.emit({ type: 'checkpoint_kick_start', toJSON } as never, null)
+    const second = '{"seq":2,"atMs":7,"passId":3,"type":"checkpoint_kick_start"}'
+    expect(texts).toEqual([
+      ['{"made":1}', second],
+      ['{"made":1}', second],
+    ])
+  })
+
   test('an unsubscribed listener hears nothing more', async () => {
     const { engine } = await openFixture({}, { dir: memoryFolder() })
     const heard: EngineEvent[] = []

@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { Feed, type FeedLimits, type FeedSource, type Subscriber } from '../../server/live/feed.ts'
 import type { EngineEventType, ServerMessage, StoreInfo, Topic } from '../../server/protocol.ts'
 import { Refusal } from '../../server/refusal.ts'
-import { eventBatch } from '../../server/store/outbox.ts'
+import { BatchWriter } from '../../server/store/batch-writer.ts'
 import type { StoreListener } from '../../server/store/store-client.ts'
 import type { RequestAnswer, WorkerBatch } from '../../server/store/worker-contract.ts'
 import { topicBit } from '../../server/topics.ts'
@@ -75,13 +75,11 @@ class ScriptedStore {
       type: types[i % types.length] ?? 'gc_skip',
       name: 'Gerät',
     }))
+    const writer = new BatchWriter(64)
+    for (const event of events) writer.add(JSON.stringify(event), topicBit(event.type))
     const batch: WorkerBatch = {
       kind: 'batch',
-      events: eventBatch(
-        first,
-        events.map((event) => JSON.stringify(event)),
-        events.map((event) => topicBit(event.type)),
-      ),
+      events: writer.take(first),
       gaugesJson: `{"nowMs":${this.#seq}}`,
       workloadJson: 'null',
       samples: samples.map((atMs) => JSON.stringify({ atMs })),
