@@ -44,6 +44,7 @@ test('only an assertion in the tests counts as caught', () => {
   expect(
     isAssertion(`Error: Property failed after 1 tests\n{ seed: 1 }\nGot AssertionError: x\n${own}`),
   ).toBe(true)
+  expect(isAssertion(`Error: promise resolved "x" instead of rejecting\n${own}`)).toBe(true)
   expect(isAssertion(`AssertionError: ledger and queue disagree\n${product}\n${own}`)).toBe(false)
   expect(isAssertion(`ReferenceError: x is not defined\n${own}`)).toBe(false)
   expect(isAssertion('Error: Test timed out in 60000ms.')).toBe(false)

@@ -195,7 +195,9 @@ describe('what a crash could select keeps a segment', () => {
       const bytes = fs.readFileSync(index)
       bytes.fill(0xee, damaged * PAGE_BYTES + 16, damaged * PAGE_BYTES + 100)
       fs.writeFileSync(index, bytes)
-      const other = await openFixture(OPTIONS, { dir: copy })
+      const other = await openFixture(OPTIONS, { dir: copy }).catch((error: unknown) =>
+        expect.fail(`with meta page ${damaged} damaged: ${String(error)}`),
+      )
       for (let i = 0; i < 8; i++) {
         expect(bytesEqual(other.engine.get(key(i)), value(i + 100, 1000))).toBe(true)
       }

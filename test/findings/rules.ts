@@ -73,13 +73,34 @@ export const RULES: readonly PutBack[] = [
   },
   {
     id: 'both-metas-before-unlink',
-    defect: 'a segment goes as soon as the newest meta page does not name it',
+    defect: 'a root is nobody who keeps a segment',
     edits: [
       {
         file: 'engine/value-log/segment-set.ts',
         find: 'if (generation < segment.deadSinceGeneration) {',
-        replace:
-          'if (Math.max(...this.#recoverable.metaGenerations) < segment.deadSinceGeneration && generation < 0) {',
+        replace: 'if (generation < 0) {',
+      },
+    ],
+    test: { file: PINS, name: 'an old root keeps a dead segment until both meta pages moved on' },
+  },
+  {
+    id: 'both-metas-before-unlink',
+    defect: 'GC deletes what the trees of both meta pages still name',
+    edits: [
+      {
+        file: 'engine/maintenance/reclaim.ts',
+        find: 'if (!dryRun && set.dead().some((s) => set.isRecoverable(s))) await parts.checkpoint()',
+        replace: '',
+      },
+      {
+        file: 'engine/maintenance/gc-survey.ts',
+        find: "else if (kind === 'root') other ||= !checkpointFrees",
+        replace: "else if (kind === 'root') other ||= false",
+      },
+      {
+        file: 'engine/value-log/segment-set.ts',
+        find: "(k) => k.kind === 'awaiting_gc' || k.kind === 'error')",
+        replace: "(k) => k.kind === 'awaiting_gc' || k.kind === 'error' || k.kind === 'root')",
       },
     ],
     test: { file: PINS, name: 'an old root keeps a dead segment until both meta pages moved on' },
@@ -164,6 +185,37 @@ export const RULES: readonly PutBack[] = [
     },
   },
   {
+    id: 'torn-state-file',
+    defect: 'what can be read of a torn state file is taken for debt',
+    edits: [
+      {
+        file: 'engine/maintenance/state-file.ts',
+        find: 'return empty(`the state file is not JSON (${why}); ${text.length} characters were dropped`)',
+        replace:
+          'parsed = { [KEY_IDS]: why === "" ? [] : (text.match(/(?<=")2\\d{9}(?=")/g) ?? []) }',
+      },
+    ],
+    test: {
+      file: 'test/engine/maintenance/state-file.test.ts',
+      name: 'a torn file counts as empty and says how much was dropped',
+    },
+  },
+  {
+    id: 'one-segment-a-hot-pass',
+    defect: 'a kick rewrites all that is queued',
+    edits: [
+      {
+        file: 'engine/maintenance/decide.ts',
+        find: 'maxSegments: drains ? Math.min(from.debt.queue.length, options.debtDrainMaxSegments) : 1,',
+        replace: 'maxSegments: from.debt.queue.length,',
+      },
+    ],
+    test: {
+      file: 'test/engine/maintenance/pass.test.ts',
+      name: 'M2: a kick rewrites one queued segment and restages the rest after rewrite and GC',
+    },
+  },
+  {
     id: 'restaged-after-the-work',
     defect: 'the delay of restaged debt begins before the rewrite',
     edits: [
@@ -222,6 +274,139 @@ export const RULES: readonly PutBack[] = [
     test: {
       file: 'test/server/store.test.ts',
       name: 'leaves the folder as it is, down to the times of its files',
+    },
+  },
+  {
+    id: 'live-bytes-follow',
+    defect: 'an overwritten value stays live',
+    edits: [
+      {
+        file: 'engine/key-space.ts',
+        find: "if (before?.kind === 'pointer') this.#set.release(before.pointer, moment)",
+        replace: "if (before?.kind === 'inline') this.#set.touched(before as never)",
+      },
+    ],
+    test: {
+      file: 'test/engine/live-bytes.test.ts',
+      name: 'an overwrite, a delete and an inline value each make exactly one record stale',
+    },
+  },
+  {
+    id: 'record-ids-once',
+    defect: 'ids that were handed out since the opening are handed out again by the next one',
+    edits: [
+      {
+        file: 'engine/store.ts',
+        find: 'rids.next + RID_RESERVE)',
+        replace: 'rids.next + (RID_RESERVE - RID_RESERVE))',
+      },
+    ],
+    test: { file: PINS, name: 'never repeat over openings, rewrites and an empty newest segment' },
+  },
+  {
+    id: 'readers-see-their-moment',
+    defect: 'versions that an open reader needs are written over',
+    edits: [
+      {
+        file: 'engine/key-space.ts',
+        find: 'const at = { seq, newestReaderSeq: this.#newestReaderSeq }\n    for (const { key',
+        replace: 'const at = { seq, newestReaderSeq: -1 }\n    for (const { key',
+      },
+    ],
+    test: { file: PINS, name: 'an iterator of a snapshot keeps what the first one saw' },
+  },
+  {
+    id: 'checksum-before-value',
+    defect: 'a rewrite copies a value whose checksum is wrong',
+    edits: [
+      {
+        file: 'engine/value-log/record.ts',
+        find: 'if (actual !== header.crc) {',
+        replace: 'if (actual < 0) {',
+      },
+    ],
+    test: { file: PINS, name: 'one damaged value does not stop the others' },
+  },
+  {
+    id: 'one-writer',
+    defect: 'a folder that somebody has open is opened for writing',
+    edits: [
+      {
+        file: 'engine/file-system.ts',
+        find: 'if (!locks.tryLock(fd)) {',
+        replace: 'if (!locks.tryLock(fd) && fd < 0) {',
+      },
+    ],
+    test: { file: LIFE, name: 'a second opener is refused with the holder named' },
+  },
+  {
+    id: 'links-refused',
+    defect: 'a link in the place of a file is followed',
+    edits: [
+      {
+        file: 'engine/file-system.ts',
+        find: 'const NOT_AROUND = fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK',
+        replace: 'const NOT_AROUND = fs.constants.O_NONBLOCK',
+      },
+    ],
+    test: { file: LIFE, name: 'never writes through a LOCK that is a link' },
+  },
+  {
+    id: 'closing-waits',
+    defect: 'an engine is closed while it still deletes',
+    edits: [
+      {
+        file: 'engine/engine.ts',
+        find: 'while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay)',
+        replace: '',
+      },
+    ],
+    test: { file: LIFE, name: 'waits for what a reader that just ended deletes' },
+  },
+  {
+    id: 'events-in-one-order',
+    defect: 'what a listener causes is told before what it heard',
+    edits: [
+      {
+        file: 'engine/events.ts',
+        find: 'if (!this.#telling) this.#tell()',
+        replace: 'this.#tell()',
+      },
+    ],
+    test: {
+      file: 'test/engine/events.test.ts',
+      name: 'what a listener causes is told after what it heard, to every listener',
+    },
+  },
+  {
+    id: 'state-is-its-events',
+    defect: 'debt changes without an event',
+    edits: [
+      {
+        file: 'engine/maintenance/memory.ts',
+        find: "this.#host.emit({ type: 'debt_changed', cause: change.cause, debt }, change.passId)",
+        replace: '',
+      },
+    ],
+    test: {
+      file: 'test/engine/maintenance/scheduler.test.ts',
+      name: 'rebuild debt, scheduler and counters exactly, whatever happened',
+    },
+  },
+  {
+    id: 'state-is-its-input',
+    defect: 'a decision depends on more than state, options and clock',
+    edits: [
+      {
+        file: 'engine/maintenance/decide.ts',
+        find: 'export function decidePass(input: PassInput): Decision {',
+        replace:
+          "let taken = 0\nexport function decidePass(input: PassInput): Decision {\n  if (++taken % 3 === 0) input = { ...input, gcTick: !input.gcTick, options: { ...input.options, restage: 'off' } }",
+      },
+    ],
+    test: {
+      file: 'test/engine/maintenance/replay.test.ts',
+      name: 'a recorded run replays to the same gates and the same decisions',
     },
   },
 ]

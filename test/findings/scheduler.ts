@@ -116,6 +116,19 @@ export const SCHEDULER: readonly PutBack[] = [
     test: { file: DECIDE, name: 'F7, M5: nothing is planned while the foreground is busy' },
   },
   {
+    id: 'F7',
+    defect: 'the plan is made first, and the quiet gates are asked after it',
+    edits: [
+      {
+        file: 'engine/maintenance/decide.ts',
+        find: 'const block = gates.find(isBlocking)\n  if (block !== undefined) {\n    decision.action',
+        replace:
+          'decideFresh(settle(input, decision), decision)\n  const block = gates.find(isBlocking)\n  if (block !== undefined) {\n    decision.action',
+      },
+    ],
+    test: { file: DECIDE, name: 'F7, M5: nothing is planned while the foreground is busy' },
+  },
+  {
     id: 'F8',
     defect: 'quiet periodic passes restage too',
     edits: [

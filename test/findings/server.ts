@@ -1,4 +1,4 @@
-/** Rules of the server: who may do what, what a plan promises, what a live client gets. */
+/** Rules of the server and its page: who may do what, what a plan promises, what a live client gets. */
 import type { PutBack } from './put-back.ts'
 
 const GUARD = 'server/plugins/guard.ts'
@@ -6,6 +6,8 @@ const GUARD_TEST = 'test/server/guard.test.ts'
 const SECURITY = 'test/server/security.test.ts'
 const CONTROL = 'test/server/control.test.ts'
 const FEED = 'test/server/feed.test.ts'
+const LIVE = 'test/server/live.test.ts'
+const PAGE = 'test/web/apply-message.test.ts'
 
 export const SERVER: readonly PutBack[] = [
   {
@@ -157,5 +159,94 @@ export const SERVER: readonly PutBack[] = [
       },
     ],
     test: { file: FEED, name: 'a hole in the worker’s numbers starts a new stream' },
+  },
+  {
+    id: 'token-checked',
+    defect: 'any token is good for a viewer',
+    edits: [
+      {
+        file: GUARD,
+        find: "return isOperator ? 'operator' : isViewer ? 'viewer' : null",
+        replace: "return isOperator ? 'operator' : isViewer || candidate !== '' ? 'viewer' : null",
+      },
+    ],
+    test: { file: SECURITY, name: 'everybody gets what the rules say' },
+  },
+  {
+    id: 'socket-token-checked',
+    defect: 'a socket opens without a token',
+    edits: [
+      {
+        file: GUARD,
+        find: 'if (offered.includes(LIVE_PROTOCOL) && role !== null) {\n    request.role = role',
+        replace: "if (offered.includes(LIVE_PROTOCOL)) {\n    request.role = role ?? 'viewer'",
+      },
+    ],
+    test: { file: LIVE, name: 'is refused without the token, without the protocol' },
+  },
+  {
+    id: 'plan-confirmed',
+    defect: 'a plan is applied whatever was confirmed',
+    edits: [
+      {
+        file: 'server/plans.ts',
+        find: 'if (confirm.segments !== segments || confirm.bytes !== bytes) {',
+        replace: 'if (confirm.segments < 0) {',
+      },
+    ],
+    test: { file: CONTROL, name: 'is refused with another confirmation, after being discarded' },
+  },
+  {
+    id: 'plan-expires',
+    defect: 'a plan is applied however old it is',
+    edits: [
+      {
+        file: 'server/plans.ts',
+        find: "if (plan.status === 'open' && plan.expiresAtMs <= this.#nowMs()) plan.status = 'expired'",
+        replace: "if (plan.expiresAtMs <= 0) plan.status = 'expired'",
+      },
+    ],
+    test: { file: CONTROL, name: 'expires by the clock' },
+  },
+  {
+    id: 'reader-of-nothing-cut-off',
+    defect: 'a reader that reads nothing is kept for ever',
+    edits: [
+      {
+        file: 'server/live/feed.ts',
+        find: 'if (follower.bytesBehind <= behindBytesMax) return',
+        replace: 'if (follower.bytesBehind >= 0) return',
+      },
+    ],
+    test: { file: FEED, name: 'that reads nothing at all is cut off past the byte limit' },
+  },
+  {
+    id: 'page-applies-no-gap',
+    defect: 'the page applies events behind a gap',
+    edits: [
+      {
+        file: 'web/lib/sequence.ts',
+        find: '} else if (event.seq === last + 1) {',
+        replace: '} else if (event.seq > last) {',
+      },
+    ],
+    test: { file: PAGE, name: 'nothing after a gap is applied, and the gap is said once' },
+  },
+  {
+    id: 'page-applies-once',
+    defect: 'the page applies an event that it has',
+    edits: [
+      {
+        file: 'web/lib/sequence.ts',
+        find: 'if (event.seq <= last) {',
+        replace: 'if (event.seq < 0) {',
+      },
+      {
+        file: 'web/lib/sequence.ts',
+        find: '} else if (event.seq === last + 1) {',
+        replace: '} else if (event.seq <= last + 1) {',
+      },
+    ],
+    test: { file: PAGE, name: 'doubled events are ignored, in the state and in the trace' },
   },
 ]

@@ -78,9 +78,10 @@ export function isAssertion(failure: string): boolean {
   // A property tells first for which values it does not hold.
   const begins = /^(?:Error: )?Property failed after [\s\S]*?\nGot (?=AssertionError)/.exec(failure)
   const error = begins === null ? failure : failure.slice(begins[0].length)
-  if (!error.startsWith('AssertionError')) return false
+  // The second is what `expect(...).rejects` says of a promise that resolves.
+  if (!/^(AssertionError|Error: promise resolved .* instead of rejecting)/.test(error)) return false
   const frames = error.split('\n').filter((line) => /^\s+at /.test(line))
-  const own = frames.find((line) => !line.includes('node_modules') && !line.includes('node:'))
+  const own = frames.find((line) => !/node_modules|node:|<anonymous>\)/.test(line))
   return own !== undefined && /[/\\]test[/\\]/.test(own)
 }
 

@@ -40,10 +40,11 @@ describe('several leaf pages in one frame', () => {
   test('B9: are told apart by the sub-index of their refs, and after a reopening too', async () => {
     const dir = memoryFolder()
     const model = writeEncodedFolder(dir, { ...PLAIN, logged: 'raw' })
+    await expectReads(dir, model)
+    // Three pages in one frame, under refs of their own.
     const { report } = await read(dir)
     expect(report.index.leaf_pages_in_log).toBe(3)
     expect(report.segments.find(({ leaf_refs }) => leaf_refs > 0)).toMatchObject({ frames: 1 })
-    await expectReads(dir, model)
   })
 
   test('B9: a place that a ref cannot hold is refused where the ref is made', () => {

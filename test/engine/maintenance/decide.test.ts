@@ -121,19 +121,22 @@ describe('admission', () => {
       { lastReadAtMs: T0 - 1_999 },
       { openIterators: 1 },
     ]) {
-      let plans = 0
-      const decision = decide('periodic', {
-        segments: stale,
-        debt: debtOf([entry(1, 0.9), entry(2, 0.9)]),
-        foreground,
-        plan: (filters) => {
-          plans += 1
-          return planRewrite({ segments: stale, filters, nowMs: T0 })
-        },
-      })
-      expect(decision.action).toMatchObject({ kind: 'blocked', admitted: false })
-      expect(decision.prunes).toEqual([])
-      expect(plans).toBe(0)
+      for (const debt of [NO_DEBT, debtOf([entry(1, 0.9), entry(2, 0.9)])]) {
+        let plans = 0
+        const decision = decide('periodic', {
+          segments: stale,
+          debt,
+          foreground,
+          gcTick: true,
+          plan: (filters) => {
+            plans += 1
+            return planRewrite({ segments: stale, filters, nowMs: T0 })
+          },
+        })
+        expect(plans).toBe(0)
+        expect(decision).toMatchObject({ plans: [], prunes: [], gc: false })
+        expect(decision.action).toMatchObject({ kind: 'blocked', admitted: false })
+      }
     }
   })
 

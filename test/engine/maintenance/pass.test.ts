@@ -259,9 +259,9 @@ describe('stage confirm', () => {
     const debt = debtOf([entry(1, 0.6)], staged(T0 - 30_000, 0.6))
     const { host, scheduler } = await world([segment(1, 0.4), segment(2, 1)], { debt })
     const report = await scheduler.runPass('rewrite_stage_confirm')
+    expect(scheduler.debt()).toEqual({ queue: [], ledger: [], stage: null })
     expect(stepKinds(report)).toEqual(['prune_quality', 'confirm', 'gc'])
     expect(host.eventsOf('rewrite_stage_cleared')).toHaveLength(1)
-    expect(scheduler.debt()).toEqual({ queue: [], ledger: [], stage: null })
     expect(host.stateFile).toBeNull()
   })
 
