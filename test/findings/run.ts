@@ -125,7 +125,8 @@ async function tryOne(copy: string, one: PutBack): Promise<Verdict> {
 }
 
 function assertionOf(failure: string): string {
-  return firstLine(failure.slice(failure.indexOf('AssertionError'))).replace('AssertionError: ', '')
+  const at = Math.max(0, failure.indexOf('AssertionError'))
+  return firstLine(failure.slice(at)).replace(/^(AssertionError|Error): /, '')
 }
 
 function textOf(copy: string, file: string): string {
