@@ -18,7 +18,14 @@ import type {
 import { openBucket } from './budget.ts'
 import type { ChurnSample, PassTimes } from './pass-input.ts'
 import { NO_DEBT } from './ledger.ts'
-import { encodeState, extrasFor, NO_EXTRAS, type StateExtras } from './state-file.ts'
+import {
+  encodeState,
+  extrasFor,
+  NO_EXTRAS,
+  withHistory,
+  type RewriteAttempt,
+  type StateExtras,
+} from './state-file.ts'
 
 export type DebtCause = Extract<EngineEventBody, { type: 'debt_changed' }>['cause']
 type PenaltyCause = Extract<EngineEventBody, { type: 'penalties_changed' }>['cause']
@@ -125,6 +132,7 @@ export class MaintenanceMemory {
   #debt: RewriteDebt = NO_DEBT
   #penalties: readonly RewritePenalty[] = []
   #extras: StateExtras = NO_EXTRAS
+  #isHistoryUnsaved = false
   #facts: SchedulerFacts
   #counters: Counters = NO_COUNTS
   /** The last evented scheduler facts, each as JSON, to event only what really changed. */
@@ -209,11 +217,33 @@ export class MaintenanceMemory {
     const { minStaleRatio: queuedMinStaleRatio = this.queuedMinStaleRatio } = change
     const extras = extrasFor(debt, { ...this.#extras, queuedMinStaleRatio })
     // Only the holder of the slot changes debt, so it is still the same debt after the save.
-    await this.#host.saveState(encodeState(debt, this.#penalties, extras))
+    await this.#save(debt, this.#penalties, extras)
     this.#debt = debt
     this.#extras = extras
     if (change.word !== undefined) this.#host.emit(change.word, change.passId)
     this.#host.emit({ type: 'debt_changed', cause: change.cause, debt }, change.passId)
+  }
+
+  /** Goes into the next save of debt or penalties, or into one of its own by `saveHistory`. */
+  noteHistory(attempts: readonly RewriteAttempt[]): void {
+    if (attempts.length === 0) return
+    this.#extras = withHistory(this.#extras, attempts, this.#host.clock.now())
+    this.#isHistoryUnsaved = true
+  }
+
+  /** Nothing when a save came after the last attempt that was noted. */
+  async saveHistory(): Promise<void> {
+    if (this.#isHistoryUnsaved) await this.#save(this.#debt, this.#penalties, this.#extras)
+  }
+
+  async #save(
+    debt: RewriteDebt,
+    penalties: readonly RewritePenalty[],
+    extras: StateExtras,
+  ): Promise<void> {
+    await this.#host.saveState(encodeState(debt, penalties, extras))
+    // Only the holder of the slot notes history, and it waits for this.
+    this.#isHistoryUnsaved = false
   }
 
   /** Saves, then remembers, as debt is. `segmentIds`: those that the change is about. */
@@ -221,7 +251,7 @@ export class MaintenanceMemory {
     penalties: readonly RewritePenalty[],
     change: { cause: PenaltyCause; segmentIds: SegmentId[]; passId: number | null },
   ): Promise<void> {
-    await this.#host.saveState(encodeState(this.#debt, penalties, this.#extras))
+    await this.#save(this.#debt, penalties, this.#extras)
     this.#penalties = penalties
     this.#tellPenalties(change.cause, change.segmentIds, change.passId)
   }

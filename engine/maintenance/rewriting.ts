@@ -81,6 +81,7 @@ export class Rewriting {
       if (action.restage) await this.#restage(action)
     }
     await this.#penalise(reason, effect)
+    await memory.saveHistory()
     this.#afterQueueRun()
     await this.#vacuum()
     pass.rest()
@@ -90,7 +91,7 @@ export class Rewriting {
   /** Exactly these, one after another; nothing is staged or unstaged by it. */
   async runNamed(segmentIds: readonly SegmentId[]): Promise<PassOutcome> {
     const pass = this.#pass
-    const { host } = pass.environment
+    const { host, memory } = pass.environment
     if (pass.stopsBefore('rewrite')) {
       await pass.stop('rewrite', `Before it rewrites ${segmentIds.length} segments.`)
     }
@@ -110,6 +111,7 @@ export class Rewriting {
       await this.#consume(segmentId, true)
     }
     await this.#reclaim('manual')
+    await memory.saveHistory()
     await this.#vacuum()
     pass.rest()
     return this.rewritten.length > 0 ? 'rewrote' : 'nothing_to_do'
@@ -344,6 +346,26 @@ export class Rewriting {
       })
     }
     this.#remember(sum(gone, ({ segment }) => segment.bytesTotal))
+    this.#noteHistory(new Set(gone.map(({ segment }) => segment.segmentId)))
+  }
+
+  /** Upstream's recordVlogGenerationRewriteHistoryWithLedger. */
+  #noteHistory(gone: ReadonlySet<SegmentId>): void {
+    const { memory, host } = this.#pass.environment
+    const atMs = host.clock.now()
+    const attempts = this.chosen.flatMap(({ segment, liveBytes, report }) => {
+      if (report === null) return []
+      const { segmentId, bytesTotal, bytesStale: staleBytes } = segment
+      return {
+        segmentId,
+        atMs,
+        processedLiveBytes: liveBytes,
+        sourceBytesUnreferenced: report.sourceBytesUnreferenced,
+        reclaimedBytes: gone.has(segmentId) ? bytesTotal : 0,
+        staleBytes,
+      }
+    })
+    memory.noteHistory(attempts)
   }
 
   #remember(reclaimedBytes: number): void {

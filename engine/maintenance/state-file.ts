@@ -30,7 +30,7 @@ export interface StateExtras {
   /** Chunk ledger of a newer upstream and the chunk size it was made with (raw text). */
   chunks: readonly RawEntry[]
   chunkBytes: string | null
-  /** Rewrite history of a newer upstream. */
+  /** What the last rewrite of a segment came to, for tools that rank by it; newest last. */
   history: readonly (RawEntry & { lastAttemptAtMs: number })[]
   /** Unknown keys with their raw JSON text, in file order. */
   foreign: ReadonlyMap<string, string>
@@ -47,6 +47,8 @@ export interface DecodedState {
 
 /** History tells how useful the last attempts were; a day later the segment is another one. */
 const HISTORY_MAX_AGE_MS = 24 * 3600 * 1000
+/** A store that rewrites all day would drag every attempt along in each save: 256 take some 60 KB. */
+const HISTORY_MAX = 256
 
 export const NO_EXTRAS: StateExtras = {
   observedUnixNano: null,
@@ -196,6 +198,33 @@ export function expireHistory(
     return ageMs >= 0 && ageMs < HISTORY_MAX_AGE_MS
   })
   return { extras: { ...extras, history }, dropped: extras.history.length - history.length }
+}
+
+/** One rewrite that ended, by its only source: nothing has to be shared out by weight. */
+export interface RewriteAttempt {
+  segmentId: SegmentId
+  atMs: number
+  processedLiveBytes: number
+  sourceBytesUnreferenced: number
+  /** Of its file, when the GC of the same pass deleted it. */
+  reclaimedBytes: number
+  staleBytes: number
+}
+
+/** The newest attempt of each segment counts; what is too old goes, and the oldest beyond a bound. */
+export function withHistory(
+  extras: StateExtras,
+  attempts: readonly RewriteAttempt[],
+  nowMs: number,
+): StateExtras {
+  const made = new Set(attempts.map(({ segmentId }) => segmentId))
+  const kept = expireHistory(extras, nowMs).extras.history.filter((e) => !made.has(e.segmentId))
+  const added = attempts.map((attempt) => ({
+    segmentId: attempt.segmentId,
+    text: attemptText(attempt),
+    lastAttemptAtMs: attempt.atMs,
+  }))
+  return { ...extras, history: [...kept, ...added].slice(-HISTORY_MAX) }
 }
 
 /** A stage says its own floor, even when that is "unknown". */
@@ -390,6 +419,22 @@ function penaltyText(penalty: RewritePenalty, extras: StateExtras): string {
     `"cooldown_until_unix_nano": ${BigInt(Math.trunc(penalty.cooldownUntilMs)) * NANOS_PER_MS}`,
     `"last_growth_bytes": ${penalty.lastGrowthBytes}`,
     `"last_stale_bytes": ${penalty.lastStaleBytes}`,
+  ]
+  return `{\n${fields.map((field) => `      ${field}`).join(',\n')}\n    }`
+}
+
+/** Zeros are left out, as upstream does. */
+function attemptText(attempt: RewriteAttempt): string {
+  const numbers: [string, number | bigint][] = [
+    ['last_attempt_unix_nano', BigInt(Math.trunc(attempt.atMs)) * NANOS_PER_MS],
+    ['last_processed_live_bytes', attempt.processedLiveBytes],
+    ['last_source_bytes_unreferenced', attempt.sourceBytesUnreferenced],
+    ['last_reclaimed_bytes', attempt.reclaimedBytes],
+    ['last_stale_bytes', attempt.staleBytes],
+  ]
+  const fields = [
+    `"file_id": "${attempt.segmentId}"`,
+    ...numbers.filter(([, n]) => n > 0).map(([name, n]) => `"${name}": ${n}`),
   ]
   return `{\n${fields.map((field) => `      ${field}`).join(',\n')}\n    }`
 }

@@ -45,7 +45,45 @@ describe('hot pass', () => {
     for (let kick = 0; kick < 4; kick += 1) await scheduler.runPass('checkpoint_kick')
     expect(host.rewrites).toEqual([[id(4)], [id(3)], [id(2)], [id(1)]])
     expect(scheduler.debt()).toEqual({ queue: [], ledger: [], stage: null })
+    // What the rewrites came to is left, until it is too old to say anything.
+    expect(Object.keys(JSON.parse(host.stateFile ?? '{}') as object)).toEqual(['rewrite_history'])
+  })
+
+  test('what a rewrite came to is in the file, with the save that restages the rest', async () => {
+    const { host, scheduler } = await world(FOUR, { debt: QUEUE })
+    await scheduler.runPass('checkpoint_kick')
+    const { rewrite_history: history } = JSON.parse(host.stateFile ?? '{}') as {
+      rewrite_history: unknown
+    }
+    const { bytesTotal, bytesStale } = FOUR[3] ?? segment(4, 0.9)
+    expect(history).toEqual([
+      {
+        file_id: String(id(4)),
+        last_attempt_unix_nano: Number(BigInt(T0) * 1_000_000n),
+        last_processed_live_bytes: entry(4, 0.9).bytesLive,
+        last_source_bytes_unreferenced: bytesTotal,
+        last_reclaimed_bytes: bytesTotal,
+        last_stale_bytes: bytesStale,
+      },
+    ])
+    // Consumed, then restaged: no save of its own.
+    expect(host.saves).toHaveLength(2)
+    expect(scheduler.debt().stage).not.toBeNull()
+  })
+
+  test('a source that stays is remembered as one that freed nothing', async () => {
+    const { host, scheduler } = await world(FOUR)
+    host.onReclaim = () => Promise.reject(new EngineError('ENGINE_IO', 'no space'))
+    const report = await scheduler.rewrite([id(2)])
+    expect(report.outcome).toBe('failed')
     expect(host.stateFile).toBeNull()
+    host.onReclaim = () => {
+      host.list = host.list.map((s) => ({ ...s, keptBy: [{ kind: 'journal' }] }))
+      return Promise.resolve()
+    }
+    await scheduler.rewrite([id(3)])
+    expect(host.stateFile).toContain('last_source_bytes_unreferenced')
+    expect(host.stateFile).not.toContain('last_reclaimed_bytes')
   })
 
   test('with restage off a confirm leaves the rest open to the next pass', async () => {

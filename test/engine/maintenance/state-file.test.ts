@@ -5,7 +5,9 @@ import {
   decodeState,
   encodeState,
   extrasFor,
+  expireHistory,
   NO_EXTRAS,
+  withHistory,
 } from '../../../engine/maintenance/state-file.ts'
 import type { RewriteDebt } from '../../../engine/types.ts'
 import { debtOf, entry, id, staged, T0 } from './fake-host.ts'
@@ -49,6 +51,55 @@ const FOREIGN = `{
 function decode(value: unknown): ReturnType<typeof decodeState> {
   return decodeState(JSON.stringify(value), DELAY)
 }
+
+const attempt = (seq: number, atMs: number) => ({
+  segmentId: id(seq),
+  atMs,
+  processedLiveBytes: 60,
+  sourceBytesUnreferenced: 100,
+  reclaimedBytes: 0,
+  staleBytes: 40,
+})
+
+describe('rewrite history', () => {
+  const HOUR = 3_600_000
+
+  test('is written in upstream’s keys, zeros left out, and read back', () => {
+    const extras = withHistory(NO_EXTRAS, [attempt(1, T0)], T0)
+    const text = encodeState(NO_DEBT, [], extras)
+    expect(JSON.parse(text ?? '')).toEqual({
+      rewrite_history: [
+        {
+          file_id: String(id(1)),
+          last_attempt_unix_nano: T0 * 1_000_000,
+          last_processed_live_bytes: 60,
+          last_source_bytes_unreferenced: 100,
+          last_stale_bytes: 40,
+        },
+      ],
+    })
+    const again = decodeState(text, DELAY)
+    expect(again.problem).toBeNull()
+    expect(again.extras.history).toEqual(extras.history)
+    expect(encodeState(NO_DEBT, [], again.extras)).toBe(text)
+  })
+
+  test('has one entry a segment, the newest, and none older than a day', () => {
+    let extras = withHistory(NO_EXTRAS, [attempt(1, T0), attempt(2, T0)], T0)
+    extras = withHistory(extras, [attempt(1, T0 + 23 * HOUR)], T0 + 23 * HOUR)
+    expect(extras.history.map((e) => e.segmentId)).toEqual([id(2), id(1)])
+    extras = withHistory(extras, [attempt(3, T0 + 24 * HOUR)], T0 + 24 * HOUR)
+    expect(extras.history.map((e) => e.segmentId)).toEqual([id(1), id(3)])
+    expect(expireHistory(extras, T0 + 48 * HOUR).dropped).toBe(2)
+  })
+
+  test('is bounded, the oldest go', () => {
+    let extras = NO_EXTRAS
+    for (let n = 1; n <= 300; n++) extras = withHistory(extras, [attempt(n, T0 + n)], T0 + n)
+    expect(extras.history.length).toBe(256)
+    expect(extras.history[0]?.segmentId).toBe(id(45))
+  })
+})
 
 describe('state file', () => {
   test('reads and writes a foreign file to the byte, penalties and nanoseconds included', () => {
