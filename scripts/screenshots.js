@@ -27,6 +27,7 @@ const VIEWS = [
   'passes',
   'step',
   'trace',
+  'history',
   'pins',
   'workload',
   'stores',

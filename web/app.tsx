@@ -4,7 +4,8 @@ import type { ViewName } from './lib/route.ts'
 import { viewFacts } from './lib/views.ts'
 import { useKeys } from './parts/keys.ts'
 import { PlanDialog } from './parts/plan-dialog.tsx'
-import { useApp } from './state/store.ts'
+import { momentStore } from './state/history.ts'
+import { AppStoreContext, useApp } from './state/store.ts'
 import { useRoute } from './state/ui-store.ts'
 import { ResultPanel } from './views/action-result.tsx'
 import { Drawer } from './views/drawer.tsx'
@@ -23,6 +24,9 @@ import { TraceView } from './views/trace-view.tsx'
 const PassesView = lazy(async () => ({
   default: (await import('./views/passes-view.tsx')).PassesView,
 }))
+const HistoryView = lazy(async () => ({
+  default: (await import('./views/history-view.tsx')).HistoryView,
+}))
 const StepView = lazy(async () => ({ default: (await import('./views/step-view.tsx')).StepView }))
 const WorkloadView = lazy(async () => ({
   default: (await import('./views/workload-view.tsx')).WorkloadView,
@@ -35,6 +39,7 @@ const views: Record<ViewName, ComponentType> = {
   passes: PassesView,
   step: StepView,
   trace: TraceView,
+  history: HistoryView,
   pins: PinsView,
   workload: WorkloadView,
   stores: StoresView,
@@ -58,7 +63,14 @@ export function App(): ReactNode {
       <Rail />
       <Strip />
       <Main view={view} failed={failed && !ready} />
-      <Drawer />
+      {view === 'history' ? (
+        // What it opens belongs to the recorded moment, not to now.
+        <AppStoreContext value={momentStore}>
+          <Drawer />
+        </AppStoreContext>
+      ) : (
+        <Drawer />
+      )}
       <HelpDialog />
       <PlanDialog />
     </div>
@@ -77,14 +89,14 @@ function Main({ view, failed }: { view: ViewName; failed: boolean }): ReactNode 
       aria-label={viewFacts[view].name}
       data-view={view}
     >
-      {failed && view !== 'stores' ? (
+      {failed && view !== 'stores' && view !== 'history' ? (
         <FailedStore />
       ) : attached && !viewFacts[view].attached ? (
         <NotAttached view={view} />
       ) : (
         <>
           <FailureBanner />
-          {view !== 'step' && <ResultPanel />}
+          {view !== 'step' && view !== 'history' && <ResultPanel />}
           <Suspense fallback={<p className="muted">Loading the view.</p>}>
             <View />
           </Suspense>

@@ -13,7 +13,16 @@ export interface SegmentRow {
 }
 
 export type ViewName =
-  'overview' | 'segments' | 'queue' | 'passes' | 'step' | 'trace' | 'pins' | 'workload' | 'stores'
+  | 'overview'
+  | 'segments'
+  | 'queue'
+  | 'passes'
+  | 'step'
+  | 'trace'
+  | 'history'
+  | 'pins'
+  | 'workload'
+  | 'stores'
 
 /** Goes to a view by the address, as a link does; what is chosen and filtered stays. */
 export async function show(page: Page, view: ViewName): Promise<void> {

@@ -13,6 +13,7 @@ const VIEWS: { view: ViewName; key: string }[] = [
   { view: 'passes', key: 'p' },
   { view: 'step', key: 'e' },
   { view: 'trace', key: 't' },
+  { view: 'history', key: 'h' },
   { view: 'pins', key: 'i' },
   { view: 'workload', key: 'w' },
   { view: 'stores', key: 'r' },

@@ -43,6 +43,7 @@ const routes: fc.Arbitrary<Route> = fc.record({
   traceAt: fc.option(seqs),
   passSource: fc.option(fc.constantFrom('periodic' as const, 'manual' as const)),
   passOutcome: fc.option(fc.constantFrom('rewrote' as const, 'blocked' as const)),
+  moment: fc.option(fc.record({ openingId: fc.integer({ min: 1, max: 2 ** 40 }), seq: seqs })),
   time: fc.option(
     fc.tuple(seqs, fc.integer({ min: 1, max: 1e9 })).map(([fromMs, span]) => ({
       fromMs,

@@ -9,6 +9,12 @@ import {
   type ErrorBody,
   type ErrorCode,
   type FoldersBody,
+  type HistoryBody,
+  type HistoryEventsBody,
+  type HistoryPassBody,
+  type HistoryPassesBody,
+  type HistoryStateBody,
+  type Moment,
   type OpenStoreBody,
   type PlanBody,
   type PlanConfirmation,
@@ -53,6 +59,16 @@ export interface Api {
   /** Below an allowed root; the roots themselves without a folder. */
   folders(dir: string | null): Promise<FoldersBody>
   audit(after: number, limit: number): Promise<AuditBody>
+  /** What the folder's recording holds and what is missing. */
+  history(storeId: string): Promise<HistoryBody>
+  /** Newest first; `before` as the page before said. */
+  historyPasses(
+    storeId: string,
+    query: { before: Moment | null; acted: boolean; limit: number },
+  ): Promise<HistoryPassesBody>
+  historyPass(storeId: string, openingId: number, passId: number): Promise<HistoryPassBody>
+  historyEvents(storeId: string, from: Moment, limit: number): Promise<HistoryEventsBody>
+  historyState(storeId: string, moment: Moment): Promise<HistoryStateBody>
 }
 
 type Method = 'GET' | 'POST' | 'DELETE'
@@ -109,6 +125,25 @@ export function createApi(token: string, base = pageBase()): Api {
       )) as FoldersBody,
     audit: async (after, limit) =>
       (await get(`/audit?after=${String(after)}&limit=${String(limit)}`)) as AuditBody,
+    history: async (storeId) => (await get(`${store(storeId)}/history`)) as HistoryBody,
+    historyPasses: async (storeId, { before, acted, limit }) => {
+      const from =
+        before === null ? '' : `&before=${String(before.openingId)},${String(before.seq)}`
+      const query = `limit=${String(limit)}&acted=${String(acted)}${from}`
+      return (await get(`${store(storeId)}/history/passes?${query}`)) as HistoryPassesBody
+    },
+    historyPass: async (storeId, openingId, passId) =>
+      (await get(
+        `${store(storeId)}/history/passes/${String(passId)}?opening=${String(openingId)}`,
+      )) as HistoryPassBody,
+    historyEvents: async (storeId, { openingId, seq }, limit) =>
+      (await get(
+        `${store(storeId)}/history/events?opening=${String(openingId)}&from=${String(seq)}&limit=${String(limit)}`,
+      )) as HistoryEventsBody,
+    historyState: async (storeId, { openingId, seq }) =>
+      (await get(
+        `${store(storeId)}/history/state?opening=${String(openingId)}&seq=${String(seq)}`,
+      )) as HistoryStateBody,
   }
 }
 

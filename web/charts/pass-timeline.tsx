@@ -30,7 +30,8 @@ const partWords: Record<PassPart, string> = {
 
 interface PassTimelineProps {
   passes: readonly TimelinePass[]
-  samples: readonly MetricSample[]
+  /** null = what the foreground did is not known, and not drawn. */
+  samples: readonly MetricSample[] | null
   fromMs: number
   toMs: number
   /** A pass in the slot now, drawn open. */
@@ -66,7 +67,7 @@ export function PassTimeline(props: PassTimelineProps): ReactNode {
           {width > 0 && (
             <svg
               width={width}
-              height={HEIGHT}
+              height={samples === null ? RATE_TOP - 18 : HEIGHT}
               role="group"
               aria-label={`${String(passes.length)} passes on a time axis`}
             >
@@ -123,7 +124,9 @@ export function PassTimeline(props: PassTimelineProps): ReactNode {
                   <title>Pass {active.passId} is running</title>
                 </g>
               )}
-              <Rate samples={samples} fromMs={fromMs} toMs={toMs} x={x} width={width} />
+              {samples !== null && (
+                <Rate samples={samples} fromMs={fromMs} toMs={toMs} x={x} width={width} />
+              )}
             </svg>
           )}
           {tip !== null && (

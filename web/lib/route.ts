@@ -1,7 +1,13 @@
 // What the address bar says: view, store, what is open beside it, what is chosen, filters and time.
 // Pure: a route prints as a URL fragment, and such a fragment parses back. Defaults are left out, and
 // what does not parse counts as the default, because a fragment is something a person may have typed.
-import type { PassOutcome, PassSource, SegmentId, SegmentState } from '../../server/protocol.ts'
+import type {
+  Moment,
+  PassOutcome,
+  PassSource,
+  SegmentId,
+  SegmentState,
+} from '../../server/protocol.ts'
 import { segmentLabel } from './format.ts'
 import {
   eventGroups,
@@ -19,6 +25,7 @@ export const viewNames = [
   'passes',
   'step',
   'trace',
+  'history',
   'pins',
   'workload',
   'stores',
@@ -58,6 +65,8 @@ export interface Route {
   traceAt: number | null
   passSource: PassSource | null
   passOutcome: PassOutcome | null
+  /** The recorded moment that the history shows; null = the newest. */
+  moment: Moment | null
   /** Time shown by the charts, engine clock; null = all that is held, up to now. */
   time: { fromMs: number; toMs: number } | null
 }
@@ -81,6 +90,7 @@ export const defaultRoute: Route = {
   traceAt: null,
   passSource: null,
   passOutcome: null,
+  moment: null,
   time: null,
 }
 
@@ -134,6 +144,7 @@ export function routeToHash(route: Route): string {
   add('at', number(route.traceAt))
   add('source', route.passSource)
   add('outcome', route.passOutcome)
+  add('moment', route.moment === null ? null : `${route.moment.openingId},${route.moment.seq}`)
   add('time', route.time === null ? null : `${route.time.fromMs},${route.time.toMs}`)
   return `#/${route.view}${parts.length === 0 ? '' : `?${parts.join('&')}`}`
 }
@@ -174,6 +185,7 @@ export function hashToRoute(hash: string): Route {
     traceAt: whole(get('at')),
     passSource: oneOf(get('source'), keysOf(sourceWords)),
     passOutcome: oneOf(get('outcome'), keysOf(outcomeWords)),
+    moment: parseMoment(get('moment')),
     time: parseTime(get('time')),
   }
 }
@@ -213,6 +225,13 @@ function parseHidden(text: string | null): EventGroup[] {
   if (text === null) return [...groupsHiddenAtFirst]
   const named = text.split(',')
   return eventGroups.filter((group) => named.includes(group))
+}
+
+function parseMoment(text: string): Moment | null {
+  const [opening, at] = splitOnce(text, ',')
+  const openingId = whole(opening)
+  const seq = whole(at)
+  return openingId === null || openingId === 0 || seq === null ? null : { openingId, seq }
 }
 
 function parseTime(text: string): Route['time'] {

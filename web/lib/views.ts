@@ -41,6 +41,12 @@ export const viewFacts: Record<ViewName, ViewFacts> = {
     attached: false,
   },
   trace: { name: 'Trace', key: 't', question: 'every event, in order', attached: true },
+  history: {
+    name: 'History',
+    key: 'h',
+    question: 'what was recorded, moment by moment',
+    attached: true,
+  },
   pins: {
     name: 'Pins',
     key: 'i',

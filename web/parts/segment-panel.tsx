@@ -13,7 +13,7 @@ import {
 } from '../lib/route.ts'
 import type { GoneSegment } from '../state/app-state.ts'
 import { newestVerdicts, type Verdicts } from '../state/segment-history.ts'
-import { useApp } from '../state/store.ts'
+import { useApp, useIsLive } from '../state/store.ts'
 import { chooseSegment, navigate, useRoute, useUi } from '../state/ui-store.ts'
 
 const noDebt = { queue: [], ledger: [], stage: null }
@@ -27,7 +27,9 @@ export function useMarks(): (segment: SegmentInfo) => SegmentMarks {
 
 export function useVerdicts(): Verdicts | null {
   const passes = useApp((state) => state.passes)
-  const asked = useUi((state) => state.plan)
+  // A plan asked for now says nothing about a recorded moment.
+  const isLive = useIsLive()
+  const asked = useUi((state) => (isLive ? state.plan : null))
   return useMemo(() => newestVerdicts(passes, asked), [passes, asked])
 }
 

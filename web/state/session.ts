@@ -80,6 +80,7 @@ export function switchStore(store: StoreInfo): void {
     tracePass: null,
     traceSegment: null,
     traceAt: null,
+    moment: null,
     time: null,
   })
   openStore(store)
@@ -187,6 +188,15 @@ export async function applyPlan(plan: StoredPlan): Promise<void> {
 export async function dropPlan(plan: StoredPlan): Promise<void> {
   uiStore.setState({ stored: null })
   await api?.discardPlan(plan.storeId, plan.planId).catch(() => undefined)
+}
+
+/** A question to the server about the store that is shown; rejects with an ApiError. */
+export function ask<T>(question: (api: Api, storeId: string) => Promise<T>): Promise<T> {
+  const { store } = appStore.getState()
+  if (api === null || store === null) {
+    return Promise.reject(new ApiError('UNREACHABLE', 'no store is shown'))
+  }
+  return question(api, store.storeId)
 }
 
 // ---------------------------------------------------------------- stores

@@ -9,7 +9,7 @@ import { traceLine } from '../lib/trace-line.ts'
 import { CopyButton } from '../parts/copy-button.tsx'
 import { SegmentChips } from '../parts/segment-chip.tsx'
 import { segmentsOfEvent } from '../state/trace-filter.ts'
-import { useApp } from '../state/store.ts'
+import { useApp, useIsLive } from '../state/store.ts'
 import { closeDrawer, navigate, openDrawer, uiStore, useRoute } from '../state/ui-store.ts'
 import { PassDetails } from './pass-details.tsx'
 import { SegmentDetails } from './segment-details.tsx'
@@ -118,6 +118,7 @@ function EventDetails({ seq }: { seq: number }): ReactNode {
 function EventView({ event }: { event: EngineEvent }): ReactNode {
   const { passId } = event
   const segments: SegmentId[] = segmentsOfEvent(event)
+  const isLive = useIsLive()
   return (
     <article className="event-view" data-testid="event-details" data-seq={event.seq}>
       <p className="pass-sentence">{describeEvent(event)}</p>
@@ -160,13 +161,15 @@ function EventView({ event }: { event: EngineEvent }): ReactNode {
         <CopyButton testId="copy-json" text={() => JSON.stringify(event)}>
           Copy JSON
         </CopyButton>
-        <button
-          type="button"
-          className="button-small"
-          onClick={() => navigate({ view: 'trace', traceAt: event.seq })}
-        >
-          Show in the trace
-        </button>
+        {isLive && (
+          <button
+            type="button"
+            className="button-small"
+            onClick={() => navigate({ view: 'trace', traceAt: event.seq })}
+          >
+            Show in the trace
+          </button>
+        )}
       </div>
       <h3>Fields</h3>
       <pre className="trace-fields" tabIndex={0} aria-label="Fields of the event">

@@ -41,7 +41,7 @@ export function OverviewView(): ReactNode {
   )
 }
 
-function SegmentStrip(): ReactNode {
+export function SegmentStrip(): ReactNode {
   const segments = useApp((state) => state.engine?.segments ?? null)
   const order = useRoute((route) => route.order)
   const ordered = useMemo(() => orderSegments(segments ?? [], order), [segments, order])

@@ -2,7 +2,7 @@
 import type { ReactNode } from 'react'
 import { CopyButton } from '../parts/copy-button.tsx'
 import { PassReportView } from '../parts/pass-report.tsx'
-import { useApp } from '../state/store.ts'
+import { useApp, useIsLive } from '../state/store.ts'
 import { navigate } from '../state/ui-store.ts'
 
 export function PassDetails({ id }: { id: number }): ReactNode {
@@ -16,13 +16,7 @@ export function PassDetails({ id }: { id: number }): ReactNode {
             ? 'This pass is running; its report comes when it ends.'
             : `This page does not hold pass ${String(id)}: it is older than the passes kept, or one of a run of passes that ended alike.`}
         </p>
-        <button
-          type="button"
-          className="button-small"
-          onClick={() => navigate({ view: 'trace', tracePass: id, traceAt: null })}
-        >
-          Its events in the trace
-        </button>
+        <EventsButton passId={id} />
       </>
     )
   }
@@ -30,17 +24,27 @@ export function PassDetails({ id }: { id: number }): ReactNode {
     <>
       <PassReportView report={run.report} candidatesDropped={run.candidatesDropped === true} />
       <div className="row tight">
-        <button
-          type="button"
-          className="button-small"
-          onClick={() => navigate({ view: 'trace', tracePass: id, traceAt: null })}
-        >
-          Its events in the trace
-        </button>
+        <EventsButton passId={id} />
         <CopyButton testId="copy-pass" text={() => JSON.stringify(run.report, null, 2)}>
           Copy report as JSON
         </CopyButton>
       </div>
     </>
+  )
+}
+
+/** In a recorded moment the trace stands below it on the same view. */
+function EventsButton({ passId }: { passId: number }): ReactNode {
+  const isLive = useIsLive()
+  return (
+    <button
+      type="button"
+      className="button-small"
+      onClick={() =>
+        navigate({ ...(isLive ? { view: 'trace' } : {}), tracePass: passId, traceAt: null })
+      }
+    >
+      Its events in the trace
+    </button>
   )
 }
