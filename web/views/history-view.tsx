@@ -161,11 +161,10 @@ function Recorded({ body }: { body: HistoryBody }): ReactNode {
 function headline(body: HistoryBody): string {
   const openings = readableOpenings(body)
   const events = openings.reduce((sum, opening) => sum + opening.events, 0)
-  const [first, last] = [openings[0], openings.at(-1)]
-  const span =
-    first === undefined || last === undefined
-      ? ''
-      : ` from ${formatTime(first.firstAtMs)} to ${formatTime(last.lastAtMs)}`
+  // The clock of step mode runs ahead, so a later opening may have earlier times.
+  const firstAtMs = Math.min(...openings.map((opening) => opening.firstAtMs))
+  const lastAtMs = Math.max(...openings.map((opening) => opening.lastAtMs))
+  const span = ` from ${formatTime(firstAtMs)} to ${formatTime(lastAtMs)}`
   return `${plural(events, 'event')} recorded${span}, ${formatBytes(body.recording.bytes)} on disk`
 }
 
@@ -290,7 +289,7 @@ function Scrubber({ opening, moment }: PlaceProps): ReactNode {
     <div className="scrubber" data-testid="scrubber" data-opening={openingId} data-seq={moment.seq}>
       <div className="row">
         <StepButton to={before} name="previous-pass" onGo={(pass) => goToPass(pass, false)}>
-          ⏮ pass
+          ◀◀ pass
         </StepButton>
         <button
           type="button"
@@ -325,7 +324,7 @@ function Scrubber({ opening, moment }: PlaceProps): ReactNode {
           event ▶
         </button>
         <StepButton to={after} name="next-pass" onGo={(pass) => goToPass(pass, false)}>
-          pass ⏭
+          pass ▶▶
         </StepButton>
       </div>
       <p className="num muted">
@@ -402,7 +401,12 @@ function TheMoment(): ReactNode {
     )
   }
   return (
-    <div data-testid="moment-state" data-opening={moment.openingId} data-seq={moment.seq}>
+    <div
+      className="parts"
+      data-testid="moment-state"
+      data-opening={moment.openingId}
+      data-seq={moment.seq}
+    >
       <Panel
         id="moment"
         name="The store at this moment"

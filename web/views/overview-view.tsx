@@ -5,7 +5,7 @@ import { formatCount, formatRatio, plural } from '../lib/format.ts'
 import { Panel } from '../parts/panel.tsx'
 import { ColourChoice, OrderChoice, SegmentBoard } from '../parts/segment-panel.tsx'
 import { orderSegments, totalsOf } from '../state/selectors.ts'
-import { useApp } from '../state/store.ts'
+import { useApp, useIsLive } from '../state/store.ts'
 import { goTo, useRoute } from '../state/ui-store.ts'
 import { AttachmentPanel } from './attachment-panel.tsx'
 import { BudgetPane } from './budget-pane.tsx'
@@ -42,6 +42,7 @@ export function OverviewView(): ReactNode {
 }
 
 export function SegmentStrip(): ReactNode {
+  const isLive = useIsLive()
   const segments = useApp((state) => state.engine?.segments ?? null)
   const order = useRoute((route) => route.order)
   const ordered = useMemo(() => orderSegments(segments ?? [], order), [segments, order])
@@ -61,9 +62,11 @@ export function SegmentStrip(): ReactNode {
           <div className="row">
             <OrderChoice />
             <ColourChoice />
-            <button type="button" className="button-link" onClick={() => goTo('segments')}>
-              all of them
-            </button>
+            {isLive && (
+              <button type="button" className="button-link" onClick={() => goTo('segments')}>
+                all of them
+              </button>
+            )}
           </div>
         )
       }
