@@ -12,6 +12,7 @@ import type {
   EngineInfo,
   EngineState,
   GcReport,
+  LatencyCounts,
   MaintenanceOptions,
   PassReport,
   PassSource,
@@ -136,6 +137,8 @@ export interface Engine {
   /** A consistent copy, as of the newest emitted event. */
   state(): EngineState
   gauges(): EngineGauges
+  /** How long foreground writes (puts, deletes, batches) and one get in sixteen took, since the opening. */
+  latency(): { put: LatencyCounts; get: LatencyCounts }
   /** Sequence number of the newest event; 0 before the first. */
   readonly eventSeq: number
   /** Calls back synchronously for every event, in order. Returns the unsubscriber. */

@@ -23,6 +23,7 @@ import { GroupCommit, allSynced } from './group-commit.ts'
 import type { KeyChange } from './key-space.ts'
 import type { ForegroundActivity, MaintenanceHost } from './maintenance/host.ts'
 import { vacuumIndex } from './index-vacuum.ts'
+import { LatencyHistogram } from './latency.ts'
 import { planAlone, stateText } from './maintenance-host.ts'
 import { pruneRetained, reclaim } from './maintenance/reclaim.ts'
 import { rewriteSegments } from './maintenance/rewrite.ts'
@@ -45,6 +46,7 @@ import { verifyLiveBytes } from './verify.ts'
 
 /** What a replay reads at most, about: larger makes opening after a crash slow, smaller checkpoints more. */
 const JOURNAL_CHECKPOINT_BYTES = 64 * 1024 * 1024
+const GETS_A_TIMING = 16
 
 export async function openEngine(
   dir: string,
@@ -73,6 +75,8 @@ class RestageEngine implements Engine {
   #checkpoint: EngineState['checkpoint'] = { commitSeq: 0, atMs: null, elapsedMs: null }
   #checkpoints = 0
   readonly #counts = { puts: 0, deletes: 0, bytesPut: 0 }
+  #getsUntimed = 0
+  readonly #latency = { put: new LatencyHistogram(), get: new LatencyHistogram() }
   #lastWriteAtMs: number | null = null
   readonly #readers: Readers
   /** Work on the folder that is under way outside of passes; closing waits for it. */
@@ -181,7 +185,13 @@ class RestageEngine implements Engine {
   get(key: Uint8Array): Uint8Array | undefined {
     const { keySpace } = this.#readable()
     this.#readers.noteRead()
-    return valueOf(this.#store, keySpace.current(key))
+    // A get is over in a microsecond: timing each of them would cost a part of it.
+    if (++this.#getsUntimed < GETS_A_TIMING) return valueOf(this.#store, keySpace.current(key))
+    this.#getsUntimed = 0
+    const startedMs = this.#deps.clock.monotonic()
+    const value = valueOf(this.#store, keySpace.current(key))
+    this.#latency.get.record(this.#deps.clock.monotonic() - startedMs)
+    return value
   }
 
   iterate(range: RangeOptions = {}, label?: string): EntryIterator {
@@ -223,6 +233,7 @@ class RestageEngine implements Engine {
     const store = this.#writable()
     checkSizes(operations, this.#options.inlineThreshold)
     if (operations.length === 0) return
+    const startedMs = this.#deps.clock.monotonic()
     try {
       this.#write(store, operations)
       if (this.#options.profile === 'wal_on_fast') flushStore(store)
@@ -234,6 +245,7 @@ class RestageEngine implements Engine {
     this.#lastWriteAtMs = this.#deps.clock.now()
     if (this.#options.profile === 'durable') await this.#groupCommit.commit()
     await this.#checkpointBySize(store)
+    this.#latency.put.record(this.#deps.clock.monotonic() - startedMs)
   }
 
   #write(store: Store, operations: readonly BatchOperation[]): void {
@@ -375,6 +387,10 @@ class RestageEngine implements Engine {
       lastReadAtMs: this.#readers.lastReadAtMs,
       ...(this.#recorder === null ? {} : { recording: this.#recorder.gauge() }),
     }
+  }
+
+  latency(): ReturnType<Engine['latency']> {
+    return { put: this.#latency.put.counts(), get: this.#latency.get.counts() }
   }
 
   get eventSeq(): number {

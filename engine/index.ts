@@ -27,6 +27,7 @@ export type {
 } from './trace-line.ts'
 export { ABSENT_STATS, absentStatsOf, folderStatsOf, STAT_FORMS, statsOf } from './stats.ts'
 export type { StatForm, StatsInput } from './stats.ts'
+export { latencyBetween, latencyDoublings } from './latency.ts'
 export { inspectFolder } from './inspect.ts'
 export { rewriteFolder } from './offline-rewrite/rewrite.ts'
 export type * from './offline-rewrite/rewrite.ts'

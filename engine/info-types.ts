@@ -21,6 +21,11 @@ export interface EngineGauges {
   lastReadAtMs: number | null
   /** Reads of the value log in this opening; absent: a folder that is only read. */
   valueLog?: ValueLogReads
+  /**
+   * Of the last sampled second; absent from the engine's own gauges, added by whoever samples. null: no
+   * operation of the kind was timed in it.
+   */
+  latency?: { put: LatencyFigures | null; get: LatencyFigures | null }
   /** Absent: nothing is recorded (switched off, or a folder that is only read). */
   recording?: RecordingGauge
 }
@@ -50,4 +55,23 @@ export interface EngineInfo {
   /** The foreground starts a new segment past this size; null = a writer's choice, which left no trace. */
   segmentBytes: number | null
   options: MaintenanceOptions
+}
+
+/**
+ * Durations of foreground operations in some time: of a put from the call to its acknowledgement, of a
+ * get the call. Upper bounds of fixed buckets, at most 6.25 % above the truth.
+ */
+export interface LatencyFigures {
+  /** Timed operations; of gets one in sixteen is timed. Never 0. */
+  count: number
+  p50Ms: number
+  p99Ms: number
+  maxMs: number
+}
+
+/** Counted since the opening, in the buckets of `engine/latency.ts`. */
+export interface LatencyCounts {
+  count: number
+  sumMs: number
+  buckets: number[]
 }

@@ -12,6 +12,8 @@ export {
   folderStatsOf,
   gcFolder,
   inspectFolder,
+  latencyBetween,
+  latencyDoublings,
   nodeFileSystem,
   openEngine,
   openRecording,

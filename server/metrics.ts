@@ -2,16 +2,25 @@
  * Figures of all stores in OpenMetrics form: base units, counters end in _total, no segment ids in
  * labels. Made anew for every scrape from what the stores say then; what is not known is left out.
  */
-import { Counter, Gauge, Registry } from 'prom-client'
+import { Counter, Gauge, type Metric, Registry } from 'prom-client'
+import { latencyDoublings } from './engine-door.ts'
 import type { Feed } from './live/feed.ts'
 import type { Connections } from './live/socket.ts'
-import type { Counters, FeedCounters, StoreInfo } from './protocol.ts'
+import type { Counters, FeedCounters, LatencyCounts, StoreInfo } from './protocol.ts'
 import type { StoreFigures } from './store/worker-contract.ts'
 import type { Stores } from './stores.ts'
 
 export const METRICS_TYPE = Registry.OPENMETRICS_CONTENT_TYPE
 
 type Labels = Record<string, string>
+interface LatencyValue {
+  metricName: string
+  labels: Record<string, string | number>
+  value: number
+}
+type MetricType = Awaited<ReturnType<Metric['get']>>['type']
+/** The library's types say a number, its texts are made from the word. */
+const HISTOGRAM = 'histogram' as unknown as MetricType
 
 export async function renderMetrics(stores: Stores, connections: Connections): Promise<string> {
   const page = new MetricsPage()
@@ -129,7 +138,7 @@ const WORK: [name: string, help: string, of: keyof Counters, divisor?: number][]
 function workFigures(
   page: MetricsPage,
   labels: Labels,
-  { state, gauges, passes }: StoreFigures,
+  { state, gauges, passes, latency }: StoreFigures,
 ): void {
   for (const [name, help, of, divisor = 1] of WORK) {
     page.counter(name, help, labels, state.counters[of] / divisor)
@@ -144,6 +153,12 @@ function workFigures(
     labels,
     gauges.memtableBytes,
   )
+  if (latency !== null) {
+    const put = 'Foreground writes, from the call to the acknowledgement.'
+    page.latency('restage_put_latency_seconds', put, labels, latency.put)
+    const get = 'Foreground gets, one in sixteen.'
+    page.latency('restage_get_latency_seconds', get, labels, latency.get)
+  }
   schedulerFigures(page, labels, state.scheduler, gauges.nowMs)
   for (const pass of passes) {
     const of = { ...labels, source: pass.source, outcome: pass.outcome }
@@ -210,6 +225,7 @@ class MetricsPage {
   readonly #registry = new Registry<typeof METRICS_TYPE>()
   readonly #gauges = new Map<string, Gauge>()
   readonly #counters = new Map<string, Counter>()
+  readonly #latencies = new Map<string, LatencyValue[]>()
 
   constructor() {
     this.#registry.setContentType(METRICS_TYPE)
@@ -234,6 +250,28 @@ class MetricsPage {
       this.#counters.set(name, counter)
     }
     counter.inc(labels, value)
+  }
+
+  /** Counted already, so nothing is observed: the page says what the store counted. */
+  latency(name: string, help: string, labels: Labels, counts: LatencyCounts): void {
+    const values = this.#latencies.get(name) ?? []
+    if (!this.#latencies.has(name)) {
+      this.#latencies.set(name, values)
+      // The library's histogram only counts by itself; this one hands over what was counted.
+      const carrier = new Gauge({ name, help, registers: [this.#registry] })
+      const get = carrier.get.bind(carrier)
+      carrier.get = async () => ({ ...(await get()), type: HISTOGRAM, values })
+    }
+    for (const { upToMs, count } of latencyDoublings(counts)) {
+      const le = upToMs / 1000
+      values.push({ metricName: `${name}_bucket`, labels: { le, ...labels }, value: count })
+    }
+    const { count, sumMs } = counts
+    values.push(
+      { metricName: `${name}_bucket`, labels: { le: '+Inf', ...labels }, value: count },
+      { metricName: `${name}_sum`, labels, value: sumMs / 1000 },
+      { metricName: `${name}_count`, labels, value: count },
+    )
   }
 
   text(): Promise<string> {

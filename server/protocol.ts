@@ -17,6 +17,7 @@ import type {
   EngineState,
   GateName,
   GcReport,
+  LatencyFigures,
   MaintenanceOptions,
   PassOutcome,
   PassReport,
@@ -320,6 +321,9 @@ export interface MetricSample {
   bytesPutPerSecond: number
   /** Rewrite output bytes a second. */
   rewriteBytesPerSecond: number
+  /** Of the second before; null = no such operation was timed in it, or the store is only read. */
+  putLatency: LatencyFigures | null
+  getLatency: LatencyFigures | null
 }
 
 /**

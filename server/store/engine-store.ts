@@ -4,7 +4,7 @@
  * around the server; who opened it closes it.
  */
 import { absentStatsOf, type Engine, statsOf } from '../engine-door.ts'
-import type { StoreSnapshot } from '../protocol.ts'
+import type { EngineGauges, StoreSnapshot } from '../protocol.ts'
 import { figuresOf } from './figures.ts'
 import { hostedHandlers, type HeldReader, type HostedParts } from './hosted-handlers.ts'
 import type { Outbox } from './outbox.ts'
@@ -30,6 +30,7 @@ export class EngineStore {
   readonly #held = new Map<number, HeldReader>()
   readonly #timers: NodeJS.Timeout[] = []
   #bytesTotal = 0
+  #latency: EngineGauges['latency']
 
   /** `outbox` has been fed from the engine's first event on, or from now on. */
   constructor(
@@ -59,7 +60,12 @@ export class EngineStore {
 
   flush(): void {
     this.#engine.flushEvents()
-    this.#outbox.flush(this.#engine.gauges(), this.#workload?.state ?? null)
+    this.#outbox.flush(this.#gauges(), this.#workload?.state ?? null)
+  }
+
+  #gauges(): EngineGauges {
+    const gauges = this.#engine.gauges()
+    return this.#latency === undefined ? gauges : { ...gauges, latency: this.#latency }
   }
 
   /** Lets go of everything that was taken here; the engine stays open. */
@@ -75,8 +81,12 @@ export class EngineStore {
   #sample(): void {
     const state = this.#engine.state()
     this.#bytesTotal = state.segments.reduce((sum, segment) => sum + segment.bytesTotal, 0)
-    const sample = this.#sampler.take(state, this.#engine.gauges(), performance.now())
-    if (sample !== undefined) this.#outbox.sample(sample)
+    const gauges = this.#engine.gauges()
+    const latency = this.#engine.latency()
+    const sample = this.#sampler.take(state, gauges, latency, performance.now())
+    if (sample === undefined) return
+    this.#latency = { put: sample.putLatency, get: sample.getLatency }
+    this.#outbox.sample(sample)
   }
 
   #handlersOfStore(): RequestHandlers<'snapshot' | 'passes' | 'figures' | 'stats'> {
@@ -86,7 +96,7 @@ export class EngineStore {
         this.flush()
         const snapshot: StoreSnapshot = {
           state: this.#engine.state(),
-          gauges: this.#engine.gauges(),
+          gauges: this.#gauges(),
           workload: this.#workload?.state ?? null,
         }
         return {
@@ -96,8 +106,10 @@ export class EngineStore {
         }
       },
       passes: () => ({ bodyJson: `{"passes":${this.#outbox.passesJson}}` }),
-      figures: () =>
-        figuresOf(this.#engine.state(), this.#engine.gauges(), this.#outbox.passFigures),
+      figures: () => ({
+        ...figuresOf(this.#engine.state(), this.#engine.gauges(), this.#outbox.passFigures),
+        latency: this.#engine.latency(),
+      }),
       stats: () => {
         const { options, segmentBytes } = this.#engine.info
         const gauges = this.#engine.gauges()

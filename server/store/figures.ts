@@ -53,5 +53,6 @@ export function figuresOf(
     segments,
     gauges,
     passes,
+    latency: null,
   }
 }

@@ -1,4 +1,5 @@
 /** Takes the points of the time charts: totals now, and rates since the sample before. */
+import { latencyBetween, type Engine } from '../engine-door.ts'
 import type { EngineGauges, EngineState, MetricSample } from '../protocol.ts'
 
 interface Counted {
@@ -6,6 +7,7 @@ interface Counted {
   puts: number
   bytesPut: number
   rewriteBytes: number
+  latency: ReturnType<Engine['latency']>
 }
 
 export class Sampler {
@@ -16,12 +18,18 @@ export class Sampler {
    * `realMs` is monotonic real time: rates are per real second even while the engine's clock stands
    * still. undefined when the clock stands still and no fact changed: a chart has no place for it.
    */
-  take(state: EngineState, gauges: EngineGauges, realMs: number): MetricSample | undefined {
+  take(
+    state: EngineState,
+    gauges: EngineGauges,
+    latency: Counted['latency'],
+    realMs: number,
+  ): MetricSample | undefined {
     const now: Counted = {
       atRealMs: realMs,
       puts: gauges.puts,
       bytesPut: gauges.bytesPut,
       rewriteBytes: state.counters.rewriteBytesWritten,
+      latency,
     }
     const last = this.#last ?? now
     const seconds = (now.atRealMs - last.atRealMs) / 1000
@@ -45,6 +53,8 @@ export class Sampler {
       putsPerSecond: rate(now.puts - last.puts),
       bytesPutPerSecond: rate(now.bytesPut - last.bytesPut),
       rewriteBytesPerSecond: rate(now.rewriteBytes - last.rewriteBytes),
+      putLatency: latencyBetween(last.latency.put, latency.put),
+      getLatency: latencyBetween(last.latency.get, latency.get),
     }
     this.#last = now
     const json = JSON.stringify(sample)

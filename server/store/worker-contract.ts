@@ -4,7 +4,7 @@
  * batch posted before an answer is handled before it, and a snapshot's `seq` is the newest event the
  * main thread has seen when the answer arrives.
  */
-import type { BatchOperation, EngineOptions } from '../engine-door.ts'
+import type { BatchOperation, Engine, EngineOptions } from '../engine-door.ts'
 import type {
   ActionName,
   Actions,
@@ -54,6 +54,8 @@ export interface StoreFigures {
   segments: Record<SegmentState, { count: number; bytesTotal: number; bytesLive: number }>
   gauges: EngineGauges
   passes: PassFigures[]
+  /** null of a folder that is only read. */
+  latency: ReturnType<Engine['latency']> | null
 }
 
 export interface PassFigures {

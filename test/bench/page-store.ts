@@ -187,6 +187,8 @@ export class SyntheticStore {
       putsPerSecond: 10_000,
       bytesPutPerSecond: 10_000_000,
       rewriteBytesPerSecond: 0,
+      putLatency: { count: 10_000, p50Ms: 0.03, p99Ms: 0.5, maxMs: 4 },
+      getLatency: null,
     }
   }
 }

@@ -39,6 +39,53 @@ describe('metrics', () => {
   })
 })
 
+describe('latencies', () => {
+  test('are histograms in seconds, whose counts rise to the number of operations', async () => {
+    const server = await startServer({ dir: temporaryFolder() })
+    for (let i = 0; i < 5; i++) await server.put(`k${i}`, 10)
+    for (let i = 0; i < 16; i++) await server.get(`/stores/${STORE}/keys/6b`)
+    const headers = { authorization: `Bearer ${VIEWER_TOKEN}` }
+    const text = await (await fetch(`${server.origin}/metrics`, { headers })).text()
+    expect(text).toContain('# TYPE restage_put_latency_seconds histogram')
+    for (const [name, operations] of [
+      ['restage_put_latency_seconds', 5],
+      ['restage_get_latency_seconds', 1],
+    ] as const) {
+      const buckets = [...text.matchAll(new RegExp(`^${name}_bucket\\{(.*)\\} (\\d+)$`, 'gm'))]
+      const counts = buckets.map((match) => Number(match[2]))
+      expect(counts.length).toBeGreaterThan(20)
+      expect(counts).toEqual(counts.toSorted((a, b) => a - b))
+      expect(buckets[0]?.[1]).toBe('le="0.000001",store="store"')
+      expect([name, counts.at(-1)]).toEqual([name, operations])
+      expect(buckets.at(-1)?.[1]).toBe('le="+Inf",store="store"')
+      expect(text).toMatch(new RegExp(`^${name}_count\\{store="store"\\} ${operations}$`, 'm'))
+      expect(text).toMatch(new RegExp(`^${name}_sum\\{store="store"\\} 0\\.\\d+$`, 'm'))
+    }
+  })
+
+  test('of each second reach the page with the samples, and a second without traffic has none', async () => {
+    const server = await startServer({ dir: temporaryFolder() })
+    const client = await server.live().hello(STORE)
+    await client.find('snapshot')
+    await server.put('k', 100)
+    const busy = await client.find('frame', ({ samples }) =>
+      samples.some((sample) => sample.putLatency !== null),
+    )
+    const latency = busy.samples.find((sample) => sample.putLatency !== null)?.putLatency
+    expect(latency?.count).toBe(1)
+    expect(latency?.p50Ms).toBeGreaterThan(0)
+    expect(latency?.maxMs).toBeGreaterThanOrEqual(latency?.p99Ms ?? Infinity)
+    expect(busy.gauges.latency?.put).toEqual(latency)
+    const at = client.messages.indexOf(busy)
+    const quiet = await client.find(
+      'frame',
+      (frame) => client.messages.indexOf(frame) > at && frame.samples.length > 0,
+    )
+    expect(quiet.samples.map((sample) => sample.putLatency)).toEqual([null])
+    expect(quiet.gauges.latency).toEqual({ put: null, get: null })
+  })
+})
+
 describe('readiness', () => {
   test('tells an opening store from a ready one', async () => {
     const server = await startServer({ dir: temporaryFolder() })

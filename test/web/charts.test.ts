@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { byteTicks, roundTicks, timeTicks } from '../../web/charts/axis.ts'
 import { downsample, passMarks } from '../../web/charts/debt-over-time-series.ts'
+import { latencyRuns, timelinePasses } from '../../web/charts/pass-timeline-series.ts'
 import {
   cellAt,
   cellBox,
@@ -154,5 +155,32 @@ describe('layoutGrid', () => {
     expect(moveInGrid(layout, 999, 'ArrowRight')).toBe(999)
     expect(moveInGrid(layout, 5, 'End')).toBe(999)
     expect(moveInGrid(layout, 5, 'x')).toBeNull()
+  })
+})
+
+describe('latency beside the passes', () => {
+  const figures = (p99Ms: number) => ({ count: 5, p50Ms: p99Ms / 2, p99Ms, maxMs: p99Ms * 2 })
+  const busy = (index: number, p99Ms: number) => ({
+    ...sample(index),
+    putLatency: figures(p99Ms),
+  })
+
+  test('a second without traffic is a hole in the line and never a zero', () => {
+    const samples = [busy(0, 1), busy(1, 2), sample(2), sample(3), busy(4, 3)]
+    const runs = latencyRuns(samples, NOW, NOW + 10_000)
+    expect(runs.map((run) => run.map((point) => point.figures.p99Ms))).toEqual([[1, 2], [3]])
+    expect(latencyRuns([sample(0), sample(1)], NOW, NOW + 10_000)).toEqual([])
+    expect(latencyRuns(samples, NOW + 4000, NOW + 4000).flat()).toHaveLength(1)
+  })
+
+  test('a pass has the slowest second it touched, or none', () => {
+    const report = makePass(1, { startedAtMs: NOW + 1500, endedAtMs: NOW + 3500 })
+    const run = { report, repeats: 1, firstStartedAtMs: report.startedAtMs }
+    const of = (samples: Parameters<typeof timelinePasses>[1]) =>
+      timelinePasses([run], samples, NOW, NOW + 10_000)[0]?.putLatency ?? null
+    // The sample at second 1 covers what was before the pass, the one at 4 the end of it.
+    expect(of([busy(1, 90), busy(2, 1), busy(3, 7), busy(4, 3), busy(5, 80)])).toEqual(figures(7))
+    expect(of([busy(1, 90), sample(2), sample(3), sample(4), busy(5, 80)])).toBeNull()
+    expect(of([])).toBeNull()
   })
 })

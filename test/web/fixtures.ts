@@ -182,6 +182,8 @@ export function makeSample(atMs: number, bytesStale = 0): MetricSample {
     putsPerSecond: 0,
     bytesPutPerSecond: 0,
     rewriteBytesPerSecond: 0,
+    putLatency: null,
+    getLatency: null,
   }
 }
 

@@ -10,7 +10,7 @@ import { useWidth } from '../parts/hooks.ts'
 import { passParts, passTimes, type PassPart } from '../state/pass-flow.ts'
 import { roundTicks, timeTicks } from './axis.ts'
 import { downsampleBy } from './downsample.ts'
-import type { TimelinePass } from './pass-timeline-series.ts'
+import { latencyRuns, type TimelinePass } from './pass-timeline-series.ts'
 
 export const partTokens: Record<PassPart, string> = {
   plan: '--cat-2',
@@ -47,7 +47,9 @@ const BARS = 150
 const AXIS = 22
 const RATE_TOP = TOP + BARS + AXIS + 18
 const RATE = 60
-const HEIGHT = RATE_TOP + RATE + 6
+const LATENCY_TOP = RATE_TOP + RATE + 24
+const LATENCY = 60
+const HEIGHT = LATENCY_TOP + LATENCY + 6
 const BAR_WIDTH = 7
 
 export function PassTimeline(props: PassTimelineProps): ReactNode {
@@ -125,7 +127,10 @@ export function PassTimeline(props: PassTimelineProps): ReactNode {
                 </g>
               )}
               {samples !== null && (
-                <Rate samples={samples} fromMs={fromMs} toMs={toMs} x={x} width={width} />
+                <>
+                  <Rate samples={samples} fromMs={fromMs} toMs={toMs} x={x} width={width} />
+                  <Latency samples={samples} fromMs={fromMs} toMs={toMs} x={x} width={width} />
+                </>
               )}
             </svg>
           )}
@@ -210,7 +215,7 @@ function PassBar({ pass, x, height, current, onTip, onOpen }: PassBarProps): Rea
 }
 
 function Tip({ pass, left }: { pass: TimelinePass; left: number }): ReactNode {
-  const { report, put } = pass
+  const { report, put, putLatency } = pass
   const times = passTimes(report)
   return (
     <div className="tip timeline-tip" style={{ left: Math.max(0, left) }}>
@@ -232,6 +237,18 @@ function Tip({ pass, left }: { pass: TimelinePass; left: number }): ReactNode {
         <dd>{formatDuration(report.elapsedMs)}</dd>
         <dt>foreground</dt>
         <dd>{put === null ? 'not sampled' : `${formatCount(Math.round(put))} puts/s`}</dd>
+        <dt>put p50 / p99</dt>
+        <dd>
+          {putLatency === null
+            ? 'nothing was put'
+            : `${formatDuration(putLatency.p50Ms)} / ${formatDuration(putLatency.p99Ms)}`}
+        </dd>
+        {putLatency !== null && (
+          <div className="tip-pair">
+            <dt>longest put</dt>
+            <dd>{formatDuration(putLatency.maxMs)}</dd>
+          </div>
+        )}
       </dl>
     </div>
   )
@@ -283,7 +300,61 @@ function Rate({ samples, fromMs, toMs, x, width }: RateProps): ReactNode {
   )
 }
 
-function exportRow({ report, put }: TimelinePass): Record<string, string | number | null> {
+/** Of foreground puts, second by second: p99 as a line, p50 under it, the longest as a tick above. */
+function Latency({ samples, fromMs, toMs, x, width }: RateProps): ReactNode {
+  const runs = useMemo(() => latencyRuns(samples, fromMs, toMs), [samples, fromMs, toMs])
+  const points = runs.flat()
+  const name = 'foreground put latency: p50, p99, longest'
+  if (points.length === 0) {
+    return (
+      <text className="axis-text" x={LEFT} y={LATENCY_TOP - 6} data-testid="latency-none">
+        {name}: nothing was put in this time
+      </text>
+    )
+  }
+  const ticks = roundTicks(Math.max(...points.map(({ figures }) => figures.maxMs)), 2)
+  const top = ticks.at(-1) ?? 1
+  const y = (ms: number) => LATENCY_TOP + LATENCY - (Math.min(ms, top) / top) * LATENCY
+  const line = (of: 'p50Ms' | 'p99Ms') =>
+    runs
+      .map((run) =>
+        run
+          .map(
+            ({ atMs, figures }, index) =>
+              `${index === 0 ? 'M' : 'L'}${x(atMs).toFixed(1)} ${y(figures[of]).toFixed(1)}`,
+          )
+          .concat(run.length === 1 ? 'h0' : '')
+          .join(''),
+      )
+      .join('')
+  const longest = points
+    .map(({ atMs, figures }) => `M${x(atMs).toFixed(1)} ${y(figures.maxMs).toFixed(1)}h1.5`)
+    .join('')
+  return (
+    <g data-testid="latency-lane" data-points={points.length}>
+      <text className="axis-text" x={LEFT} y={LATENCY_TOP - 6}>
+        {name}
+      </text>
+      {ticks.map((tick) => (
+        <g key={tick}>
+          <line className="grid-line" x1={LEFT} x2={width - RIGHT} y1={y(tick)} y2={y(tick)} />
+          <text className="axis-text" x={LEFT - 8} y={y(tick) + 4} textAnchor="end">
+            {formatDuration(tick)}
+          </text>
+        </g>
+      ))}
+      <path className="latency-max" d={longest} />
+      <path className="rate-line latency-p50" d={line('p50Ms')} />
+      <path className="rate-line" d={line('p99Ms')} />
+    </g>
+  )
+}
+
+function exportRow({
+  report,
+  put,
+  putLatency,
+}: TimelinePass): Record<string, string | number | null> {
   const times = passTimes(report)
   return {
     pass_id: report.passId,
@@ -296,5 +367,8 @@ function exportRow({ report, put }: TimelinePass): Record<string, string | numbe
     gc_ms: times.gc,
     other_ms: times.other,
     foreground_puts_per_second: put,
+    put_latency_p50_ms: putLatency?.p50Ms ?? null,
+    put_latency_p99_ms: putLatency?.p99Ms ?? null,
+    put_latency_max_ms: putLatency?.maxMs ?? null,
   }
 }
