@@ -2,6 +2,7 @@
 import type { PutBack } from './put-back.ts'
 
 const REWRITE = 'test/engine/maintenance/rewrite.test.ts'
+const SYSTEM = 'test/engine/maintenance/system-tree.test.ts'
 const PLANNER = 'test/engine/maintenance/planner.test.ts'
 const UPSTREAM = 'test/engine/maintenance/planner-upstream.test.ts'
 const GC = 'test/engine/gc-report.test.ts'
@@ -114,6 +115,30 @@ export const BACKEND: readonly PutBack[] = [
     test: { file: GC, name: 'B5: in any order of opening and closing' },
     cannotExist:
       'Node maps no files, so there is no budget of mappings; readers are what is released',
+  },
+  {
+    id: 'B6',
+    defect: 'only the user tree counts: what the system tree names is as good as dead',
+    edits: [
+      {
+        file: 'engine/store.ts',
+        find: 'for (const root of [roots.userRoot, roots.systemRoot]) {',
+        replace: 'for (const root of [roots.userRoot]) {',
+      },
+    ],
+    test: { file: SYSTEM, name: 'B6(a): user k1 and system s1 in one segment: both move' },
+  },
+  {
+    id: 'B6',
+    defect: 'a rewrite moves what the user tree names, and reports the source as done',
+    edits: [
+      {
+        file: 'engine/maintenance/rewrite.ts',
+        find: '    await this.#moveSystem()\n',
+        replace: '',
+      },
+    ],
+    test: { file: SYSTEM, name: 'B6(a): a pass of the engine deletes the segment then' },
   },
   {
     id: 'B6',

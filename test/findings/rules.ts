@@ -409,4 +409,81 @@ export const RULES: readonly PutBack[] = [
       name: 'a recorded run replays to the same gates and the same decisions',
     },
   },
+  {
+    id: 'journal-goes-last',
+    defect: 'journal files go before the tree that holds their changes is published',
+    edits: [
+      {
+        file: 'engine/checkpoint.ts',
+        find: '    await journal?.deleteOld()\n',
+        replace: '',
+      },
+      {
+        file: 'engine/checkpoint.ts',
+        find: '    await valueLog.sync()\n',
+        replace: '    await journal?.deleteOld()\n    await valueLog.sync()\n',
+      },
+    ],
+    test: { file: POWER, name: DURABLE_LIFE },
+  },
+  {
+    id: 'foreground-first',
+    defect: 'a rewrite does not notice that somebody commits',
+    edits: [
+      {
+        file: 'engine/maintenance/rewrite.ts',
+        find: 'this.#isPaced ||= foreground.commitsAsked() > this.#commitsSeen',
+        replace: 'this.#isPaced ||= foreground.commitsAsked() < 0',
+      },
+    ],
+    test: {
+      file: 'test/engine/maintenance/rewrite.test.ts',
+      name: 'M9: while the foreground commits, pieces are small and wait for its sync',
+    },
+  },
+  {
+    id: 'penalised-left-out',
+    defect: 'a segment that cools down is planned again',
+    edits: [
+      {
+        file: 'engine/maintenance/plan-candidates.ts',
+        find: "return requested === null && coolingMs(segmentId, rules) > 0 ? 'penalty' : null",
+        replace: "return requested === null && coolingMs(segmentId, rules) < 0 ? 'penalty' : null",
+      },
+    ],
+    test: {
+      file: 'test/engine/maintenance/sources.test.ts',
+      name: 'a rewrite that grew the log is told, its segment cools down, and plans leave it out',
+    },
+  },
+  {
+    id: 'staged-debt-waits',
+    defect: 'a kick executes debt that is staged',
+    edits: [
+      {
+        file: 'engine/maintenance/admission.ts',
+        find: '...stageGates(input),',
+        replace: '...(isConfirm(input.source) ? stageGates(input) : []),',
+      },
+    ],
+    test: {
+      file: 'test/engine/maintenance/pass.test.ts',
+      name: 'M2: a kick rewrites one queued segment and restages the rest after rewrite and GC',
+    },
+  },
+  {
+    id: 'confirmed-when-due',
+    defect: 'a confirm does not wait for its delay',
+    edits: [
+      {
+        file: 'engine/maintenance/admission.ts',
+        find: 'threshold: found.dueAtMs - found.observedAtMs,',
+        replace: 'threshold: 0,',
+      },
+    ],
+    test: {
+      file: 'test/engine/maintenance/pass.test.ts',
+      name: 'a confirm that is not due changes nothing',
+    },
+  },
 ]
