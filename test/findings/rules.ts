@@ -159,9 +159,8 @@ export const RULES: readonly PutBack[] = [
     edits: [
       {
         file: 'engine/maintenance/memory.ts',
-        find: 'await this.#host.saveState(encodeState(debt, this.#penalties, extras))\n    this.#debt = debt',
-        replace:
-          'this.#debt = debt\n    await this.#host.saveState(encodeState(debt, this.#penalties, extras))',
+        find: 'await this.#save(debt, this.#penalties, extras)\n    this.#debt = debt',
+        replace: 'this.#debt = debt\n    await this.#save(debt, this.#penalties, extras)',
       },
     ],
     test: {
