@@ -485,4 +485,31 @@ export const RULES: readonly PutBack[] = [
       name: 'a confirm that is not due changes nothing',
     },
   },
+  {
+    id: 'failed-write-is-final',
+    defect: 'after a failed write the engine goes on writing',
+    edits: [
+      {
+        file: 'engine/engine.ts',
+        find: "    this.#status = 'failed'\n",
+        replace: '',
+      },
+    ],
+    test: { file: LIFE, name: 'leaves reading possible, and deletes nothing more' },
+  },
+  {
+    id: 'recording-bounded',
+    defect: 'the recording grows without end',
+    edits: [
+      {
+        file: 'engine/recording/recorder.ts',
+        find: 'while (this.#bytes() + wanted > limit || this.#chunks.length > CHUNKS_MAX) {',
+        replace: 'while (this.#bytes() + wanted > limit && this.#chunks.length > CHUNKS_MAX) {',
+      },
+    ],
+    test: {
+      file: 'test/engine/recording.test.ts',
+      name: 'keeps to its bytes: the oldest history goes',
+    },
+  },
 ]

@@ -8,7 +8,14 @@ import * as os from 'node:os'
 import * as path from 'node:path'
 import { parseArgs } from 'node:util'
 import { applied, FINDINGS, PUT_BACKS, type PutBack } from './put-back.ts'
-import { build, isAssertion, needsBuild, runTests, type TestResult } from './vitest-run.ts'
+import {
+  build,
+  isAssertion,
+  needsBuild,
+  runTests,
+  stopRuns,
+  type TestResult,
+} from './vitest-run.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../../..')
 /** Not part of a copy; the dependencies are linked. */
@@ -198,9 +205,10 @@ async function main(): Promise<number> {
   if (missing.length > 0) process.stderr.write(`no put-back for ${missing.join(', ')}\n`)
   const copies: string[] = []
   const remove = (): void => {
+    stopRuns()
     for (const copy of copies.splice(0)) fs.rmSync(copy, { recursive: true, force: true })
   }
-  // Also when somebody stops it: the children get the signal themselves.
+  // Also when somebody stops it.
   process.once('exit', remove)
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
   const code = await tryAll(options, copies)

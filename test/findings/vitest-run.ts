@@ -1,5 +1,5 @@
 /** Runs named tests of a copy of the tree in a process of their own, and says how each ended. */
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 
@@ -7,6 +7,13 @@ import * as path from 'node:path'
 const LONGEST_RUN_MS = 300_000
 /** What is random in a test is the same in each run: with a defect and without. */
 const SEED = '20261123'
+
+const children = new Set<ChildProcess>()
+
+/** For somebody who ends the whole: nothing of it goes on. */
+export function stopRuns(): void {
+  for (const child of children) child.kill('SIGKILL')
+}
 
 export interface TestResult {
   file: string
@@ -93,6 +100,7 @@ function inProcess(cwd: string, args: string[]): Promise<{ code: number | null; 
   return new Promise((resolve, reject) => {
     const env = { ...process.env, CI: 'true', RESTAGE_SEED: SEED, NO_COLOR: '1' }
     const child = spawn(process.execPath, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+    children.add(child)
     let output = ''
     const gather = (chunk: Buffer): void => {
       output = (output + chunk.toString('utf8')).slice(-20_000)
@@ -103,6 +111,7 @@ function inProcess(cwd: string, args: string[]): Promise<{ code: number | null; 
     child.on('error', reject)
     child.on('close', (code) => {
       clearTimeout(tooLong)
+      children.delete(child)
       resolve({ code, output })
     })
   })
