@@ -20,7 +20,7 @@ test('every edit finds its text exactly once and changes it', () => {
     if (typeof texts === 'string') return [`${id}: ${texts}`]
     return edits.some(({ find, replace }) => find === replace) ? [`${id}: changes nothing`] : []
   })
-  expect(problems).toEqual([])
+  expect(problems, 'the code under these edits of test/findings/ has moved').toEqual([])
 })
 
 test('every named test is there once, and carries the id of its finding', () => {
@@ -33,7 +33,7 @@ test('every named test is there once, and carries the id of its finding', () => 
     const carries = !FINDINGS.includes(id) || new RegExp(`\\b${id}\\b`).test(named.name)
     if (!carries) problems.push(`${id}: "${named.name}" does not name it`)
   }
-  expect(problems).toEqual([])
+  expect(problems, 'these tests, named in test/findings/, have moved').toEqual([])
 })
 
 test('only an assertion in the tests counts as caught', () => {
