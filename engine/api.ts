@@ -14,6 +14,7 @@ import type {
   GcReport,
   LatencyCounts,
   MaintenanceOptions,
+  MaintenancePhase,
   PassReport,
   PassSource,
   PassStop,
@@ -46,6 +47,10 @@ export interface EngineOptions {
   keyCacheBytes?: number
   /** 'auto' runs timers and kicks by itself; 'step' runs nothing that was not asked for. Default auto. */
   mode?: SchedulerMode
+  /** What the node around the store is doing; see `setPhase`. Default steady. */
+  phase?: MaintenancePhase
+  /** While a file of this name is there, no pass starts by itself. Default none. */
+  pauseFile?: string
   /** Events kept in `trace/` of the folder, to be read back later. Default on, with 64 MiB. */
   recording?: 'off' | Partial<RecordingOptions>
   maintenance?: Partial<MaintenanceOptions>
@@ -181,6 +186,12 @@ export interface MaintenanceControl {
   pause(): void
   resume(): void
   setMode(mode: SchedulerMode): void
+  /**
+   * In any phase but `steady` no tick, timer, checkpoint kick or retry starts a pass; what is asked for
+   * runs. A pass that runs goes on to its end. What came due or collided meanwhile is kept and runs when
+   * the phase is `steady` again. ENGINE_OPTIONS for an unknown one.
+   */
+  setPhase(phase: MaintenancePhase): void
 
   // ---- debugger: a stopped pass keeps the slot, so nothing else runs meanwhile
 

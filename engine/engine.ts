@@ -24,7 +24,7 @@ import type { KeyChange } from './key-space.ts'
 import type { ForegroundActivity, MaintenanceHost } from './maintenance/host.ts'
 import { vacuumIndex } from './index-vacuum.ts'
 import { LatencyHistogram } from './latency.ts'
-import { planAlone, stateText } from './maintenance-host.ts'
+import { isPresent, planAlone, stateText } from './maintenance-host.ts'
 import { pruneRetained, reclaim } from './maintenance/reclaim.ts'
 import { rewriteSegments } from './maintenance/rewrite.ts'
 import { MaintenanceScheduler } from './maintenance/scheduler.ts'
@@ -433,6 +433,7 @@ class RestageEngine implements Engine {
       vacuumIndex: (signal) => this.#guard(() => this.#track(vacuumIndex(store, signal))),
       reclaim: (options) => this.#guard(() => reclaim(this.#reclaimParts(), options)),
       checkpoint: (reason) => this.#runCheckpoint(reason),
+      isPauseFilePresent: () => isPresent(fileSystem, this.#options.pauseFile),
       emit: (body, passId) => this.#emit(body, passId),
       ...stateText(fileSystem, store.paths.state),
     }
@@ -447,6 +448,7 @@ class RestageEngine implements Engine {
       dirty: store.keySpace.memtableEntries > 0,
       checkpointing: store.checkpointer.running,
       bytesPut: this.#counts.bytesPut,
+      journaled: store.journal !== null,
     }
   }
 

@@ -7,6 +7,7 @@ import type {
   GateName,
   GcReport,
   MaintenanceOptions,
+  MaintenancePhase,
   PassPhase,
   PassReport,
   PassSource,
@@ -20,6 +21,7 @@ import type {
   SchedulerInfo,
   SegmentId,
   SegmentInfo,
+  SuppressedBy,
   VacuumReport,
 } from './types.ts'
 
@@ -29,6 +31,17 @@ interface EventBase {
   atMs: number
   /** The pass it belongs to; null outside passes. */
   passId: number | null
+}
+
+/** Who else waits for the slot. */
+interface SlotWaiters {
+  checkpointPending: boolean
+  deferredPending: boolean
+}
+
+interface SlotFacts extends SlotWaiters {
+  /** A pass has it. */
+  slotTaken: boolean
 }
 
 /** What a pass knew when it rewrote, or did not; upstream prints it with both. */
@@ -47,6 +60,8 @@ export interface RewriteFacts {
   /** null = not measured yet. */
   churnBytesPerSecond: number | null
   checkpoints: number
+  /** The profile has no journal (`fast`). */
+  disableJournal: boolean
 }
 
 /** Fields of each event type. Words are upstream's trace words where upstream has one. */
@@ -59,13 +74,26 @@ export type EngineEventBody =
     }
   | { type: 'state_file_ignored'; problem: string }
   | { type: 'checkpoint_done'; report: CheckpointReport }
-  | { type: 'maintenance_retry_collision'; source: PassSource; active: PassSource }
+  /** A pass was due and something holds back all that nobody asked for; of ticks only the first is told. */
+  | { type: 'maintenance_skip'; reason: SuppressedBy; source: PassSource; text: string }
+  | { type: 'maintenance_phase_change'; from: MaintenancePhase; to: MaintenancePhase }
+  | ({ type: 'maintenance_retry_collision'; source: PassSource; active: PassSource } & SlotWaiters)
   /** A kick or a due retry waits for the slot. */
-  | { type: 'maintenance_retry_start'; source: PassSource; retryWindowMs: number }
-  | { type: 'maintenance_retry_attempt'; source: PassSource; attempt: number }
-  | { type: 'maintenance_retry_done'; source: PassSource; attempt: number; acquired: boolean }
+  | ({ type: 'maintenance_retry_start'; source: PassSource; retryWindowMs: number } & SlotFacts)
+  | ({ type: 'maintenance_retry_attempt'; source: PassSource; attempt: number } & SlotFacts)
+  | ({
+      type: 'maintenance_retry_done'
+      source: PassSource
+      attempt: number
+      acquired: boolean
+    } & SlotFacts)
   /** It has waited longer than its window; it still runs when the slot is free. */
-  | { type: 'maintenance_retry_deadline'; source: PassSource; attempt: number; waitedMs: number }
+  | ({
+      type: 'maintenance_retry_deadline'
+      source: PassSource
+      attempt: number
+      waitedMs: number
+    } & SlotFacts)
   | {
       type: 'maintenance_active_acquire'
       source: PassSource
@@ -93,9 +121,13 @@ export type EngineEventBody =
         | 'step_mode'
         | 'stage_pending'
         | 'already_active'
+        | SuppressedBy
       text: string
       /** The gate that refused it, with its numbers; null when it was none. */
       gate: Gate | null
+      /** On disk then, and queued. */
+      segments: number
+      queueLen: number
     }
   | { type: 'checkpoint_kick_start' }
   | {
@@ -272,11 +304,18 @@ export type EngineEventBody =
   | { type: 'rewrite_err'; reason: RewriteReason; code: string; message: string; durMs: number }
   | { type: 'rewrite_queue_restage'; remaining: number; confirmDelayMs: number }
   | { type: 'rewrite_queue_restaged'; reason: RewriteReason; processedIds: SegmentId[] }
-  | { type: 'gc_run'; phase: 'after_rewrite' | 'standalone'; report: GcReport }
+  | {
+      type: 'gc_run'
+      phase: 'after_rewrite' | 'standalone'
+      /** Of the rewrite before it, or its own. */
+      reason: RewriteReason
+      report: GcReport
+    }
   | { type: 'gc_skip'; reason: string; gate: GateName | null }
   | {
       type: 'gc_err'
       phase: 'after_rewrite' | 'standalone'
+      reason: RewriteReason
       code: string
       message: string
       durMs: number

@@ -37,3 +37,12 @@ export async function planAlone(
   signal.throwIfAborted()
   return planRewrite(request)
 }
+
+/** One that cannot be looked at counts as there: whoever set it up wants maintenance held back. */
+export function isPresent(fileSystem: FileSystem, file: string): boolean {
+  try {
+    return fileSystem.stat(file) !== undefined
+  } catch {
+    return true
+  }
+}

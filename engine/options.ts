@@ -6,7 +6,7 @@
  */
 import type { EngineOptions, RecordingOptions } from './api.ts'
 import { EngineError } from './errors.ts'
-import type { MaintenanceOptions, Profile, SchedulerMode } from './types.ts'
+import type { MaintenanceOptions, MaintenancePhase, Profile, SchedulerMode } from './types.ts'
 import { MAX_SEGMENT_BYTES } from './value-log/record.ts'
 
 const KIB = 1024
@@ -24,6 +24,9 @@ export interface ResolvedOptions {
   readonly pageCacheBytes: number
   readonly keyCacheBytes: number
   readonly mode: SchedulerMode
+  readonly phase: MaintenancePhase
+  /** Empty = none. */
+  readonly pauseFile: string
   /** null = off. */
   readonly recording: Readonly<RecordingOptions> | null
   readonly maintenance: Readonly<MaintenanceOptions>
@@ -49,6 +52,8 @@ const ENGINE_DEFAULTS: Omit<ResolvedOptions, 'maintenance' | 'recording'> = {
   // Half a million keys. A get that misses it searches the tree, for about a third of its time.
   keyCacheBytes: 32 * MIB,
   mode: 'auto',
+  phase: 'steady',
+  pauseFile: '',
 }
 
 const RECORDING_DEFAULTS: RecordingOptions = {
@@ -184,6 +189,8 @@ const ENGINE_RULES: Record<keyof typeof ENGINE_DEFAULTS, Rule> = {
   pageCacheBytes: integer(64 * KIB),
   keyCacheBytes: BYTES,
   mode: oneOf('auto', 'step'),
+  phase: oneOf('steady', 'restore', 'catch_up'),
+  pauseFile: { words: 'a path', ok: (value) => typeof value === 'string' },
 }
 
 const RECORDING_RULES: Record<keyof RecordingOptions, Rule> = {

@@ -13,10 +13,12 @@ export type StatForm = 'integer' | 'nanos' | 'millis' | 'ratio' | 'number' | 'bo
 const GENERATION = 'treedb.cache.vlog_generation.'
 
 const KEYS: Record<StatForm, readonly string[]> = {
-  word: ['scheduler_state', 'scheduler_last_reason'],
+  word: ['scheduler_state', 'scheduler_last_reason', 'maintenance_phase'],
   boolean: [
     'enabled',
     'maintenance.active',
+    'maintenance.pause_file.configured',
+    'maintenance.pause_file.paused',
     'checkpoint_kick.active',
     'checkpoint_kick.pending',
     'rewrite.queue_loaded',
@@ -80,6 +82,8 @@ const KEYS: Record<StatForm, readonly string[]> = {
     'maintenance.collisions',
     'maintenance.skip.stage_gate_not_due',
     'maintenance.skip.stage_gate_due_reserved',
+    'maintenance.skip.maintenance_phase',
+    'maintenance.skip.pause_file',
     'checkpoint_kick.runs',
     'checkpoint_kick.rewrite_runs',
     'checkpoint_kick.gc_runs',

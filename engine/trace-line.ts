@@ -108,24 +108,36 @@ const UPSTREAM: { [T in EngineEvent['type']]?: (event: Of<T>) => Field[] | Body 
   maintenance_retry_start: (e) => [
     ['source', sourceOf(e.source)],
     ['retry_window_ms', whole(e.retryWindowMs)],
+    ...slotFields(e),
   ],
   maintenance_retry_attempt: (e) => [
     ['source', sourceOf(e.source)],
     ['attempt', e.attempt],
+    ...slotFields(e),
   ],
   maintenance_retry_done: (e) => [
     ['source', sourceOf(e.source)],
     ['attempt', e.attempt],
+    ...slotFields(e),
     // Upstream adds it only when it is true.
     ['acquired', e.acquired ? true : null],
   ],
   maintenance_retry_deadline: (e) => [
     ['source', sourceOf(e.source)],
     ['attempt', e.attempt],
+    ...slotFields(e),
   ],
   maintenance_retry_collision: (e) => [
     ['source', sourceOf(e.source)],
-    ['active', true],
+    ...slotFields({ ...e, slotTaken: true }),
+  ],
+  maintenance_skip: (e) => [
+    ['reason', e.reason],
+    ['source', sourceOf(e.source)],
+  ],
+  maintenance_phase_change: (e) => [
+    ['from', e.from],
+    ['to', e.to],
   ],
   maintenance_active_acquire: (e) => [
     ['source', sourceOf(e.source)],
@@ -142,7 +154,10 @@ const UPSTREAM: { [T in EngineEvent['type']]?: (event: Of<T>) => Field[] | Body 
     ['checkpoint_pending', e.checkpointPending],
     ['deferred_pending', e.deferredPending],
   ],
-  checkpoint_kick_skip: (e) => [['reason', e.reason === 'disabled' ? 'disabled_env' : e.reason]],
+  checkpoint_kick_skip: (e) => [
+    ['reason', e.reason === 'disabled' ? 'disabled_env' : e.reason],
+    ...kickFields(e),
+  ],
   checkpoint_kick_start: () => [],
   checkpoint_kick_done: (e) => [
     ['rewrite_runs_before', e.rewriteRunsBefore],
@@ -214,22 +229,16 @@ const UPSTREAM: { [T in EngineEvent['type']]?: (event: Of<T>) => Field[] | Body 
   }),
   rewrite_skip: (e) => [
     ['reason', e.gate ?? e.reason.replaceAll(' ', '_')],
-    ['quiet', e.facts.quiet],
-    ['queue_len', e.queueLen],
-    ['plan_backoff', e.facts.planBackoff],
-    ['cancel_backoff', e.facts.cancelBackoff],
-    ['ineffective_backoff', e.facts.ineffectiveBackoff],
-    ['min_interval_blocked', e.facts.minIntervalBlocked],
-    ['run_gc', e.facts.runGc],
-    ['bypass_quiet', e.facts.bypassQuiet],
-    ...factFields(e.facts),
-    ['checkpoint_runs', e.facts.checkpoints],
+    ...(e.reason === 'dropped_zero_live'
+      ? ([['queue_len', e.queueLen]] satisfies Field[])
+      : skipFields(e)),
   ],
   rewrite_start: (e) => [
     ['reason', e.reason],
     ...factFields(e.facts),
     ['rewrite_queue', e.rewriteQueue],
     ['checkpoint_runs', e.facts.checkpoints],
+    ['disable_journal', e.facts.disableJournal],
     ['have_plan', e.havePlan],
   ],
   rewrite_exec: (e) => [
@@ -312,7 +321,10 @@ const UPSTREAM: { [T in EngineEvent['type']]?: (event: Of<T>) => Field[] | Body 
     e.phase === 'after_rewrite'
       ? {
           words: ['gc_after_rewrite_done'],
-          fields: [['dur_ms', ms(e.report.elapsedMs)]],
+          fields: [
+            ['reason', e.reason],
+            ['dur_ms', ms(e.report.elapsedMs)],
+          ],
         }
       : {
           words: ['gc_run', 'done'],
@@ -326,12 +338,61 @@ const UPSTREAM: { [T in EngineEvent['type']]?: (event: Of<T>) => Field[] | Body 
       ? {
           words: ['gc_after_rewrite_err'],
           fields: [
+            ['reason', e.reason],
             ['err', text(`${e.code}: ${e.message}`)],
             ['dur_ms', ms(e.durMs)],
           ],
         }
       : { words: ['gc_run', 'err'], fields: [['err', text(`${e.code}: ${e.message}`)]] },
-  gc_skip: (e) => [['reason', e.gate ?? e.reason.replaceAll(' ', '_')]],
+  gc_skip: (e) => [
+    ['reason', e.reason === 'disabled' ? 'disabled_env' : e.reason.replaceAll(' ', '_')],
+  ],
+}
+
+/** Who waits for the slot, and whether a pass has it. */
+function slotFields(e: {
+  checkpointPending: boolean
+  deferredPending: boolean
+  slotTaken: boolean
+}): Field[] {
+  return [
+    ['checkpoint_pending', e.checkpointPending],
+    ['deferred_pending', e.deferredPending],
+    ['active', e.slotTaken],
+  ]
+}
+
+/** The numbers of the gate that refused a kick. */
+function kickFields({ reason, gate, segments, queueLen }: Of<'checkpoint_kick_skip'>): Field[] {
+  if (reason === 'min_interval') {
+    return [
+      ['since_ms', gate?.input == null ? null : whole(gate.input)],
+      ['min_ms', gate?.threshold == null ? null : whole(gate.threshold)],
+    ]
+  }
+  if (reason !== 'trigger_floor') return []
+  return [
+    ['bytes', gate?.input ?? null],
+    ['trigger', gate?.threshold ?? null],
+    ['retained', segments],
+    ['queue_len', queueLen],
+  ]
+}
+
+function skipFields({ facts, queueLen }: Of<'rewrite_skip'>): Field[] {
+  return [
+    ['quiet', facts.quiet],
+    ['queue_len', queueLen],
+    ['plan_backoff', facts.planBackoff],
+    ['cancel_backoff', facts.cancelBackoff],
+    ['ineffective_backoff', facts.ineffectiveBackoff],
+    ['min_interval_blocked', facts.minIntervalBlocked],
+    ['run_gc', facts.runGc],
+    ['bypass_quiet', facts.bypassQuiet],
+    ...factFields(facts),
+    ['checkpoint_runs', facts.checkpoints],
+    ['disable_journal', facts.disableJournal],
+  ]
 }
 
 function pruneFields(

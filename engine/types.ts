@@ -121,6 +121,15 @@ export type RewriteReason =
  */
 export type MaintenancePolicy = 'a_only' | 'a_plus_c' | 'queue_runner'
 
+/**
+ * What the node around the store is doing, as it says itself (upstream's words). In any phase but
+ * `steady` no pass starts by itself: its foreground needs the disk.
+ */
+export type MaintenancePhase = 'steady' | 'restore' | 'catch_up'
+
+/** What holds passes back that nobody asked for. */
+export type SuppressedBy = 'maintenance_phase' | 'pause_file'
+
 /** The parts of a pass, in order; a debugger can stop before each. */
 export type PassPhase =
   'gates' | 'prune' | 'plan' | 'stage' | 'confirm' | 'rewrite' | 'gc' | 'restage' | 'vacuum'
@@ -639,6 +648,9 @@ export type SchedulerState = 'disabled' | 'idle' | 'running' | 'error'
 export interface SchedulerInfo {
   mode: SchedulerMode
   paused: boolean
+  phase: MaintenancePhase
+  /** A file whose presence holds passes back, and whether it was there at the last look; null = none is set. */
+  pauseFile: { file: string; present: boolean } | null
   state: SchedulerState
   lastReason: RewriteReason
   /** The pass now in the slot. */
@@ -717,6 +729,9 @@ export interface Counters {
   /** Passes that left because debt was staged: not due yet, or due and reserved for its confirm. */
   passSkipsStageNotDue: number
   passSkipsStageDueReserved: number
+  /** Passes that a phase other than `steady`, or the pause file, held back. */
+  passSkipsPhase: number
+  passSkipsPauseFile: number
   planRuns: number
   planCanceled: number
   planErrors: number

@@ -338,6 +338,8 @@ export const EVENT_TOPICS: Record<EngineEventType, Exclude<Topic, 'metrics'>> = 
   state_file_ignored: 'trace',
   checkpoint_done: 'passes',
   maintenance_retry_collision: 'trace',
+  maintenance_skip: 'trace',
+  maintenance_phase_change: 'trace',
   maintenance_active_acquire: 'trace',
   maintenance_active_release: 'trace',
   checkpoint_kick_skip: 'trace',

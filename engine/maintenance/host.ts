@@ -31,6 +31,8 @@ export interface ForegroundActivity {
   checkpointing: boolean
   /** Key and value bytes handed in so far. */
   bytesPut: number
+  /** Writes go to a journal first. */
+  journaled: boolean
 }
 
 /** What bounds one rewrite; what is absent has its default (see `RewriteOptions`; locality `grouped`). */
@@ -67,6 +69,8 @@ export interface MaintenanceHost {
   /** Gives free space of index.db back. An aborted signal ends it early, with what is done done: it resolves. */
   vacuumIndex(signal: AbortSignal): Promise<VacuumReport>
   checkpoint(reason: CheckpointReport['reason']): Promise<CheckpointReport>
+  /** The file that an operator puts down to hold maintenance back; one that cannot be looked at counts. */
+  isPauseFilePresent(): boolean
   emit(body: EngineEventBody, passId: number | null): void
   /** Atomically replaces `vlog_generation_state.json`; null removes it. Durable when the promise resolves. */
   saveState(json: string | null): Promise<void>

@@ -8,6 +8,7 @@ import type {
   Counters,
   EngineEventBody,
   MaintenanceOptions,
+  MaintenancePhase,
   RewriteDebt,
   RewritePenalty,
   SchedulerInfo,
@@ -42,6 +43,8 @@ export type SchedulerFacts = SchedulerInfo &
 export const NEVER_RAN: SchedulerInfo = {
   mode: 'auto',
   paused: false,
+  phase: 'steady',
+  pauseFile: null,
   state: 'idle',
   lastReason: 'none',
   activePass: null,
@@ -79,6 +82,8 @@ export const NO_COUNTS: Counters = {
   passElapsedMaxMs: 0,
   passSkipsStageNotDue: 0,
   passSkipsStageDueReserved: 0,
+  passSkipsPhase: 0,
+  passSkipsPauseFile: 0,
   planRuns: 0,
   planCanceled: 0,
   planErrors: 0,
@@ -138,12 +143,23 @@ export class MaintenanceMemory {
   /** The last evented scheduler facts, each as JSON, to event only what really changed. */
   readonly #evented = new Map<string, string>()
 
-  constructor(host: MaintenanceHost, start: { mode: SchedulerMode; options: MaintenanceOptions }) {
-    const { mode, options } = start
+  constructor(
+    host: MaintenanceHost,
+    start: {
+      mode: SchedulerMode
+      phase: MaintenancePhase
+      /** null = none. */
+      pauseFile: string | null
+      options: MaintenanceOptions
+    },
+  ) {
+    const { mode, phase, pauseFile, options } = start
     this.#host = host
     this.#facts = {
       ...NEVER_RAN,
       mode,
+      phase,
+      pauseFile: pauseFile === null ? null : { file: pauseFile, present: false },
       policy: options.policy,
       state: restingState({ mode, paused: false }, options),
       budget: openBucket(options),

@@ -157,5 +157,6 @@ export function factsOf(input: PassInput): RewriteFacts {
     staleRatio: bytesTotal > 0 ? bytesStale / bytesTotal : 0,
     churnBytesPerSecond: times.churnBytesPerSecond,
     checkpoints: input.foreground.checkpoints,
+    disableJournal: !input.foreground.journaled,
   }
 }

@@ -19,6 +19,7 @@ import type {
   PassStep,
   PassStop,
   RewriteDebt,
+  RewriteReason,
   SegmentId,
   StoreTotals,
 } from '../types.ts'
@@ -364,19 +365,18 @@ export class Pass {
   async reclaim(
     phase: 'after_rewrite' | 'standalone',
     observed: readonly SegmentId[] = [],
+    rewriteReason: RewriteReason = 'none',
   ): Promise<number> {
     const { memory, host, options } = this.environment
+    const own = this.source === 'manual' ? ('manual' as const) : ('periodic_gc' as const)
+    const reason = phase === 'standalone' ? own : rewriteReason
     if (phase === 'after_rewrite' && isBlocking(gcSwitch(options, false))) {
       this.gates.push(gcSwitch(options, false))
       this.emit({ type: 'gc_skip', reason: 'disabled', gate: 'gc_enabled' })
       return 0
     }
     if (this.stopsBefore('gc')) await this.stop('gc', 'Before it deletes what is dead.')
-    if (phase === 'standalone') {
-      const manual = this.source === 'manual'
-      const lastReason = manual ? ('manual' as const) : ('periodic_gc' as const)
-      memory.update({ state: 'running', lastReason }, this.passId)
-    }
+    if (phase === 'standalone') memory.update({ state: 'running', lastReason: own }, this.passId)
     const begun = host.clock.monotonic()
     // As upstream: after a rewrite only by time, on its own also by a foreground that comes back.
     const cancelable = phase === 'standalone' && this.source === 'periodic'
@@ -396,7 +396,7 @@ export class Pass {
         },
         this.passId,
       )
-      this.emit({ type: 'gc_run', phase, report })
+      this.emit({ type: 'gc_run', phase, reason, report })
       this.steps.push({ kind: 'gc', report })
       this.rest()
       // What is deleted stays told and counted; time and foreground end the GC, not the pass.
@@ -405,7 +405,7 @@ export class Pass {
     } catch (error) {
       if (isAbort(error)) throw error
       const durMs = host.clock.monotonic() - begun
-      this.emit({ type: 'gc_err', phase, ...describeError(error), durMs })
+      this.emit({ type: 'gc_err', phase, reason, ...describeError(error), durMs })
       throw error
     } finally {
       bounds.release()

@@ -321,7 +321,7 @@ export class Rewriting {
     const pass = this.#pass
     const { memory, host } = pass.environment
     const sourceIds = this.rewritten.map(({ segmentId }) => segmentId)
-    await pass.reclaim('after_rewrite', sourceIds)
+    await pass.reclaim('after_rewrite', sourceIds, reason)
     this.#tellReclaimed()
     const now = segmentLookup(host.segments())
     const gone = this.chosen.filter(({ segment }) => !now.has(segment.segmentId))

@@ -18,6 +18,7 @@ import type {
   Gate,
   GcReport,
   MaintenanceOptions,
+  MaintenancePhase,
   PassReport,
   PassSource,
   PassStop,
@@ -51,9 +52,12 @@ import { liftPenalties } from './penalties.ts'
 import { planRewrite } from './planner.ts'
 import { decodeState, expireHistory } from './state-file.ts'
 import { Stepper } from './stepper.ts'
+import { Suppression } from './suppression.ts'
 import { AUTOMATIC, callFor, Wakes } from './wakes.ts'
 
 type SkipReason = Extract<EngineEventBody, { type: 'checkpoint_kick_skip' }>['reason']
+
+const PHASES: readonly MaintenancePhase[] = ['steady', 'restore', 'catch_up']
 
 /** What became of a checkpoint kick: a pass, or the reason there was none, in words. */
 export interface KickAnswer {
@@ -73,6 +77,7 @@ export class MaintenanceScheduler implements MaintenanceControl {
   readonly #environment: PassEnvironment
   readonly #memory: MaintenanceMemory
   readonly #stepper: Stepper
+  readonly #suppression: Suppression
   readonly #wakes: Wakes
   #slot: Slot | null = null
   #lastPassId = 0
@@ -85,12 +90,18 @@ export class MaintenanceScheduler implements MaintenanceControl {
 
   constructor(
     host: MaintenanceHost,
-    options: Pick<ResolvedOptions, 'mode' | 'maintenance'>,
+    options: Pick<ResolvedOptions, 'mode' | 'maintenance'> &
+      Partial<Pick<ResolvedOptions, 'phase' | 'pauseFile'>>,
     observe?: PassEnvironment['observe'],
   ) {
-    const { mode, maintenance } = options
+    const { mode, maintenance, phase = 'steady', pauseFile = '' } = options
     this.#host = host
-    this.#memory = new MaintenanceMemory(host, { mode, options: maintenance })
+    this.#memory = new MaintenanceMemory(host, {
+      mode,
+      phase,
+      pauseFile: pauseFile === '' ? null : pauseFile,
+      options: maintenance,
+    })
     this.#stepper = new Stepper(host, this.#memory)
     this.#environment = {
       host,
@@ -99,7 +110,8 @@ export class MaintenanceScheduler implements MaintenanceControl {
       stepper: this.#stepper,
       ...(observe === undefined ? {} : { observe }),
     }
-    this.#wakes = new Wakes(this.#environment, {
+    this.#suppression = new Suppression(this.#environment)
+    this.#wakes = new Wakes(this.#environment, this.#suppression, {
       isRunning: () => this.#started && !this.#closed,
       isSlotTaken: () => this.#slot !== null,
       run: (call) => this.#background(this.#run(call)),
@@ -218,7 +230,7 @@ export class MaintenanceScheduler implements MaintenanceControl {
     if (options.dryRun) {
       this.#mustBeOpen()
       const report = await this.#host.reclaim(options)
-      this.#host.emit({ type: 'gc_run', phase: 'standalone', report }, null)
+      this.#host.emit({ type: 'gc_run', phase: 'standalone', reason: 'manual', report }, null)
       this.#memory.count({ gcDryRuns: 1 }, null)
       const { bytesEligible: eligibleBytes, eligible } = report
       const atMs = this.#host.clock.now()
@@ -281,6 +293,18 @@ export class MaintenanceScheduler implements MaintenanceControl {
 
   setMode(mode: SchedulerMode): void {
     this.#setLoop({ mode })
+  }
+
+  setPhase(phase: MaintenancePhase): void {
+    if (this.#closed) return
+    if (!PHASES.includes(phase)) {
+      throw new EngineError('ENGINE_OPTIONS', `phase must be one of ${PHASES.join(', ')}`)
+    }
+    const from = this.#memory.facts.phase
+    if (phase === from) return
+    this.#host.emit({ type: 'maintenance_phase_change', from, to: phase }, null)
+    this.#memory.update({ phase }, null)
+    this.#wakes.rearm()
   }
 
   #setLoop(patch: { mode?: SchedulerMode; paused?: boolean }): void {
@@ -401,6 +425,10 @@ export class MaintenanceScheduler implements MaintenanceControl {
     if (this.#memory.facts.paused) {
       return this.#skipKick('paused', 'The scheduler is paused.', null)
     }
+    const suppressed = this.#suppression.reason()
+    if (suppressed !== null) {
+      return this.#skipKick(suppressed, this.#suppression.text(suppressed), null)
+    }
     const input = passInput(this.#environment, callFor('checkpoint_kick', { automatic }))
     const gates = kickGates(input)
     const block = [...gates, ...this.#stageGate(automatic)].find(isBlocking)
@@ -472,7 +500,10 @@ export class MaintenanceScheduler implements MaintenanceControl {
   }
 
   #skipKick(reason: SkipReason, text: string, gate: Gate | null): KickAnswer {
-    this.#host.emit({ type: 'checkpoint_kick_skip', reason, text, gate }, null)
+    const segments = this.#host.segments().length
+    const queueLen = this.#memory.debt.queue.length
+    const facts = { reason, text, gate, segments, queueLen }
+    this.#host.emit({ type: 'checkpoint_kick_skip', ...facts }, null)
     this.#memory.count({ checkpointKickSkips: 1 }, null)
     return { pass: null, skipped: text }
   }
@@ -480,7 +511,9 @@ export class MaintenanceScheduler implements MaintenanceControl {
   #collide(source: PassSource, slot: Slot): void {
     const active = slot.pass.source
     this.#memory.count({ passCollisions: 1 }, null)
-    this.#host.emit({ type: 'maintenance_retry_collision', source, active }, null)
+    const { checkpointKickPending: checkpointPending, deferredPending } = this.#memory.facts
+    const facts = { source, active, checkpointPending, deferredPending }
+    this.#host.emit({ type: 'maintenance_retry_collision', ...facts }, null)
   }
 
   // ---------------------------------------------------------------- the slot

@@ -12,6 +12,7 @@ import type { Decision } from './decision.ts'
 import { isIdle } from './pass.ts'
 import { passInput, type PassCall, type PassEnvironment } from './pass-environment.ts'
 import { isConfirm } from './pass-input.ts'
+import type { Suppression } from './suppression.ts'
 
 export const AUTOMATIC = { automatic: true }
 
@@ -35,6 +36,7 @@ export function callFor(
 
 export class Wakes {
   readonly #environment: PassEnvironment
+  readonly #suppression: Suppression
   readonly #target: WakeTarget
   #ticks = 0
   /** What kept the last automatic periodic pass idle; the same again is not reported again. */
@@ -47,9 +49,11 @@ export class Wakes {
   #cancelStage: (() => void) | null = null
   #cancelAge: (() => void) | null = null
   #cancelQueue: (() => void) | null = null
+  #cancelPauseLook: (() => void) | null = null
 
-  constructor(environment: PassEnvironment, target: WakeTarget) {
+  constructor(environment: PassEnvironment, suppression: Suppression, target: WakeTarget) {
     this.#environment = environment
+    this.#suppression = suppression
     this.#target = target
   }
 
@@ -68,6 +72,12 @@ export class Wakes {
     if (!this.#runsByItself) return
     this.#armTick()
     this.#armDeferred()
+    // One that waited for a phase or a pause file to be over; debt that is due goes first.
+    const { memory, host } = this.#environment
+    const now = host.clock.now()
+    const waits = this.#defers && memory.facts.checkpointKickPending && !this.#target.isSlotTaken()
+    if (!waits || this.#isAgeDue(now) || this.#isStageDue(now)) return
+    if (!this.#isHeldBack('checkpoint_pending')) this.#startPendingKick(now)
   }
 
   /** Mode, pause or options have changed. */
@@ -95,7 +105,8 @@ export class Wakes {
       this.#kickWaitsSinceMs = host.clock.now()
       const retryWindowMs = options.checkpointKickRetryWindowMs
       const source = 'checkpoint_pending'
-      host.emit({ type: 'maintenance_retry_start', source, retryWindowMs }, null)
+      const start = { source, retryWindowMs, ...this.#slotFacts() } as const
+      host.emit({ type: 'maintenance_retry_start', ...start }, null)
     }
     memory.update({ checkpointKickPending: true }, null)
   }
@@ -118,6 +129,9 @@ export class Wakes {
       this.#forget()
       return
     }
+    // Kept as it is, kick and debt, until nothing holds passes back any more.
+    const next = this.#nextAtExit(now)
+    if (next !== null && this.#isHeldBack(next)) return
     if (this.#isAgeDue(now)) this.#startDeferred('rewrite_age_blocked_exit')
     else if (this.#isStageDue(now)) this.#startDeferred('rewrite_stage_confirm_exit')
     else {
@@ -125,6 +139,12 @@ export class Wakes {
       if (memory.facts.checkpointKickPending) this.#startPendingKick(now)
       else this.#armDeferred()
     }
+  }
+
+  #nextAtExit(now: number): PassSource | null {
+    if (this.#isAgeDue(now)) return 'rewrite_age_blocked_exit'
+    if (this.#isStageDue(now)) return 'rewrite_stage_confirm_exit'
+    return this.#environment.memory.facts.checkpointKickPending ? 'checkpoint_pending' : null
   }
 
   #startPendingKick(now: number): void {
@@ -170,10 +190,41 @@ export class Wakes {
         : options.deferredRetryWindowMs
     const attempt = 1
     if (waitedMs > windowMs) {
-      host.emit({ type: 'maintenance_retry_deadline', source, attempt, waitedMs }, null)
+      const deadline = { source, attempt, waitedMs, ...this.#slotFacts() }
+      host.emit({ type: 'maintenance_retry_deadline', ...deadline }, null)
     }
-    host.emit({ type: 'maintenance_retry_attempt', source, attempt }, null)
-    host.emit({ type: 'maintenance_retry_done', source, attempt, acquired: true }, null)
+    host.emit({ type: 'maintenance_retry_attempt', source, attempt, ...this.#slotFacts() }, null)
+    const done = { source, attempt, acquired: true, ...this.#slotFacts() }
+    host.emit({ type: 'maintenance_retry_done', ...done }, null)
+  }
+
+  #slotFacts(): { checkpointPending: boolean; deferredPending: boolean; slotTaken: boolean } {
+    const { checkpointKickPending, deferredPending } = this.#environment.memory.facts
+    const slotTaken = this.#target.isSlotTaken()
+    return { checkpointPending: checkpointKickPending, deferredPending, slotTaken }
+  }
+
+  /** A phase or the pause file holds this pass back: counted, told, and looked at again. */
+  #isHeldBack(source: PassSource): boolean {
+    const reason = this.#suppression.reason()
+    if (reason === null) return false
+    this.#suppression.count(reason)
+    const isTick = source === 'periodic'
+    const told = `held back by ${reason}`
+    if (!isTick || this.#idleWhy !== told) this.#suppression.tell(reason, source)
+    if (isTick) this.#idleWhy = told
+    // A phase is ended by whoever set it; nobody says when the file goes.
+    if (reason === 'pause_file') this.#armPauseLook()
+    return true
+  }
+
+  #armPauseLook(): void {
+    const { host, options } = this.#environment
+    this.#cancelPauseLook ??= host.clock.setTimer(host.clock.now() + options.loopIntervalMs, () => {
+      this.#cancelPauseLook = null
+      if (this.#suppression.reason() === 'pause_file') this.#armPauseLook()
+      else this.rearm()
+    })
   }
 
   #forget(): void {
@@ -196,6 +247,8 @@ export class Wakes {
   #disarm(): void {
     this.#cancelTick?.()
     this.#cancelTick = null
+    this.#cancelPauseLook?.()
+    this.#cancelPauseLook = null
     this.#disarmDeferred()
   }
 
@@ -245,6 +298,7 @@ export class Wakes {
   #due(source: 'rewrite_stage_confirm' | 'rewrite_age_blocked' | 'rewrite_queue_pending'): void {
     const { host, memory, options } = this.#environment
     if (!this.#target.isSlotTaken()) {
+      if (this.#isHeldBack(source)) return
       if (source === 'rewrite_age_blocked') this.#tellAgeDue(host.clock.now())
       this.#target.run(callFor(source, AUTOMATIC))
       return
@@ -254,7 +308,8 @@ export class Wakes {
     if (this.#retryWaitsSinceMs === null) {
       this.#retryWaitsSinceMs = host.clock.now()
       const retryWindowMs = options.deferredRetryWindowMs
-      host.emit({ type: 'maintenance_retry_start', source, retryWindowMs }, null)
+      const start = { source, retryWindowMs, ...this.#slotFacts() } as const
+      host.emit({ type: 'maintenance_retry_start', ...start }, null)
     }
     memory.update({ deferredPending: true }, null)
   }
@@ -266,7 +321,7 @@ export class Wakes {
   #tick(): void {
     const { memory, options } = this.#environment
     this.#ticks += 1
-    if (this.#target.isSlotTaken()) return
+    if (this.#target.isSlotTaken() || this.#isHeldBack('periodic')) return
     const gcTick = this.#ticks % options.gcEvery === 0
     const call = callFor('periodic', { automatic: true, gcTick })
     const input = passInput(this.#environment, call)

@@ -13,6 +13,9 @@ import {
   type ChunkHeader,
 } from './codec.ts'
 
+/** What sealing adds to a chunk without a block. */
+export const EMPTY_SEAL_BYTES = BLOCK_HEADER_BYTES + TRAILER_BYTES
+
 export class ChunkWriter {
   readonly header: ChunkHeader
   readonly #file: OpenFile
@@ -38,7 +41,7 @@ export class ChunkWriter {
 
   /** What sealing will add. */
   get sealBytes(): number {
-    return BLOCK_HEADER_BYTES * (this.#headers.length + 1) + TRAILER_BYTES
+    return EMPTY_SEAL_BYTES + BLOCK_HEADER_BYTES * this.#headers.length
   }
 
   /** `payload` as `encodePayload` made it of `rawBytes` bytes. */

@@ -19,7 +19,7 @@ import type {
   RecordingGauge,
   RecordingStopReason,
 } from '../types.ts'
-import { ChunkWriter } from './chunk-writer.ts'
+import { ChunkWriter, EMPTY_SEAL_BYTES } from './chunk-writer.ts'
 import {
   BLOCK_HEADER_BYTES,
   CHUNK_HEADER_BYTES,
@@ -377,7 +377,8 @@ export class Recorder {
   /** The oldest history goes until `wanted` bytes fit, with what sealing adds. */
   async #makeRoom(wanted: number): Promise<void> {
     const { fileSystem, folder } = this.#host
-    const limit = this.#options.maxBytes - (this.#chunk?.sealBytes ?? 0) - BLOCK_HEADER_BYTES
+    const sealBytes = this.#chunk?.sealBytes ?? EMPTY_SEAL_BYTES
+    const limit = this.#options.maxBytes - sealBytes - BLOCK_HEADER_BYTES
     while (this.#bytes() + wanted > limit || this.#chunks.length > CHUNKS_MAX) {
       const [oldest] = this.#chunks
       if (oldest === undefined || oldest.chunkNumber === this.#chunk?.header.chunkNumber) {

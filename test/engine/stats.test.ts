@@ -58,6 +58,8 @@ const KEYS = [
   ...['maintenance.collisions', 'maintenance.pass.total_ms', 'maintenance.pass.max_ms'],
   ...['maintenance.pass.avg_ms', 'maintenance.skip.stage_gate_not_due'],
   'maintenance.skip.stage_gate_due_reserved',
+  ...['maintenance_phase', 'pause_file'].map((name) => `maintenance.skip.${name}`),
+  ...['configured', 'paused'].map((name) => `maintenance.pause_file.${name}`),
   ...['rewrite.plan', 'rewrite.exec', 'gc.exec', 'vacuum.exec'].flatMap((name) => [
     `${name}.total_ms`,
     `${name}.avg_ms`,
@@ -179,6 +181,8 @@ function busy(): StatsInput {
       scheduler: {
         ...state.scheduler,
         state: 'running',
+        phase: 'catch_up',
+        pauseFile: { file: '/run/pause', present: true },
         lastReason: 'stale_ratio',
         activePass: { passId: 3, source: 'checkpoint_kick', startedAtMs: at(0) },
         checkpointKickPending: true,

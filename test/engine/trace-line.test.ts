@@ -169,6 +169,91 @@ describe('a trace line', () => {
         minStaleBytes: 1,
       }),
     ).toBe('rewrite_queue_quality_prune dropped=1 remaining=2 min_ratio=0.500000 min_stale_bytes=1')
+    const waiting = {
+      source: 'checkpoint_pending',
+      checkpointPending: true,
+      deferredPending: false,
+    }
+    const slot = 'checkpoint_pending=true deferred_pending=false'
+    expect(
+      line('maintenance_retry_start', { ...waiting, slotTaken: true, retryWindowMs: 5000 }),
+    ).toBe(
+      `maintenance_retry_start source=checkpoint_pending retry_window_ms=5000 ${slot} active=true`,
+    )
+    for (const type of ['maintenance_retry_attempt', 'maintenance_retry_deadline'] as const) {
+      expect(line(type, { ...waiting, slotTaken: false, attempt: 1, waitedMs: 6000 })).toBe(
+        `${type} source=checkpoint_pending attempt=1 ${slot} active=false`,
+      )
+    }
+    expect(
+      line('maintenance_retry_done', { ...waiting, slotTaken: false, attempt: 1, acquired: true }),
+    ).toBe(
+      `maintenance_retry_done source=checkpoint_pending attempt=1 ${slot} active=false acquired=true`,
+    )
+    expect(line('maintenance_retry_collision', waiting)).toBe(
+      `maintenance_retry_collision source=checkpoint_pending ${slot} active=true`,
+    )
+    const gate = { input: 1200, threshold: 5000 }
+    const kick = (reason: string): string =>
+      line('checkpoint_kick_skip', { reason, gate, segments: 1, queueLen: 0 })
+    expect(kick('min_interval')).toBe(
+      'checkpoint_kick_skip reason=min_interval since_ms=1200 min_ms=5000',
+    )
+    expect(kick('trigger_floor')).toBe(
+      'checkpoint_kick_skip reason=trigger_floor bytes=1200 trigger=5000 retained=1 queue_len=0',
+    )
+    expect(kick('disabled')).toBe('checkpoint_kick_skip reason=disabled_env')
+    expect(kick('maintenance_phase')).toBe('checkpoint_kick_skip reason=maintenance_phase')
+    expect(line('maintenance_skip', { reason: 'pause_file', source: 'periodic' })).toBe(
+      'maintenance_skip reason=pause_file source=periodic',
+    )
+    expect(line('maintenance_phase_change', { from: 'restore', to: 'steady' })).toBe(
+      'maintenance_phase_change from=restore to=steady',
+    )
+    const facts = {
+      quiet: true,
+      runGc: false,
+      bypassQuiet: false,
+      planBackoff: false,
+      cancelBackoff: true,
+      ineffectiveBackoff: false,
+      minIntervalBlocked: false,
+      bytesTotal: 4096,
+      staleRatio: 0.25,
+      churnBytesPerSecond: 10,
+      checkpoints: 7,
+      disableJournal: true,
+    }
+    const start = { reason: 'rewrite_resume', rewriteQueue: 4, havePlan: false, facts }
+    expect(line('rewrite_start', start)).toBe(
+      'rewrite_start reason=rewrite_resume total_bytes=4096 stale_ratio_ppm=250000 churn_bps=10 rewrite_queue=4 checkpoint_runs=7 disable_journal=true have_plan=false',
+    )
+    const skip = { reason: 'no_trigger', gate: null, queueLen: 0, facts }
+    expect(line('rewrite_skip', skip)).toBe(
+      'rewrite_skip reason=no_trigger quiet=true queue_len=0 plan_backoff=false cancel_backoff=true ineffective_backoff=false min_interval_blocked=false run_gc=false bypass_quiet=false total_bytes=4096 stale_ratio_ppm=250000 churn_bps=10 checkpoint_runs=7 disable_journal=true',
+    )
+    expect(line('rewrite_skip', { ...skip, reason: 'dropped_zero_live', queueLen: 2 })).toBe(
+      'rewrite_skip reason=dropped_zero_live queue_len=2',
+    )
+    expect(line('gc_run', { reason: 'rewrite_resume' })).toMatch(
+      /^gc_after_rewrite_done reason=rewrite_resume dur_ms=\d+\.\d{3}$/,
+    )
+    const failed = {
+      phase: 'after_rewrite',
+      reason: 'manual',
+      code: 'E',
+      message: 'full',
+      durMs: 2,
+    }
+    expect(line('gc_err', failed)).toBe(
+      'gc_after_rewrite_err reason=manual err=E: full dur_ms=2.000',
+    )
+    expect(line('gc_skip', { reason: 'min_interval', gate: 'gc_min_interval' })).toBe(
+      'gc_skip reason=min_interval',
+    )
+    expect(line('gc_skip', { reason: 'disabled', gate: 'gc_enabled' })).toBe(
+      'gc_skip reason=disabled_env',
+    )
   })
 
   test.each([

@@ -16,6 +16,8 @@ export const gcReport = makeGcReport({
   bytesDeleted: 2048,
   elapsedMs: 1,
 })
+const waiters = { checkpointPending: true, deferredPending: false }
+const slot = { ...waiters, slotTaken: true }
 const rewriteReport = rewriteReportOf({
   sourceSegmentsRequested: [one],
   outputSegments: [segmentId(9)],
@@ -51,6 +53,7 @@ const facts: RewriteFacts = {
   staleRatio: 0,
   churnBytesPerSecond: null,
   checkpoints: 1,
+  disableJournal: false,
 }
 
 /** One of each, with words that its line must contain. */
@@ -64,20 +67,25 @@ export const oneOfEachEvent: {
   state_file_ignored: [{ problem: 'torn JSON' }, ['torn JSON']],
   checkpoint_done: [{ report: checkpoint }, ['commit 12', '1 entry', '2 pages', '14.0 ms']],
   maintenance_retry_collision: [
-    { source: 'checkpoint_kick', active: 'periodic' },
+    { source: 'checkpoint_kick', active: 'periodic', ...waiters },
     ['Checkpoint kick', 'periodic pass'],
   ],
   maintenance_retry_start: [
-    { source: 'checkpoint_pending', retryWindowMs: 5000 },
+    { source: 'checkpoint_pending', retryWindowMs: 5000, ...slot },
     ['Delayed checkpoint kick', '5.00 s'],
   ],
-  maintenance_retry_attempt: [{ source: 'checkpoint_pending', attempt: 2 }, ['2']],
+  maintenance_retry_attempt: [{ source: 'checkpoint_pending', attempt: 2, ...slot }, ['2']],
+  maintenance_skip: [
+    { reason: 'maintenance_phase', source: 'periodic', text: 'In the phase restore.' },
+    ['Periodic pass held back', 'restore'],
+  ],
+  maintenance_phase_change: [{ from: 'steady', to: 'catch_up' }, ['steady', 'catch-up']],
   maintenance_retry_done: [
-    { source: 'checkpoint_pending', attempt: 2, acquired: true },
+    { source: 'checkpoint_pending', attempt: 2, acquired: true, ...slot },
     ['got the slot'],
   ],
   maintenance_retry_deadline: [
-    { source: 'checkpoint_pending', attempt: 2, waitedMs: 6000 },
+    { source: 'checkpoint_pending', attempt: 2, waitedMs: 6000, ...slot },
     ['waited 6.00 s'],
   ],
   maintenance_active_acquire: [
@@ -96,7 +104,7 @@ export const oneOfEachEvent: {
     ['periodic pass', '63.0 ms'],
   ],
   checkpoint_kick_skip: [
-    { reason: 'min_interval', text: 'the last was 2 s ago', gate: null },
+    { reason: 'min_interval', text: 'the last was 2 s ago', gate: null, segments: 3, queueLen: 0 },
     ['min interval', 'the last was 2 s ago'],
   ],
   checkpoint_kick_start: [{}, ['kick']],
@@ -267,7 +275,13 @@ export const oneOfEachEvent: {
   ],
   vacuum_skip: [{ reason: 'cooldown', gate: 'vacuum_min_interval' }, ['cooldown']],
   gc_err: [
-    { phase: 'standalone', code: 'ENGINE_IO', message: 'disk full', durMs: 5 },
+    {
+      phase: 'standalone',
+      reason: 'periodic_gc',
+      code: 'ENGINE_IO',
+      message: 'disk full',
+      durMs: 5,
+    },
     ['disk full', 'ENGINE_IO'],
   ],
   pass_stopped: [
@@ -291,7 +305,10 @@ export const oneOfEachEvent: {
   ],
   rewrite_queue_restage: [{ remaining: 3, confirmDelayMs: 30_000 }, ['3', '30.0 s']],
   rewrite_queue_restaged: [{ reason: 'rewrite_resume', processedIds: [one] }, ['L0-3']],
-  gc_run: [{ phase: 'after_rewrite', report: gcReport }, ['deleted 1 segment', '2.00 KiB']],
+  gc_run: [
+    { phase: 'after_rewrite', reason: 'rewrite_resume', report: gcReport },
+    ['deleted 1 segment', '2.00 KiB'],
+  ],
   gc_skip: [{ reason: 'nothing is dead', gate: 'gc_eligible' }, ['nothing is dead', 'to delete']],
   retained_prune: [
     {

@@ -18,6 +18,7 @@ describe('describeEvent', () => {
       makeEvent(1, {
         type: 'gc_run',
         phase: 'standalone',
+        reason: 'periodic_gc',
         report: { ...gcReport, dryRun: true, deleted: [] },
       }),
     )

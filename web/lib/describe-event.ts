@@ -58,6 +58,10 @@ export function describeEvent(event: EngineEvent): string {
     case 'checkpoint_kick_start':
     case 'checkpoint_kick_done':
       return describeCheckpoint(event)
+    case 'maintenance_skip':
+      return `${capital(sourceWords[event.source])} held back: ${event.text}`
+    case 'maintenance_phase_change':
+      return `Phase ${event.from.replace('_', '-')} → ${event.to.replace('_', '-')}`
     case 'maintenance_retry_collision':
       return `${capital(sourceWords[event.source])} found the slot taken by a ${sourceWords[event.active]}`
     case 'maintenance_active_acquire':

@@ -248,6 +248,8 @@ export const groupOfEvent: Record<EngineEventType, EventGroup> = {
   checkpoint_kick_start: 'checkpoint',
   checkpoint_kick_done: 'checkpoint',
   maintenance_retry_collision: 'passes',
+  maintenance_skip: 'passes',
+  maintenance_phase_change: 'scheduler',
   maintenance_retry_start: 'passes',
   maintenance_retry_attempt: 'passes',
   maintenance_retry_done: 'passes',

@@ -107,6 +107,14 @@ function SchedulerFact(): ReactNode {
         {scheduler.state === 'error' ? '✕ error' : scheduler.state}
       </span>
       {scheduler.paused && <strong className="warn">paused</strong>}
+      {scheduler.phase !== 'steady' && (
+        <strong className="warn">held back: {scheduler.phase.replace('_', '-')}</strong>
+      )}
+      {scheduler.pauseFile?.present === true && (
+        <strong className="warn" title={scheduler.pauseFile.file}>
+          held back by a file
+        </strong>
+      )}
     </div>
   )
 }

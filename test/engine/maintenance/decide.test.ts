@@ -50,6 +50,7 @@ function inputFor(source: PassSource, setup: Setup): PassInput {
       dirty: false,
       checkpointing: false,
       bytesPut: 0,
+      journaled: true,
       ...foreground,
     },
     times: {

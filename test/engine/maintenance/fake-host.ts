@@ -20,6 +20,7 @@ import type {
   GcReport,
   LedgerEntry,
   MaintenanceOptions,
+  MaintenancePhase,
   PlanFilters,
   RewriteDebt,
   RewritePlan,
@@ -94,12 +95,15 @@ export class FakeHost implements MaintenanceHost {
     dirty: false,
     checkpointing: false,
     bytesPut: 0,
+    journaled: true,
   }
   /** Sources of each rewrite call, in order. */
   readonly rewrites: SegmentId[][] = []
   /** Filters of each plan that a pass asked for. */
   readonly plans: PlanFilters[] = []
   vacuums = 0
+  /** The pause file is there; asked for only where one is set. */
+  pauseFile = false
   /** dryRun of each reclaim call. */
   readonly reclaims: boolean[] = []
   /** Segments that each of them was to report on. */
@@ -119,6 +123,10 @@ export class FakeHost implements MaintenanceHost {
 
   constructor(segments: SegmentInfo[]) {
     this.list = segments
+  }
+
+  isPauseFilePresent(): boolean {
+    return this.pauseFile
   }
 
   segments(): SegmentInfo[] {
@@ -244,6 +252,8 @@ export async function world(
   setup: {
     debt?: RewriteDebt
     mode?: SchedulerMode
+    phase?: MaintenancePhase
+    pauseFile?: string
     maintenance?: Partial<MaintenanceOptions>
     prepare?: (host: FakeHost) => void
     observe?: ConstructorParameters<typeof MaintenanceScheduler>[2]
@@ -254,6 +264,8 @@ export async function world(
   setup.prepare?.(host)
   const options = resolveOptions({
     mode: setup.mode ?? 'step',
+    phase: setup.phase ?? 'steady',
+    pauseFile: setup.pauseFile ?? '',
     maintenance: { triggerTotalBytes: 0, ...setup.maintenance },
   })
   const scheduler = new MaintenanceScheduler(host, options, setup.observe)

@@ -16,6 +16,8 @@ describe('options', () => {
       pageCacheBytes: 64 * 1024 ** 2,
       keyCacheBytes: 32 * 1024 ** 2,
       mode: 'auto',
+      phase: 'steady',
+      pauseFile: '',
       recording: { maxBytes: 64 * 1024 * 1024, chunkBytes: 1024 * 1024, flushMs: 1_000 },
       maintenance: {
         policy: 'a_plus_c',
