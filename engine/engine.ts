@@ -111,6 +111,7 @@ class RestageEngine implements Engine {
     const store = await openStore(dir, {
       deps: this.#deps,
       options: this.#options,
+      isAwaited: () => this.#groupCommit.isAwaited,
       // Subscribers come later; what opening did is in the first state they ask for.
       emit: (event) => {
         if (this.#status !== 'opening') this.#emit(event)

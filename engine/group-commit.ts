@@ -32,6 +32,11 @@ export class GroupCommit {
     this.#sync = sync
   }
 
+  /** Somebody waits for the disk. */
+  get isAwaited(): boolean {
+    return this.#running !== null
+  }
+
   /** Resolves when everyone who waits now was answered. */
   async idle(): Promise<void> {
     await this.#running

@@ -9,29 +9,29 @@ export interface SliceSettings {
   yieldNow: () => Promise<void>
   /** Longest time to hold the thread. */
   sliceMs: number
+  /** Somebody waits for an answer from the disk, which the thread has to take; absent = nobody ever does. */
+  isAwaited?: () => boolean
 }
+
+/** A slice while somebody waits: an answer takes some turns of the event loop, each behind one of these. */
+const AWAITED_SLICE_MS = 0.25
 
 /** Measures how long the thread was held and yields when a slice is used up. */
 export class Slicer {
   longestSliceMs = 0
   readonly #settings: SliceSettings
-  #sliceMs: number
   #sliceStart: number
 
   constructor(settings: SliceSettings) {
     this.#settings = settings
-    this.#sliceMs = settings.sliceMs
     this.#sliceStart = settings.clock.monotonic()
   }
 
   /** The slice is used up: time to `pause`. */
   get due(): boolean {
-    return this.#held() >= this.#sliceMs
-  }
-
-  /** From now on slices of at most so long, never longer than the settings say. */
-  shorten(sliceMs: number): void {
-    this.#sliceMs = Math.min(sliceMs, this.#settings.sliceMs)
+    const { sliceMs, isAwaited } = this.#settings
+    const held = this.#held()
+    return held >= sliceMs || (held >= AWAITED_SLICE_MS && isAwaited?.() === true)
   }
 
   /** Gives the thread back; after it, the state of the store may have changed. */

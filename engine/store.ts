@@ -71,6 +71,8 @@ export interface StoreContext {
   deps: EngineDeps
   options: ResolvedOptions
   emit: (event: EngineEventBody) => void
+  /** A writer waits for the disk: slices are short then. */
+  isAwaited?: () => boolean
 }
 
 export async function openStore(dir: string, context: StoreContext): Promise<Store> {
@@ -132,7 +134,12 @@ async function rebuild(files: OpenedFiles, context: StoreContext): Promise<Store
   const { paths, lock, index, set, dictionaries } = files
   const { deps, options } = context
   const { fileSystem, clock, randomU32 = () => 0 } = deps
-  const slices = { clock, yieldNow: deps.yieldNow, sliceMs: options.sliceMs }
+  const slices: SliceSettings = {
+    clock,
+    yieldNow: deps.yieldNow,
+    sliceMs: options.sliceMs,
+    isAwaited: () => context.isAwaited?.() === true,
+  }
   const { kind, candidates } = readMetas(index, paths.index)
   const metadata = readMetadata(fileSystem, paths)
   const highestSeq = openSegments(fileSystem, paths, { set, metadata })

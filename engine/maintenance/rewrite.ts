@@ -38,8 +38,6 @@ const PIECE_BYTES = 16 * 1024 * 1024
  * writes, so that has to be little.
  */
 const PACED_PIECE_BYTES = 256 * 1024
-/** Slices while the foreground commits: an answer from the disk is not to wait for the copying. */
-const PACED_SLICE_MS = 1
 /** Swaps in one turn; the only part that excludes writers (M9). Upstream's BatchSize. */
 const BATCH_RECORDS = 256
 
@@ -228,7 +226,6 @@ class Rewrite {
   #lookAtForeground(): void {
     const { foreground } = this.#parts
     this.#isPaced ||= foreground.commitsAsked() > this.#commitsSeen
-    if (this.#isPaced) this.#slicer.shorten(PACED_SLICE_MS)
   }
 
   /** A sync of the output does not begin while the foreground's is under way. */

@@ -157,6 +157,26 @@ export const BACKEND: readonly PutBack[] = [
   },
   {
     id: 'B6',
+    defect: 'what the system tree has in a source is not looked for, and the source counts as done',
+    edits: [
+      {
+        file: 'engine/maintenance/rewrite.ts',
+        find: '    await this.#moveSystem()\n',
+        replace: '    if (this.#live.walks < 0) await this.#moveSystem()\n',
+      },
+      {
+        file: 'engine/maintenance/rewrite.ts',
+        find: STILL_REFERENCED.join('\n    '),
+        replace: 'const unreferenced = this.#sources\n    const referenced: Segment[] = []',
+      },
+    ],
+    test: {
+      file: 'test/engine/maintenance/system-tree.test.ts',
+      name: 'B6(a): user k1 and system s1 in one segment',
+    },
+  },
+  {
+    id: 'B6',
     defect: 'a source that was copied in part counts as done',
     edits: [
       {

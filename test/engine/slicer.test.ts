@@ -1,0 +1,61 @@
+/** How long work may hold the thread: its budget, and much less while a writer waits for the disk. */
+import { expect, test } from 'vitest'
+import type { BatchOperation } from '../../engine/api.ts'
+import { manualClock } from '../../engine/clock.ts'
+import { Slicer } from '../../engine/slicer.ts'
+import { key, memoryFolder, openFixture, value, yieldNow } from '../support/engine-fixture.ts'
+import { onSync } from '../support/rewrite-store.ts'
+
+/** The clock goes on by a microsecond with each look at it. */
+function heldUntilDue(isAwaited: () => boolean): number {
+  const clock = manualClock()
+  const slicer = new Slicer({ clock, yieldNow, sliceMs: 4, isAwaited })
+  const begun = clock.monotonic()
+  for (let looks = 0; !slicer.due && looks < 10_000;) looks++
+  return clock.monotonic() - begun
+}
+
+test('M9: a slice is 4 ms, and a quarter of one while somebody waits', () => {
+  expect(heldUntilDue(() => false)).toBeCloseTo(4, 1)
+  expect(heldUntilDue(() => true)).toBeCloseTo(0.25, 1)
+})
+
+test('M9: a writer who comes in the middle of a slice ends it early', () => {
+  let asked = 0
+  expect(heldUntilDue(() => ++asked > 20)).toBeLessThan(1)
+})
+
+test('M9: while a durable write waits for the disk, other work gives the thread back more often', async () => {
+  let release: () => void = () => undefined
+  let gate: Promise<void> | null = null
+  let yields = 0
+  const { engine } = await openFixture(
+    { profile: 'durable' },
+    {
+      dir: memoryFolder(),
+      fileSystem: onSync('commit-', () => gate ?? Promise.resolve()),
+      yieldNow: () => {
+        yields++
+        return yieldNow()
+      },
+    },
+  )
+  const puts = Array.from({ length: 12_000 }, (_, i): BatchOperation => {
+    return { op: 'put', key: key(i), value: value(i, 20) }
+  })
+  await engine.batch(puts)
+  const yieldsOfVerify = async (): Promise<number> => {
+    yields = 0
+    expect((await engine.verify()).differences).toEqual([])
+    return yields
+  }
+  const alone = await yieldsOfVerify()
+  gate = new Promise((resolve) => (release = resolve))
+  const waiting = engine.put(key('late'), value(1, 20))
+  const beside = await yieldsOfVerify()
+  release()
+  await waiting
+  expect(alone).toBeGreaterThan(0)
+  expect(beside).toBeGreaterThan(5 * alone)
+  await engine.close()
+})
