@@ -97,6 +97,8 @@ export async function registerCore(
     workload: DEFAULT_WORKLOAD,
   })
 
+  const history = new HistoryClient(() => new URL('./history-worker.js', deps.workerUrl))
+  closeInOrder(app, () => Promise.all([stores.close(), history.close()]))
   registerErrors(app)
   registerAudit(app, audit)
   await registerWebsocket(app, connections)
@@ -120,17 +122,33 @@ export async function registerCore(
   registerOpeningRoutes(app, parts)
   registerPlanRoutes(app, parts)
   registerStoreRoutes(app, stores)
-  const history = new HistoryClient(() => new URL('./history-worker.js', deps.workerUrl))
   registerHistoryRoutes(app, stores, history)
   registerActionRoutes(app, stores)
   registerKeyRoutes(app, stores)
   registerHealthRoutes(app, stores, connections)
   registerLive(app, { stores, connections, audit })
   await registerStaticWeb(app, deps.webRoot)
-  app.addHook('onClose', async () => {
-    await Promise.all([stores.close(), history.close()])
-  })
   return stores
+}
+
+/**
+ * Closing begins before the server waits for its last answers, because one of them may wait for a pass
+ * that only closing ends; meanwhile the server listens no more. The server is closed when this is.
+ */
+function closeInOrder(app: FastifyInstance, close: () => Promise<unknown>): void {
+  let closing: Promise<unknown> | null = null
+  app.addHook('preClose', (done) => {
+    closing = close()
+    done()
+  })
+  // An answer that was waited for: its connection would stay open for the next one, and the server with it.
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    if (closing !== null) void reply.header('connection', 'close')
+    done()
+  })
+  app.addHook('onClose', async () => {
+    await (closing ?? close())
+  })
 }
 
 /** After the guard: what it refuses costs nothing, and the address is the key, which nobody chooses. */

@@ -1,6 +1,6 @@
 /**
  * A program with an engine and routes of its own that shows Restage below /restage:
- * `node dist/server/examples/embed.js FOLDER`, then open the printed address.
+ * `node dist/server/examples/embed.js [FOLDER [PORT]]`, then open the printed address.
  */
 import { setImmediate as yieldNow } from 'node:timers/promises'
 import fastify from 'fastify'
@@ -15,7 +15,7 @@ const clock = new StepClock({
     return () => clearTimeout(timer)
   },
 })
-const dir = process.argv[2] ?? 'data/embedded'
+const [dir = 'data/embedded', port = '3000'] = process.argv.slice(2)
 const engine = await openEngine(dir, {}, { clock, fileSystem: nodeFileSystem, yieldNow })
 
 const app = fastify()
@@ -30,6 +30,6 @@ app.get<{ Params: { key: string } }>('/values/:key', (request, reply) => {
 await app.register(restage, { engine, clock, prefix: '/restage' })
 app.addHook('onClose', () => engine.close())
 
-const origin = await app.listen({ host: '127.0.0.1', port: 3000 })
+const origin = await app.listen({ host: '127.0.0.1', port: Number(port) })
 process.stdout.write(`${origin}${app.restage?.pagePath('operator') ?? ''}\n`)
-process.on('SIGINT', () => void app.close())
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => void app.close())
