@@ -5,6 +5,7 @@ import type { Decision } from './decision.ts'
 import type { MaintenanceHost } from './host.ts'
 import type { MaintenanceMemory } from './memory.ts'
 import type { ManualRequest, PassInput } from './pass-input.ts'
+import { coolingOf } from './penalties.ts'
 import { planRewrite } from './planner.ts'
 import type { Stepper } from './stepper.ts'
 
@@ -31,7 +32,7 @@ export function passInput(environment: PassEnvironment, call: PassCall): PassInp
   const { host, memory, options } = environment
   const segments = host.segments()
   const nowMs = host.clock.now()
-  const cooling = new Map(memory.penalties.map((p) => [p.segmentId, p.cooldownUntilMs]))
+  const cooling = coolingOf(memory.penalties, { nowMs, segments }, options)
   return {
     ...call,
     nowMs,

@@ -9,6 +9,7 @@ import { decidePass } from './decide.ts'
 import type { Decision, PlanMade } from './decision.ts'
 import type { Pass } from './pass.ts'
 import type { PassInput } from './pass-input.ts'
+import { coolingOf } from './penalties.ts'
 
 /** Says which plan the decision needs; never leaves this file. */
 class PlanWanted extends Error {
@@ -55,7 +56,7 @@ export class PassPlans {
     const { passId, signal, source, environment } = this.#pass
     const { host, memory, options } = environment
     const { segments, nowMs, penalties } = input
-    const cooling = new Map(penalties.map((p) => [p.segmentId, p.cooldownUntilMs]))
+    const cooling = coolingOf(penalties, { nowMs, segments }, options)
     const begun = host.clock.monotonic()
     // Who bypasses the quiet gate is not stopped by what it bypassed.
     const foregroundGraceMs = source === 'periodic' ? options.planResumeGraceMs : null

@@ -3,8 +3,8 @@
  * cool-down is over, or until it has become materially more stale than it was then. Both end the
  * penalty for good, in the file too: upstream's never leave it (D5).
  */
-import type { MaintenanceOptions, RewritePenalty, SegmentId } from '../types.ts'
-import { ratioOf, type SegmentLookup } from './ledger.ts'
+import type { MaintenanceOptions, RewritePenalty, SegmentId, SegmentInfo } from '../types.ts'
+import { ratioOf, segmentLookup, type SegmentLookup } from './ledger.ts'
 
 export interface Lifted {
   kept: RewritePenalty[]
@@ -34,6 +34,18 @@ export function liftPenalties(
     else lifted.kept.push(penalty)
   }
   return lifted
+}
+
+/** Segments that a plan of now leaves out, until when: those whose penalty ends now are not among them. */
+export function coolingOf(
+  penalties: readonly RewritePenalty[],
+  now: { nowMs: number; segments: readonly SegmentInfo[] },
+  options: Pick<MaintenanceOptions, 'penaltyReadmitStaleRatio'>,
+): Map<SegmentId, number> {
+  if (penalties.length === 0) return new Map()
+  const { nowMs, segments } = now
+  const { kept } = liftPenalties(penalties, { nowMs, segments: segmentLookup(segments) }, options)
+  return new Map(kept.map((p) => [p.segmentId, p.cooldownUntilMs]))
 }
 
 /** One more attempt each; a cool-down is only ever raised. */

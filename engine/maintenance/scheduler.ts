@@ -48,7 +48,7 @@ import {
 } from './pass-environment.ts'
 import type { ManualRequest } from './pass-input.ts'
 import { planEvent } from './pass-plans.ts'
-import { liftPenalties } from './penalties.ts'
+import { coolingOf, liftPenalties } from './penalties.ts'
 import { planRewrite } from './planner.ts'
 import { decodeState, expireHistory } from './state-file.ts'
 import { Stepper } from './stepper.ts'
@@ -260,8 +260,10 @@ export class MaintenanceScheduler implements MaintenanceControl {
     const { clock } = this.#host
     const begun = clock.monotonic()
     const segments = this.#host.segments()
-    const cooling = new Map(this.#memory.penalties.map((p) => [p.segmentId, p.cooldownUntilMs]))
-    const request = { segments, filters: this.#filters(filters), nowMs: clock.now(), cooling }
+    const nowMs = clock.now()
+    const { penalties } = this.#memory
+    const cooling = coolingOf(penalties, { nowMs, segments }, this.#environment.options)
+    const request = { segments, filters: this.#filters(filters), nowMs, cooling }
     const plan = planRewrite(request)
     this.#host.emit(planEvent('dry_run', plan, clock.monotonic() - begun), null)
     return plan

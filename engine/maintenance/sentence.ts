@@ -106,7 +106,7 @@ function stepText(step: PassStep, report: Told): string {
       return length === 0 ? '' : `dropped ${length} queued not worth a rewrite now`
     }
     case 'penalty':
-      return `${countText(step.segmentIds.length, 'segment')} cool down: the rewrite did not pay`
+      return `${coolingText(step.segmentIds.length)}: the rewrite did not pay`
     case 'vacuum':
       return step.report.text
     case 'plan_canceled':
@@ -150,7 +150,19 @@ function nothingText(report: Told): string {
 function nothingWhy(gates: readonly Gate[], plan: RewritePlan): string {
   const trigger = gates.find((g) => g.name === 'trigger_stale_ratio' && g.threshold !== null)
   if (trigger?.unit === 'ratio' && trigger.verdict === 'block') return trigger.text
-  return `no segment of ${plan.segmentsTotal} reaches ${percentText(plan.filters.minStaleRatio)} stale.`
+  const { minStaleRatio } = plan.filters
+  const cooling = plan.candidates.filter(
+    (c) => c.verdict === 'penalty' && c.staleRatio >= minStaleRatio,
+  )
+  const but =
+    cooling.length === 0
+      ? ''
+      : ` but ${coolingText(cooling.length, 'that ')} after a rewrite that did not pay`
+  return `no segment of ${plan.segmentsTotal} reaches ${percentText(minStaleRatio)} stale${but}.`
+}
+
+function coolingText(count: number, that = ''): string {
+  return `${countText(count, 'segment')} ${that}${count === 1 ? 'cools' : 'cool'} down`
 }
 
 function lastPlan(report: Told): RewritePlan | null {

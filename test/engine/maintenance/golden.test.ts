@@ -3,6 +3,7 @@
  * in test/data/golden, with the state in a few lines after every step. Written anew by
  * `npm run test:unit -- test/engine/maintenance/golden.test.ts -u`; what changed is read in the diff.
  */
+import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Engine } from '../../../engine/api.ts'
@@ -71,6 +72,14 @@ class Story {
     await this.engine.checkpoint()
   }
 
+  /** Breaks the bytes of these of a segment's eight values; its name for people. */
+  damage(name: string, values: readonly number[]): string {
+    const file = fs.openSync(path.join(this.#dir, 'maindb', 'value_vlog', name), 'r+')
+    for (const i of values) fs.writeSync(file, Buffer.alloc(8, 0xff), 0, 8, i * 1020 + 100)
+    fs.closeSync(file)
+    return name.replace(/\.log$/, '')
+  }
+
   advance(ms: number): void {
     this.#clock.advance(ms)
   }
@@ -91,6 +100,10 @@ class Story {
       for (const step of told.steps) this.#lines.push(`  - ${stepText(step)}`)
     }
     this.#lines.push(`  debt: ${this.#debtText(this.engine.state().debt)}`)
+    for (const { segmentId, attempts, cooldownUntilMs } of this.engine.state().penalties) {
+      const until = (cooldownUntilMs - this.#startMs) / 1000
+      this.#lines.push(`  penalty: ${shortName(segmentId)}, attempt ${attempts}, until ${until} s`)
+    }
     for (const segment of this.engine.state().segments) {
       this.#lines.push(`  ${segmentText(segment)}`)
     }
@@ -129,8 +142,14 @@ function segmentText(s: SegmentInfo): string {
 
 function stepText(step: PassStep): string {
   switch (step.kind) {
-    case 'plan':
-      return `plan: selected ${idsText(step.plan.sourceSegmentIds)}, ${step.plan.ageBlockedSegments} too young`
+    case 'plan': {
+      const { sourceSegmentIds, ageBlockedSegments, candidates } = step.plan
+      const cooling = candidates.filter((c) => c.verdict === 'penalty').map((c) => c.segmentId)
+      const left = cooling.length === 0 ? '' : `, ${idsText(cooling)} cool down`
+      return `plan: selected ${idsText(sourceSegmentIds)}, ${ageBlockedSegments} too young${left}`
+    }
+    case 'penalty':
+      return `penalty: ${idsText(step.segmentIds)}, ${step.growthBytes} bytes grown`
     case 'rewrite':
       return `rewrite (${step.reason}): ${idsText(step.report.sourceSegmentsRequested)}, ${step.report.recordsCopied} records`
     case 'gc':
@@ -231,6 +250,43 @@ describe('stories', () => {
     story.tell('the snapshot ends', `freed ${idsText(freed)}`)
     story.advance(60_000)
     story.tell('the next confirm', await story.engine.maintenance.runPass('rewrite_stage_confirm'))
+    await story.end()
+  })
+
+  test('penalty', async () => {
+    const story = await Story.begin(
+      'penalty',
+      'A rewrite that moves nothing is penalised: plans leave the segment out until more of it is stale, or time is over.',
+      { penaltyCooldownMs: 600_000 },
+    )
+    await story.fill(2, [5, 5])
+    const damaged = story.damage('value-l0-000001.log', [5, 6, 7])
+    story.tell('two candidates', `all that lives in ${damaged} cannot be read`)
+    story.advance(60_000)
+    story.tell('a periodic pass stages', await story.engine.maintenance.runPass('periodic'))
+    for (const title of ['the damaged one moves nothing', 'the other one pays']) {
+      story.advance(31_000)
+      story.tell(title, await story.engine.maintenance.runPass('rewrite_stage_confirm'))
+    }
+    story.advance(31_000)
+    const again = await story.engine.maintenance.stage({ minStaleRatio: 0.3 })
+    story.tell('a plan leaves it out', again)
+    await story.reopen()
+    story.tell('after reopening')
+    await story.engine.delete(key(5))
+    await story.engine.checkpoint()
+    story.advance(31_000)
+    story.tell(
+      'more of it is stale: readmitted',
+      await story.engine.maintenance.runPass('periodic'),
+    )
+    story.advance(31_000)
+    const confirm = await story.engine.maintenance.runPass('rewrite_stage_confirm')
+    story.tell('nothing moves again', confirm)
+    story.advance(599_000)
+    story.tell('a second early', await story.engine.maintenance.runPass('periodic'))
+    story.advance(31_000)
+    story.tell('the time is over', await story.engine.maintenance.runPass('periodic'))
     await story.end()
   })
 
