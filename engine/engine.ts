@@ -430,7 +430,7 @@ class RestageEngine implements Engine {
       foreground: () => this.#foreground(store),
       rewrite: (sources, signal, request) =>
         this.#guard(() => rewriteSegments(this.#rewriteParts(store), sources, signal, request)),
-      plan: (request, signal) => planAlone(request, signal, this.#deps.yieldNow),
+      plan: (request, signal) => planAlone(request, signal, store.slices),
       vacuumIndex: (signal) => this.#guard(() => this.#track(vacuumIndex(store, signal))),
       reclaim: (options) => this.#guard(() => reclaim(this.#reclaimParts(), options)),
       checkpoint: (reason) => this.#runCheckpoint(reason),

@@ -2,7 +2,8 @@
 import { dirname } from 'node:path'
 import { readSmallFile, removeIfPresent, replaceFile, type FileSystem } from './file-system.ts'
 import type { MaintenanceHost } from './maintenance/host.ts'
-import { planRewrite, type PlanRequest } from './maintenance/planner.ts'
+import { planSteps, type PlanRequest } from './maintenance/planner.ts'
+import { Slicer, type SliceSettings } from './slicer.ts'
 import type { RewritePlan } from './types.ts'
 
 /** A queue of 100,000 segments needs less. */
@@ -27,15 +28,26 @@ export function stateText(
   }
 }
 
-/** A turn of the thread to itself: a plan takes a microsecond or two a segment. */
+/**
+ * A plan in slices, beginning in a turn of its own. Aborted between two of them it rejects, and nothing
+ * of it is left; a plan that takes less than a slice is never cut.
+ */
 export async function planAlone(
   request: PlanRequest,
   signal: AbortSignal,
-  yieldNow: () => Promise<void>,
+  slices: SliceSettings,
 ): Promise<RewritePlan> {
-  await yieldNow()
+  await slices.yieldNow()
   signal.throwIfAborted()
-  return planRewrite(request)
+  const slicer = new Slicer(slices)
+  const steps = planSteps(request)
+  for (;;) {
+    const step = steps.next()
+    if (step.done === true) return step.value
+    if (!slicer.due) continue
+    await slicer.pause()
+    signal.throwIfAborted()
+  }
 }
 
 /** One that cannot be looked at counts as there: whoever set it up wants maintenance held back. */

@@ -1,0 +1,113 @@
+/** Plans in slices: the same as in one go, and really given up between two of them. */
+import { describe, expect, test } from 'vitest'
+import { eagerClock } from '../../support/engine-fixture.ts'
+import { planAlone } from '../../../engine/maintenance-host.ts'
+import { planRewrite, type PlanRequest } from '../../../engine/maintenance/planner.ts'
+import type { PassSource } from '../../../engine/types.ts'
+import { segment, T0, world, type FakeHost } from './fake-host.ts'
+
+/** Some of everything: young, fully live, dead, and many worth a rewrite. */
+const MANY = Array.from({ length: 10_000 }, (_, i) =>
+  segment(i + 1, ((i * 7919) % 1001) / 1000, { sealedAtMs: T0 - (i % 100) * 1000 }),
+)
+const ALWAYS = new AbortController().signal
+
+/** Plans on this host take a slice a step; each slice lasts so long, and the store is written meanwhile. */
+function planSlowly(host: FakeHost, how: { sliceMs: number; writes: boolean }) {
+  const turns = { count: 0 }
+  host.plan = async (request: PlanRequest, signal: AbortSignal) => {
+    host.plans.push(request.filters)
+    const yieldNow = (): Promise<void> => {
+      turns.count++
+      if (how.writes) host.activity = { ...host.activity, lastWriteAtMs: host.clock.now() + 1 }
+      host.clock.advance(how.sliceMs)
+      return Promise.resolve()
+    }
+    return planAlone(request, signal, { clock: eagerClock(), yieldNow, sliceMs: 1 })
+  }
+  return turns
+}
+
+async function pass(source: Exclude<PassSource, 'manual'>, how: Parameters<typeof planSlowly>[1]) {
+  const { host, scheduler } = await world(MANY, {
+    maintenance: { minSegmentAgeMs: 30_000, quietWriteWindowMs: 0 },
+  })
+  const turns = planSlowly(host, how)
+  const report = await scheduler.runPass(source)
+  return { host, scheduler, report, turns: turns.count }
+}
+
+describe('a plan of 10,000 segments', () => {
+  test.each([
+    ['floors', { minStaleRatio: 0.5, minAgeMs: 30_000 }],
+    ['caps', { minStaleRatio: 0.2, maxSegments: 2_000, maxLiveBytes: 1e9 }],
+    ['named ids', { segmentIds: MANY.slice(0, 3_000).map((s) => s.segmentId), minStaleBytes: 1 }],
+  ])('is in slices what it is in one go (%s)', async (_, some) => {
+    const filters = {
+      minStaleRatio: 0,
+      minStaleBytes: 0,
+      minStaleBytesCapRatio: 0,
+      minAgeMs: 0,
+      maxSegments: 0,
+      maxLiveBytes: 0,
+      maxCopiedBytes: 0,
+      protectedIds: [],
+      segmentIds: null,
+      ...some,
+    }
+    const request = { segments: MANY, filters, nowMs: T0 }
+    let turns = 0
+    const yieldNow = (): Promise<void> => Promise.resolve(void turns++)
+    const plan = await planAlone(request, ALWAYS, { clock: eagerClock(), yieldNow, sliceMs: 1 })
+    expect(plan).toEqual(planRewrite(request))
+    expect(turns).toBeGreaterThan(20)
+  })
+
+  test('is given up between two slices when writes resume after the grace (RewritePlan_CancelsWhenForegroundWritesResume)', async () => {
+    const { host, scheduler, report, turns } = await pass('periodic', { sliceMs: 50, writes: true })
+    expect(host.eventsOf('rewrite_plan_canceled')).toMatchObject([{ why: 'foreground' }])
+    // 350 ms of grace are seven slices; the watch looks every 100 ms.
+    expect(turns).toBeGreaterThanOrEqual(7)
+    expect(turns).toBeLessThanOrEqual(9)
+    // The GC of the pass still runs (RewritePlan_CancelStillRunsForcedGC).
+    expect(report.steps.map((s) => s.kind)).toEqual(['plan_canceled', 'gc'])
+    expect(scheduler.info()).toMatchObject({ lastPlanAtMs: null, state: 'disabled' })
+    expect(scheduler.counters()).toMatchObject({ planRuns: 1, planCanceled: 1, planSelected: 0 })
+    expect(scheduler.debt().queue).toEqual([])
+  })
+
+  test('that ends within the grace is kept (_GraceAllowsShortPlanDuringForegroundResume)', async () => {
+    const { host, report } = await pass('periodic', { sliceMs: 5, writes: true })
+    expect(host.eventsOf('rewrite_plan_canceled')).toEqual([])
+    expect(report.outcome).toBe('staged')
+  })
+
+  test('of a kick is cancelled by time alone, after 30 s', async () => {
+    const { host, turns } = await pass('checkpoint_kick', { sliceMs: 5_000, writes: true })
+    expect(host.eventsOf('rewrite_plan_canceled')).toMatchObject([{ why: 'deadline' }])
+    expect(turns).toBe(6)
+  })
+
+  test('holds the thread no longer than its slices', async () => {
+    const { host, scheduler } = await world(MANY, { maintenance: { minSegmentAgeMs: 30_000 } })
+    // By the looks at the clock: each step of work is one, and each is followed by a pause.
+    const turns = planSlowly(host, { sliceMs: 0, writes: false })
+    await scheduler.runPass('checkpoint_kick')
+    expect(turns.count).toBeGreaterThan(20)
+  })
+
+  test('cancelled with its pass leaves no plan behind', async () => {
+    const { host, scheduler } = await world(MANY, { maintenance: { minSegmentAgeMs: 30_000 } })
+    host.plan = (request, signal) => {
+      let turns = 0
+      const yieldNow = (): Promise<void> => {
+        if (++turns === 5) void scheduler.cancelPass()
+        return Promise.resolve()
+      }
+      return planAlone(request, signal, { clock: eagerClock(), yieldNow, sliceMs: 1 })
+    }
+    const report = await scheduler.runPass('checkpoint_kick')
+    expect(report).toMatchObject({ outcome: 'cancelled' })
+    expect(host.eventsOf('rewrite_plan_canceled')).toMatchObject([{ why: 'aborted' }])
+  })
+})
