@@ -22,10 +22,15 @@ export interface FolderEntry {
 export class AllowedRoots {
   /** Absolute, without links. */
   readonly roots: readonly string[]
+  readonly #hint: (root: string) => string
 
-  /** A root that does not exist is refused by throwing, at the start rather than at every opening. */
-  constructor(roots: readonly string[]) {
+  /** `hint`: what to write where, to allow a folder. A root that does not exist is refused by throwing, at the start rather than at every opening. */
+  constructor(
+    roots: readonly string[],
+    hint = (root: string): string => `start with --allow-root ${root}`,
+  ) {
     this.roots = roots.map((root) => fs.realpathSync(root))
+    this.#hint = hint
   }
 
   /** The folder without links. `mayCreate`: it need not exist, what it lies in must. Throws Refusal. */
@@ -101,7 +106,7 @@ export class AllowedRoots {
     const below = this.roots.length === 0 ? 'none' : this.roots.join(', ')
     return forbidden(
       dir,
-      `it is not below an allowed folder (${below}); start with --allow-root ${path.dirname(dir)} to allow it`,
+      `it is not below an allowed folder (${below}); ${this.#hint(path.dirname(dir))} to allow it`,
     )
   }
 }

@@ -37,7 +37,6 @@ export interface AppDeps extends CoreDeps {
   logStream?: { write(line: string): void }
 }
 
-const BODY_LIMIT = 1024 * 1024
 /** Hex keys are long; the HTTP parser's own 16 KiB of headers is the real limit. */
 const PARAM_LENGTH_MAX = 16 * 1024
 
@@ -49,14 +48,17 @@ export async function buildApp(config: AppConfig, deps: AppDeps): Promise<App> {
       redact: ['req.headers.authorization', 'req.headers["sec-websocket-protocol"]'],
       ...(deps.logStream === undefined ? {} : { stream: deps.logStream }),
     },
-    bodyLimit: BODY_LIMIT,
     routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
   }).withTypeProvider<TypeBoxTypeProvider>()
 
   const core: CoreConfig = {
     ...config,
     prefix: '',
-    allowOriginHint: (origin) => `start with --allow-origin ${origin}`,
+    hints: {
+      allowOrigin: (origin) => `start with --allow-origin ${origin}`,
+      allowRoot: (root) => `start with --allow-root ${root}`,
+      allowActing: 'start it without --read-only',
+    },
   }
   const stores = await registerCore(app, core, deps)
   app.addHook('onReady', async () => {

@@ -1,6 +1,7 @@
 /**
  * What was asked of this server that changes, costs or was refused: the newest entries, bounded.
- * Equal refusals in a row are one entry with a count, so that a flood leaves the rest readable.
+ * Equal refusals among the last few entries are one with a count, so that a flood, also one of several
+ * kinds, leaves the rest readable and pushes out nothing.
  */
 import type { AuditBody, AuditEntry } from './protocol.ts'
 
@@ -8,6 +9,8 @@ export type AuditRecord = Omit<AuditEntry, 'auditId' | 'atMs' | 'repeats' | 'las
 
 const ENTRIES_MAX = 1_000
 const TEXT_MAX = 500
+/** How far back an equal refusal is looked for. */
+const LOOKED_BACK = 50
 
 export class Audit {
   readonly #entries: AuditEntry[] = []
@@ -24,10 +27,13 @@ export class Audit {
   add(record: AuditRecord): void {
     const atMs = Date.now()
     const text = record.text.slice(0, TEXT_MAX)
-    const last = this.#entries.at(-1)
-    if (last !== undefined && record.outcome === 'refused' && isSame(last, { ...record, text })) {
-      last.repeats += 1
-      last.lastAtMs = atMs
+    const equal =
+      record.outcome === 'refused'
+        ? this.#entries.slice(-LOOKED_BACK).findLast((one) => isSame(one, { ...record, text }))
+        : undefined
+    if (equal !== undefined) {
+      equal.repeats += 1
+      equal.lastAtMs = atMs
       return
     }
     this.#lastId += 1

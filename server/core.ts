@@ -35,6 +35,16 @@ import { HistoryClient } from './store/history-client.ts'
 import { BATCH_INTERVAL_MS } from './store/worker-contract.ts'
 import { Stores } from './stores.ts'
 
+/** What to write where, for the texts of refusals: a command line and a program differ. */
+export interface Hints {
+  /** Completes "to serve it, ...". */
+  allowOrigin: (origin: string) => string
+  /** Completes "... to allow it". */
+  allowRoot: (root: string) => string
+  /** Completes "this server is read-only; ... to act". */
+  allowActing: string
+}
+
 export interface CoreConfig {
   tokens: Readonly<Record<Role, string>>
   /** Nothing that changes a store is taken, from nobody. */
@@ -48,8 +58,7 @@ export interface CoreConfig {
   port: number
   /** In front of every path; empty = none. */
   prefix: string
-  /** Completes "to serve it, ...". */
-  allowOriginHint: (origin: string) => string
+  hints: Hints
 }
 
 export interface CoreDeps {
@@ -68,6 +77,8 @@ export interface CoreDeps {
 }
 
 const STORES_MAX = 32
+/** Of a request; a route may say more. */
+const BODY_BYTES_MAX = 1024 * 1024
 /** A page that is used hard asks some times a second; a script that floods asks thousands. */
 const REQUESTS_PER_MINUTE = 3_000
 
@@ -78,6 +89,10 @@ export async function registerCore(
 ): Promise<Stores> {
   const app: App = context.withTypeProvider<TypeBoxTypeProvider>()
   app.setValidatorCompiler(TypeBoxValidatorCompiler)
+  // The program around may take larger bodies on its own routes.
+  app.addHook('onRoute', (route) => {
+    route.bodyLimit ??= BODY_BYTES_MAX
+  })
   const { onRoute } = deps
   if (onRoute !== undefined) {
     app.addHook('onRoute', ({ method, url }) => {
@@ -92,7 +107,7 @@ export async function registerCore(
     workerUrl: deps.workerUrl,
     report: (problem) => app.log.error(problem),
     feedLimits: deps.feedLimits ?? FEED_LIMITS,
-    roots: new AllowedRoots(config.allowRoots),
+    roots: new AllowedRoots(config.allowRoots, config.hints.allowRoot),
     storesMax: STORES_MAX,
     workload: DEFAULT_WORKLOAD,
   })

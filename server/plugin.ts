@@ -80,7 +80,11 @@ const plugin: FastifyPluginAsync<RestageOptions> = async (app, options) => {
           allowedOrigins: options.allowedOrigins ?? [],
           host: undefined,
           port: 0,
-          allowOriginHint: (origin) => `add "${origin}" to the plugin's allowedOrigins`,
+          hints: {
+            allowOrigin: (origin) => `add "${origin}" to the plugin's allowedOrigins`,
+            allowRoot: (root) => `add "${root}" to the plugin's allowRoots`,
+            allowActing: 'register the plugin without readOnly',
+          },
         },
         { ...DEFAULT_DEPS, ...options.deps },
       )

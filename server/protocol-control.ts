@@ -127,7 +127,7 @@ export interface AuditEntry {
   /** What was asked for in short, or why it was refused. */
   text: string
   elapsedMs: number
-  /** Equal refusals in a row are one entry; the last of them was at `lastAtMs`. */
+  /** Equal refusals close to each other are one entry; the last of them was at `lastAtMs`. */
   repeats: number
   lastAtMs: number
 }

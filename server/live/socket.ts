@@ -7,7 +7,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Audit } from '../audit.ts'
 import { CLOSE_CODES, LIVE_PATH, LIVE_PROTOCOL } from '../protocol.ts'
 import type { Stores } from '../stores.ts'
-import { Connection, type SocketLimits } from './connection.ts'
+import { Connection, type ConnectionDeps, type SocketLimits } from './connection.ts'
 import { messageText } from './messages.ts'
 
 /** Time for a closing handshake at shutdown before the connection is cut. */
@@ -104,12 +104,25 @@ export function registerLive(
   })
 
   app.get(LIVE_PATH, { websocket: true, config: { access: 'live' } }, (socket, request) => {
+    const role = request.role ?? 'viewer'
+    const refused: ConnectionDeps['refused'] = (what, storeId, code, text) =>
+      audit.add({
+        role,
+        peer: request.ip,
+        channel: 'live',
+        what,
+        storeId,
+        outcome: 'refused',
+        code,
+        text,
+        elapsedMs: 0,
+      })
     if (connections.size >= connections.limits.socketsMax) {
-      const { socketsMax } = connections.limits
-      socket.close(CLOSE_CODES.RATE_LIMITED, `${socketsMax} sockets are open already`)
+      const text = `${connections.limits.socketsMax} sockets are open already`
+      refused('upgrade', null, 'RATE_LIMITED', text)
+      socket.close(CLOSE_CODES.RATE_LIMITED, text)
       return
     }
-    const role = request.role ?? 'viewer'
     const peer = {
       clientId: connections.nextId(),
       role,
@@ -119,18 +132,7 @@ export function registerLive(
     const connection = new Connection(socket, peer, {
       feedOf: (storeId) => stores.feed(storeId),
       limits: connections.limits,
-      refused: (what, storeId, code, text) =>
-        audit.add({
-          role,
-          peer: peer.address,
-          channel: 'live',
-          what,
-          storeId,
-          outcome: 'refused',
-          code,
-          text,
-          elapsedMs: 0,
-        }),
+      refused,
     })
     connections.add(connection)
     socket.on('close', (code) => {

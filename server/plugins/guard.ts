@@ -43,8 +43,7 @@ export interface GuardOptions {
   allowedOrigins: readonly string[]
   /** Where the API begins, with the prefix: nothing below is public. */
   apiPath: string
-  /** What to write where, to allow an origin; for the texts of refusals. */
-  allowOriginHint: (origin: string) => string
+  hints: { allowOrigin: (origin: string) => string; allowActing: string }
 }
 
 type RoleOf = (candidate: string | undefined) => Role | null
@@ -64,7 +63,7 @@ export function registerGuard(app: FastifyInstance, options: GuardOptions): void
     // On refusals, too: a browser shows them like any other answer.
     void reply.headers(securityHeaders(hosts.has(host) ? host : "'none'"))
     if (!hosts.has(host)) {
-      const hint = options.allowOriginHint(`http://${host === '' ? 'HOST:PORT' : host}`)
+      const hint = options.hints.allowOrigin(`http://${host === '' ? 'HOST:PORT' : host}`)
       throw new Refusal(
         'FORBIDDEN_HOST',
         `Host "${host}" is not allowed; to serve it, ${hint}`,
@@ -74,7 +73,7 @@ export function registerGuard(app: FastifyInstance, options: GuardOptions): void
     if (origin !== undefined && !origins.has(origin)) {
       throw new Refusal(
         'FORBIDDEN_ORIGIN',
-        `Origin "${origin}" is not allowed; to serve it, ${options.allowOriginHint(origin)}`,
+        `Origin "${origin}" is not allowed; to serve it, ${options.hints.allowOrigin(origin)}`,
         seen(request),
       )
     }
@@ -132,7 +131,7 @@ function accessDenied(
     )
   }
   if (changes === true && options.readOnly) {
-    return new Refusal('READ_ONLY', 'this server is read-only; start it without --read-only to act')
+    return new Refusal('READ_ONLY', `this server is read-only; ${options.hints.allowActing} to act`)
   }
   return null
 }

@@ -7,6 +7,10 @@ const SECURITY = 'test/server/security.test.ts'
 const CONTROL = 'test/server/control.test.ts'
 const FEED = 'test/server/feed.test.ts'
 const LIVE = 'test/server/live.test.ts'
+const PLUGIN = 'test/server/plugin.test.ts'
+const CLOSING = 'test/server/closing.test.ts'
+const STATS = 'test/server/stats.test.ts'
+const HISTORY = 'test/server/history.test.ts'
 const PAGE = 'test/web/apply-message.test.ts'
 
 export const SERVER: readonly PutBack[] = [
@@ -248,5 +252,158 @@ export const SERVER: readonly PutBack[] = [
       },
     ],
     test: { file: PAGE, name: 'doubled events are ignored, in the state and in the trace' },
+  },
+  {
+    id: 'requests-limited',
+    defect: 'an address may ask as often as it likes',
+    edits: [
+      {
+        file: 'server/core.ts',
+        find: '    max,\n    timeWindow',
+        replace: '    max: 1e9,\n    timeWindow',
+      },
+    ],
+    test: { file: SECURITY, name: 'are limited a minute' },
+  },
+  {
+    id: 'bodies-limited',
+    defect: 'a body of any size is read',
+    edits: [
+      {
+        file: 'server/core.ts',
+        find: 'route.bodyLimit ??= BODY_BYTES_MAX',
+        replace: 'route.bodyLimit ??= 1024 * BODY_BYTES_MAX',
+      },
+    ],
+    test: { file: GUARD_TEST, name: 'a body past the limit is too large' },
+  },
+  {
+    id: 'bodies-limited',
+    defect: 'the program around decides how large a body may be',
+    edits: [
+      { file: 'server/core.ts', find: '    route.bodyLimit ??= BODY_BYTES_MAX\n', replace: '' },
+    ],
+    test: { file: PLUGIN, name: 'keeps its own limits where the program around it takes more' },
+  },
+  {
+    id: 'messages-limited',
+    defect: 'the socket server buffers a message of any size',
+    edits: [
+      {
+        file: 'server/live/socket.ts',
+        find: '      maxPayload: connections.limits.messageBytesMax,\n',
+        replace: '',
+      },
+    ],
+    test: { file: LIVE, name: 'refuses what is not a message of the protocol' },
+  },
+  {
+    id: 'messages-limited',
+    defect: 'the program around decides how large a message may be',
+    edits: [
+      {
+        file: 'server/live/connection.ts',
+        find: 'if (data.length > messageBytesMax) {',
+        replace: 'if (data.length > 1024 * messageBytesMax) {',
+      },
+    ],
+    test: { file: PLUGIN, name: 'keeps its own limits where the program around it takes more' },
+  },
+  {
+    id: 'messages-limited',
+    defect: 'a flood of messages is answered',
+    edits: [
+      {
+        file: 'server/live/connection.ts',
+        find: 'if (!this.#takeTurn()) {',
+        replace: 'if (!this.#takeTurn() && data.length < 0) {',
+      },
+    ],
+    test: { file: SECURITY, name: 'a flood of messages is cut off' },
+  },
+  {
+    id: 'audit-survives-floods',
+    defect: 'refusals of several kinds push what was done out of the audit',
+    edits: [
+      {
+        file: 'server/audit.ts',
+        find: 'this.#entries.slice(-LOOKED_BACK).findLast(',
+        replace: 'this.#entries.slice(-1).findLast(',
+      },
+    ],
+    test: { file: SECURITY, name: 'keeps what was done through a flood of refusals' },
+  },
+  {
+    id: 'closing-begins-first',
+    defect: 'ending waits for an answer that waits for a pass which stands still',
+    edits: [
+      {
+        file: 'server/core.ts',
+        find: '    closing = close()\n    done()',
+        replace: '    done()',
+      },
+    ],
+    test: { file: CLOSING, name: 'while a pass stands still does not wait for somebody' },
+  },
+  {
+    id: 'closing-ends-connections',
+    defect: 'a connection whose answer was waited for stays open, and the server with it',
+    edits: [
+      {
+        file: 'server/core.ts',
+        find: "if (closing !== null) void reply.header('connection', 'close')",
+        replace: '',
+      },
+    ],
+    test: { file: CLOSING, name: 'while a pass stands still does not wait for somebody' },
+  },
+  {
+    id: 'unknown-not-zero',
+    defect: 'counters of a folder that is only read are told as zeros',
+    edits: [
+      {
+        file: 'server/metrics.ts',
+        find: "if (info.mode === 'hosted') workFigures",
+        replace: 'workFigures',
+      },
+    ],
+    test: { file: STATS, name: 'of an attached folder are what the folder says' },
+  },
+  {
+    id: 'unknown-not-zero',
+    defect: 'the statistics of a folder count what only its writer knows',
+    edits: [
+      {
+        file: 'engine/stats.ts',
+        find: "  add(GENERATION, debtStats(state, nowMs))\n  add('treedb.', retainedStats(state))",
+        replace:
+          "  add(GENERATION, debtStats(state, nowMs))\n  add(GENERATION, { 'gc.runs': state.counters.gcRuns })\n  add('treedb.', retainedStats(state))",
+      },
+    ],
+    test: { file: STATS, name: 'of an attached folder are what the folder says' },
+  },
+  {
+    id: 'lost-moments-told',
+    defect: 'history without its newest moments looks whole',
+    edits: [
+      {
+        file: 'engine/recording/reader.ts',
+        find: "if (isLast && chunk.end !== 'closed') gaps.push(endGap(chunk, next))",
+        replace: "if (isLast && chunk.end === 'closed' && next < 0) gaps.push(endGap(chunk, next))",
+      },
+    ],
+    test: { file: HISTORY, name: 'says what is missing: lost newest moments' },
+  },
+  {
+    id: 'history-pages-join',
+    defect: 'a page of passes leaves one out',
+    edits: [
+      {
+        file: 'engine/recording/reader.ts',
+        find: 'next: { openingId, seq: event.seq + 1 } }',
+        replace: 'next: { openingId, seq: event.seq } }',
+      },
+    ],
+    test: { file: HISTORY, name: 'pages passes newest first' },
   },
 ]

@@ -23,6 +23,8 @@ import {
 
 const MAIN = fileURLToPath(new URL('../../dist/server/main.js', import.meta.url))
 const KEYS = 2_400
+/** Much longer than ending takes, and shorter than the patience of a test. */
+const END_MS = 30_000
 
 /** Enough half-stale segments that rewriting them takes a while. */
 async function withDebt(server: TestServer): Promise<number[]> {
@@ -104,11 +106,12 @@ describe('closing a store', () => {
   })
 })
 
-describe('SIGTERM', () => {
+describe('SIGTERM', { timeout: 90_000 }, () => {
   async function serve(dir: string): Promise<{
     origin: string
     post: (url: string, body: unknown) => Promise<Response>
-    end: () => Promise<number | null>
+    /** Its exit code, or that it has none after longer than a pass of this test takes. */
+    end: () => Promise<number | null | 'still running'>
   }> {
     const args = [dir, '--json-ready', '--log-level', 'silent', '--port', '0', '--token', TOKEN]
     const child = spawn(process.execPath, [MAIN, ...args, '--mode', 'step'])
@@ -130,7 +133,10 @@ describe('SIGTERM', () => {
         }),
       end: () => {
         child.kill('SIGTERM')
-        return exited
+        const late = new Promise<'still running'>((resolve) => {
+          setTimeout(() => resolve('still running'), END_MS).unref()
+        })
+        return Promise.race([exited, late])
       },
     }
   }

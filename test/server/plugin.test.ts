@@ -1,10 +1,18 @@
 /** Restage inside of a program that has a Fastify server, routes and an engine of its own. */
+import * as path from 'node:path'
 import { setImmediate as yieldNow } from 'node:timers/promises'
-import fastify, { type FastifyInstance } from 'fastify'
+import websocket from '@fastify/websocket'
+import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Engine, nodeFileSystem, openEngine, StepClock } from '../../server/engine-door.ts'
 import { restage, type RestageOptions } from '../../server/plugin.ts'
-import { API_BASE, LIVE_PATH, type StoresBody } from '../../server/protocol.ts'
+import {
+  API_BASE,
+  CLOSE_CODES,
+  LIVE_PATH,
+  type ErrorBody,
+  type StoresBody,
+} from '../../server/protocol.ts'
 import { LiveClient } from './live-client.ts'
 import { SMALL_STEP_STORE, temporaryFolder, WORKER_URL } from './test-server.ts'
 
@@ -24,8 +32,13 @@ async function openedEngine(): Promise<{ engine: Engine; clock: StepClock }> {
   return { engine, clock }
 }
 
-async function program(options: RestageOptions): Promise<{ app: FastifyInstance; origin: string }> {
-  const app = fastify()
+async function program(
+  options: RestageOptions,
+  before: (app: FastifyInstance) => Promise<void> = () => Promise.resolve(),
+  server: FastifyServerOptions = {},
+): Promise<{ app: FastifyInstance; origin: string }> {
+  const app = fastify(server)
+  await before(app)
   app.get('/hello', () => ({ hello: 'world' }))
   await app.register(restage, {
     ...options,
@@ -97,9 +110,53 @@ describe('the plugin', () => {
     ).json()) as StoresBody
     const url = `${origin}/restage${API_BASE}/stores/${stores[0]?.storeId ?? ''}/actions/pause`
     const pause = await fetch(url, { method: 'POST', headers, body: '{}' })
-    expect([pause.status, await pause.text()]).toEqual([403, expect.stringContaining('READ_ONLY')])
+    const { error } = (await pause.json()) as ErrorBody
+    expect([pause.status, error.code, error.message]).toEqual([
+      403,
+      'READ_ONLY',
+      'this server is read-only; register the plugin without readOnly to act',
+    ])
+    // A program has no command line of ours: the texts say what it would have to write.
+    const folder = temporaryFolder()
+    const outside = await fetch(`${origin}/restage${API_BASE}/stores`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ dir: folder, mode: 'attached' }),
+    })
+    expect(((await outside.json()) as ErrorBody).error.message).toContain(
+      `add "${path.dirname(folder)}" to the plugin's allowRoots to allow it`,
+    )
     await app.close()
     await put(engine, 10, 'z')
     expect(Buffer.from(engine.get(Buffer.from('k1')) ?? [])).toEqual(Buffer.alloc(1024, 'z'))
+  })
+
+  test('keeps its own limits where the program around it takes more', async () => {
+    const { engine, clock } = await openedEngine()
+    const tokens = { operator: 'o'.repeat(40), viewer: 'v'.repeat(40) }
+    const { app, origin } = await program(
+      { engine, clock, tokens, prefix: '/restage', stores: [] },
+      async (outer) => {
+        await outer.register(websocket, { options: { maxPayload: 1024 * 1024 } })
+      },
+      { bodyLimit: 64 * 1024 * 1024 },
+    )
+    const storeId = app.restage?.stores()[0]?.storeId ?? ''
+    const url = `${origin}/restage${API_BASE}/stores/${storeId}/actions/hold-snapshot`
+    const answer = await fetch(url, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${tokens.operator}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ label: 'x'.repeat(2 * 1024 * 1024) }),
+    })
+    expect([answer.status, ((await answer.json()) as ErrorBody).error.code]).toEqual([
+      413,
+      'TOO_LARGE',
+    ])
+    const client = new LiveClient(origin, tokens.viewer, {}, `/restage${LIVE_PATH}`)
+    await client.hello(storeId)
+    await client.find('snapshot')
+    client.socket.send(' '.repeat(100 * 1024))
+    expect(await client.find('error')).toMatchObject({ code: 'TOO_LARGE' })
+    expect((await client.closed).code).toBe(CLOSE_CODES.BAD_MESSAGE)
   })
 })

@@ -307,6 +307,15 @@ describe('the walk over all socket messages', () => {
       code: CLOSE_CODES.RATE_LIMITED,
       reason: '1 sockets are open already',
     })
+    const { body } = await server.get<AuditBody>('/audit')
+    expect(body.entries).toMatchObject([
+      {
+        channel: 'live',
+        what: 'upgrade',
+        code: 'RATE_LIMITED',
+        text: '1 sockets are open already',
+      },
+    ])
   })
 })
 
@@ -341,6 +350,39 @@ describe('requests', () => {
       },
     ])
     expect(JSON.stringify(body)).not.toContain(TOKEN)
+  })
+})
+
+describe('the audit', () => {
+  test('has a refused upgrade, with the Origin that was seen and what to set', async () => {
+    const server = await startServer({ dir: temporaryFolder() })
+    const headers = { origin: 'http://evil.example' }
+    const client = new LiveClient(server.origin, TOKEN, { headers })
+    await client.closed
+    const { body } = await server.get<AuditBody>('/audit')
+    expect(body.entries).toMatchObject([
+      {
+        what: `GET ${LIVE_PATH}`,
+        outcome: 'refused',
+        code: 'FORBIDDEN_ORIGIN',
+        text: 'Origin "http://evil.example" is not allowed; to serve it, start with --allow-origin http://evil.example',
+      },
+    ])
+  })
+
+  test('keeps what was done through a flood of refusals of several kinds', async () => {
+    const server = await startServer({ dir: temporaryFolder() })
+    await server.act('pause', {})
+    const routes = ['/stores', '/audit', '/session', `/stores/${STORE}/passes`]
+    for (let i = 0; i < 300; i++) {
+      const url = `${server.origin}${API_BASE}${routes[i % routes.length] ?? ''}`
+      await (await fetch(url)).arrayBuffer()
+    }
+    const { body } = await server.get<AuditBody>('/audit')
+    expect(body.entries.map(({ outcome, repeats }) => [outcome, repeats])).toEqual([
+      ['done', 1],
+      ...routes.map(() => ['refused', 75]),
+    ])
   })
 })
 
