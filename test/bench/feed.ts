@@ -5,7 +5,7 @@
  * ids. `bare_ws` sends the same frames, made beforehand, through a websocket to the same client: what a
  * server that had nothing to do would reach here.
  *
- *   npm run bench:feed -- [one|fifty|observers]
+ *   npm run bench:feed -- [--only one,fifty,observers]
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import * as fs from 'node:fs'
@@ -23,6 +23,7 @@ import { frameText } from '../../server/live/messages.ts'
 import { API_BASE, LIVE_PROTOCOL } from '../../server/protocol.ts'
 import { BatchWriter } from '../../server/store/batch-writer.ts'
 import { BATCH_BYTES_MAX } from '../../server/store/outbox.ts'
+import { choices, flags } from './flags.ts'
 import { recordedStore } from './feed-recording.ts'
 import { median, quantile, removeFolders, tempFolder } from './support.ts'
 import { ownThread, threadCpuMs, threadFile, threadLeftFor } from './threads.ts'
@@ -357,8 +358,9 @@ async function benchObservers(): Promise<void> {
 
 // ---------------------------------------------------------------- all of it
 
-const only = process.argv[2]
-const wants = (what: string): boolean => only === undefined || only === what
+const PARTS = ['one', 'fifty', 'observers']
+const only = choices('only', flags({ only: PARTS.join(',') }).only, PARTS)
+const wants = (what: string): boolean => only.includes(what)
 
 if (wants('one')) {
   for (const parse of [true, false]) {

@@ -2,11 +2,12 @@
  * What the store's size costs: the same operations on a small store, on one with ten times the keys
  * (and so ten times the segments), and on one with ten times the segments for the same keys.
  *
- *   npm run bench:growth -- [keys] [rounds]
+ *   npm run bench:growth -- [--keys N] [--rounds N]
  *
  * Rounds alternate over the stores; figures are medians, ratios are against the small store.
  */
 import { inspectFolder, type Engine } from '../../engine/index.ts'
+import { flags } from './flags.ts'
 import {
   KIB,
   bench,
@@ -147,8 +148,7 @@ class Subject {
 }
 
 async function main(): Promise<void> {
-  const keys = Number(process.argv[2] ?? 20_000)
-  const rounds = Number(process.argv[3] ?? 3)
+  const { keys, rounds } = flags({ keys: 20_000, rounds: 3 })
   const subjects = [
     new Subject({ name: 'small', keys, segmentBytes: SEGMENT_BYTES }),
     new Subject({ name: '10x keys', keys: 10 * keys, segmentBytes: SEGMENT_BYTES }),

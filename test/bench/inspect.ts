@@ -2,9 +2,10 @@
  * How fast a folder is read: pointers a second of the process's own time, for small values, 2 KiB ones,
  * and grouped frames. The values are never read; the last line says how many bytes were.
  *
- *   npm run bench:inspect -- [keys] [rounds]
+ *   npm run bench:inspect -- [--keys N] [--rounds N]
  */
 import { inspectFolder, nodeFileSystem, type FileSystem } from '../../engine/index.ts'
+import { flags } from './flags.ts'
 import { bench, deps, keyOf, median, openStore, print, tempFolder, valueOf } from './support.ts'
 
 interface Subject {
@@ -66,8 +67,7 @@ function counting(): { fileSystem: FileSystem; bytesRead: () => number } {
 }
 
 async function main(): Promise<void> {
-  const keys = Number(process.argv[2] ?? 100_000)
-  const rounds = Number(process.argv[3] ?? 5)
+  const { keys, rounds } = flags({ keys: 100_000, rounds: 5 })
   const folders: { subject: Subject; dir: string; rates: number[] }[] = []
   for (const subject of SUBJECTS) {
     folders.push({ subject, dir: await prepare(subject, keys), rates: [] })

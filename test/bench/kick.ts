@@ -5,8 +5,9 @@
  * sleeps 10 ms between attempts. `kicks_ms` leaves those sleeps out.
  *
  * Metrics are medians over the runs, variants alternate, and ratios are taken within one program run.
- * Usage: kick.js [runs]
+ * Usage: kick.js [--runs N]
  */
+import { flags } from './flags.ts'
 import { runKick, type Metrics, type Variant } from './kick-harness.ts'
 
 const ADDED_MS = 25
@@ -92,7 +93,7 @@ function expectNumbers(measured: ReadonlyMap<string, Metrics>, name: string, wan
   process.exitCode = 1
 }
 
-const runs = Number(process.argv[2] ?? 5)
+const { runs } = flags({ runs: 5 })
 // The first runs of a process measure its compiler.
 for (const policy of Object.values(POLICIES)) await runKick({ ...policy, addedMs: ADDED_MS })
 for (const addedMs of [ADDED_MS, 0]) {

@@ -10,8 +10,8 @@
  */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
-import { parseArgs } from 'node:util'
 import type { Engine, SegmentId } from '../../engine/index.ts'
+import { choices, flags } from './flags.ts'
 import {
   KIB,
   MIB,
@@ -242,14 +242,9 @@ async function foreground(
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      only: { type: 'string', default: 'rewrite,plan,pass,foreground' },
-      quick: { type: 'boolean', default: false },
-    },
-  })
-  const { quick } = values
-  const parts = values.only.split(',')
+  const known = ['rewrite', 'plan', 'pass', 'foreground']
+  const { quick, only } = flags({ only: known.join(','), quick: false })
+  const parts = choices('only', only, known)
   const rounds = quick ? 1 : 3
   if (parts.includes('rewrite')) await rewrite(rounds, (quick ? 32 : 256) * MIB)
   if (parts.includes('plan')) await plan(quick ? 1_000 : 10_000)

@@ -13,6 +13,7 @@ import type { AddressInfo } from 'node:net'
 import { extname, join, resolve } from 'node:path'
 import { chromium, type CDPSession, type Page } from 'playwright-core'
 import { WebSocketServer, type WebSocket } from 'ws'
+import { flags } from './flags.ts'
 import { SyntheticStore } from './page-store.ts'
 
 const SEGMENTS = 10_000
@@ -20,9 +21,8 @@ const EVENTS_PER_SECOND = 10_000
 const FRAME_MS = 33
 const ROOT = resolve(import.meta.dirname, '../../..')
 const WEB = join(ROOT, 'dist/web')
-const short = process.argv.includes('--short')
-/** Also says where the page's time went. */
-const PROFILE = process.argv.includes('--profile')
+/** `profile`: also says where the page's time went. */
+const { short, profile: PROFILE } = flags({ short: false, profile: false })
 const EVENTS = short ? 100_000 : 1_000_000
 /** Each view is watched at the full rate for this long. */
 const WATCH_MS = short ? 4000 : 10_000

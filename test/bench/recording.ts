@@ -3,7 +3,7 @@
  * that records and on two that do not. CPU time of the process (user and system, all threads), since
  * wall-clock time belongs to the neighbours, too.
  *
- *   npm run bench:recording -- [puts a round] [rounds]
+ *   npm run bench:recording -- [--puts N a round] [--rounds N]
  *
  * Rounds alternate and swap their order. Three figures, because the first is as noisy as the machine:
  *
@@ -13,6 +13,7 @@
  *            precise, but without the collector's work for its garbage
  */
 import { Session, type Profiler } from 'node:inspector/promises'
+import { flags } from './flags.ts'
 import { KIB, MIB, bench, fill, median, openStore, print, quantile, tempFolder } from './support.ts'
 
 const KEYS = 20_000
@@ -95,8 +96,7 @@ async function profiled(work: () => Promise<void>): Promise<Profiler.Profile> {
 }
 
 async function main(): Promise<void> {
-  const puts = Number(process.argv[2] ?? 10_000)
-  const rounds = Number(process.argv[3] ?? 151)
+  const { puts, rounds } = flags({ puts: 10_000, rounds: 151 })
   const contenders = {
     on: { store: await open('on'), version: 0 },
     off: { store: await open('off'), version: 0 },

@@ -11,7 +11,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { choices, flags } from '../flags.ts'
 import { ADAPTERS } from './adapters/index.ts'
 import type { Result, Task } from './child.ts'
 import { metricsOf, printMetrics, printRatios, printTable, type Metrics } from './report.ts'
@@ -27,43 +27,36 @@ interface Settings {
 }
 
 function settings(): Settings {
-  const { values } = parseArgs({
-    options: {
-      puts: { type: 'string' },
-      keys: { type: 'string' },
-      gets: { type: 'string' },
-      rounds: { type: 'string' },
-      engines: { type: 'string' },
-      sync: { type: 'string', default: 'none' },
-      dir: { type: 'string', default: os.tmpdir() },
-      seed: { type: 'string', default: '1' },
-      quick: { type: 'boolean', default: false },
-    },
+  const values = flags({
+    puts: 0,
+    keys: 0,
+    gets: 0,
+    rounds: 0,
+    engines: '',
+    sync: 'none',
+    dir: os.tmpdir(),
+    seed: 1,
+    quick: false,
   })
   const { quick } = values
-  if (values.sync !== 'none' && values.sync !== 'batch') {
-    throw new Error(`--sync must be none or batch, got '${values.sync}'`)
-  }
+  const [sync] = choices('sync', values.sync, ['none', 'batch']) as [Sync]
   // Each synced batch waits for the disk: a fifth of the work says as much.
-  const part = values.sync === 'batch' ? 5 : 1
-  const number = (name: string, given: string | undefined, otherwise: number): number => {
-    const value = given === undefined ? otherwise : Number(given)
-    if (!Number.isSafeInteger(value) || value < 1) throw new Error(`--${name} must be a number`)
-    return value
-  }
-  const keys = number('keys', values.keys, quick ? 20_000 : 250_000 / part)
+  const part = sync === 'batch' ? 5 : 1
+  const or = (given: number, otherwise: number): number => (given === 0 ? otherwise : given)
+  const keys = or(values.keys, quick ? 20_000 : 250_000 / part)
+  const engines = ADAPTERS.map((a) => a.name)
   return {
     workload: {
       keys,
-      puts: number('puts', values.puts, 4 * keys),
-      gets: number('gets', values.gets, quick ? 20_000 : 200_000 / part),
+      puts: or(values.puts, 4 * keys),
+      gets: or(values.gets, quick ? 20_000 : 200_000 / part),
       valueBytes: 1024,
       batch: 100,
-      seed: number('seed', values.seed, 1),
+      seed: values.seed,
     },
-    rounds: number('rounds', values.rounds, quick ? 1 : 3),
-    engines: values.engines?.split(',') ?? ADAPTERS.map((a) => a.name),
-    sync: values.sync,
+    rounds: or(values.rounds, quick ? 1 : 3),
+    engines: values.engines === '' ? engines : choices('engines', values.engines, engines),
+    sync,
     dir: values.dir,
   }
 }
