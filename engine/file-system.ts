@@ -34,6 +34,11 @@ export interface OpenFile {
   /** fdatasync. After a rejection nothing about the file's unsynced bytes may be assumed. */
   sync(): Promise<void>
   close(): void
+  /**
+   * The same beside the thread, for a file that was deleted: its last close gives the space back, which
+   * takes milliseconds for a large one. Never rejects. Absent: only `close` is there.
+   */
+  closeAside?(): Promise<void>
 }
 
 /** An exclusive lock that the kernel drops when the process dies. */
@@ -226,6 +231,20 @@ class NodeFile implements OpenFile {
         if (this.#closing && this.#aside === 0) fs.closeSync(fd)
         if (error) reject(ioError(`cannot ${what} ${this.path}`, error))
         else resolve(result)
+      })
+    })
+  }
+
+  closeAside(): Promise<void> {
+    const fd = this.#fd
+    if (fd === null || this.#aside > 0) {
+      this.close()
+      return Promise.resolve()
+    }
+    this.#fd = null
+    return new Promise((resolve) => {
+      fs.close(fd, () => {
+        resolve()
       })
     })
   }

@@ -305,14 +305,16 @@ export class SegmentSet {
       this.#deleting.delete(segment.id)
     }
     // Nothing could have begun to need it meanwhile: new readers open above deadSinceSeq.
-    const { bytesTotal } = segment
-    segment.file.close()
+    const { bytesTotal, file } = segment
+    const closed = file.closeAside?.()
+    if (closed === undefined) file.close()
     this.#segments.delete(segment.id)
     this.#zombies.delete(segment)
     this.#unlinkErrors.delete(segment.id)
     const segmentId = segment.id
     this.#emit({ type: 'segment_deleted', segmentId, bytesTotal, heldByUntilNow: heldBy })
     // Told before anything is awaited: from here on state and events agree that it is gone.
+    await closed
     await this.#keyFiles.remove(segmentId)
   }
 

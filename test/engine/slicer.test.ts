@@ -1,9 +1,19 @@
-/** How long work may hold the thread: its budget, and much less while a writer waits for the disk. */
+/** What holds the thread, and for how long: slices, and calls of which the disk decides. */
+import * as fs from 'node:fs'
+import * as path from 'node:path'
 import { expect, test } from 'vitest'
 import type { BatchOperation } from '../../engine/api.ts'
 import { manualClock } from '../../engine/clock.ts'
+import type { FileSystem } from '../../engine/file-system.ts'
 import { Slicer } from '../../engine/slicer.ts'
-import { key, memoryFolder, openFixture, value, yieldNow } from '../support/engine-fixture.ts'
+import {
+  key,
+  memoryFolder,
+  openFixture,
+  quickFileSystem,
+  value,
+  yieldNow,
+} from '../support/engine-fixture.ts'
 import { onSync } from '../support/rewrite-store.ts'
 
 /** The clock goes on by a microsecond with each look at it. */
@@ -59,3 +69,54 @@ test('M9: while a durable write waits for the disk, other work gives the thread 
   expect(beside).toBeGreaterThan(5 * alone)
   await engine.close()
 })
+
+const DESCRIPTORS = '/proc/self/fd'
+
+/** What a descriptor is of; empty for the one that lists them. */
+function linkOf(fd: string): string {
+  try {
+    return fs.readlinkSync(`${DESCRIPTORS}/${fd}`, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+test.skipIf(!fs.existsSync(DESCRIPTORS))(
+  'M9: a deleted segment is closed beside the thread, and its descriptor goes',
+  async () => {
+    const closes: string[] = []
+    const watching: FileSystem = {
+      ...quickFileSystem,
+      open: (file, mode) => {
+        const opened = quickFileSystem.open(file, mode)
+        const close = opened.close.bind(opened)
+        opened.close = () => {
+          closes.push(path.basename(file))
+          close()
+        }
+        return opened
+      },
+    }
+    const { engine, dir } = await openFixture(
+      { inlineThreshold: 64, segmentBytes: 8192 },
+      { dir: memoryFolder(), fileSystem: watching },
+    )
+    for (let i = 0; i < 8; i++) await engine.put(key(i), value(i, 1000))
+    for (let i = 0; i < 8; i++) await engine.put(key(i), value(i + 100, 1000))
+    await engine.checkpoint()
+    const openFiles = (): string[] =>
+      fs
+        .readdirSync(DESCRIPTORS)
+        .map(linkOf)
+        .filter((file) => file.startsWith(dir) && file.includes('value-l0-000001'))
+    expect(openFiles().length).toBe(1)
+    const report = await engine.maintenance.gc({ dryRun: false })
+    expect(report.errors).toEqual([])
+    expect(engine.state().segments.map((s) => path.basename(s.file))).not.toContain(
+      'value-l0-000001.log',
+    )
+    expect(openFiles()).toEqual([])
+    expect(closes).not.toContain('value-l0-000001.log')
+    await engine.close()
+  },
+)
