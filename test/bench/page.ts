@@ -2,7 +2,11 @@
  * The page at real sizes, in headless Chromium: 10,000 segments, 10,000 events a second, 1,000,000
  * events in all. A bench server speaks the wire protocol over a real websocket; the page is the built
  * one. Printed: event to pixel (from the event's own time to the first paint that holds it), the time
- * from an input to the paint that answers it, the heap after a collection, and the frame rate.
+ * from an input to the paint that answers it (and of that, how long the page's own code ran), the heap
+ * after a collection, and the frame rate.
+ *
+ * `bare` is a page of one line that parses the same frames and writes a number: what the browser, the
+ * socket and the machine take by themselves. `generator` says how late the bench's own server was.
  *
  *   npm run bench:page            the full run, about two minutes
  *   npm run bench:page -- --short 100,000 events, for a look
@@ -11,7 +15,8 @@ import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { extname, join, resolve } from 'node:path'
-import { chromium, type CDPSession, type Page } from 'playwright-core'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { chromium, type Browser, type CDPSession, type Page } from 'playwright-core'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { flags } from './flags.ts'
 import { SyntheticStore } from './page-store.ts'
@@ -42,6 +47,7 @@ const out = (line: string): void => {
 
 interface BenchServer {
   url: string
+  bareUrl: string
   /** Events a second from now on; 0 = silence. */
   setRate(eventsPerSecond: number): void
   /** Pushes this many at once, as frames of 5,000. */
@@ -101,8 +107,10 @@ async function startServer(): Promise<BenchServer> {
   const sender = setInterval(() => {
     if (rate > 0) send()
   }, FRAME_MS)
+  const origin = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`
   return {
-    url: `http://127.0.0.1:${String((server.address() as AddressInfo).port)}/#token=bench-token-0123456789`,
+    url: `${origin}/#token=bench-token-0123456789`,
+    bareUrl: `${origin}/bare`,
     setRate: (next) => {
       rate = next
       lastMs = performance.now()
@@ -137,6 +145,11 @@ function answer(store: SyntheticStore, request: IncomingMessage, response: Serve
     )
     return
   }
+  if (path === '/bare') {
+    response.setHeader('content-type', 'text/html')
+    response.end(BARE)
+    return
+  }
   const file = path === '/' ? '/index.html' : path
   try {
     const content = readFileSync(join(WEB, file))
@@ -150,6 +163,29 @@ function answer(store: SyntheticStore, request: IncomingMessage, response: Serve
 
 // ---------------------------------------------------------------- what runs in the page
 
+/** The least that a page can do with the feed: parse, and show the newest number once a frame. */
+const BARE = `<!doctype html><title>bare</title>
+  <button data-testid="press">press</button><p data-testid="applied" data-seq="0">0</p>
+  <script>
+    const line = document.querySelector('p')
+    const socket = new WebSocket(location.origin.replace('http', 'ws') + '/api/v1/live', ['restage.v1'])
+    let seq = 0
+    let asked = false
+    const show = () => {
+      asked = false
+      line.dataset.seq = line.textContent = String(seq)
+    }
+    socket.onopen = () => socket.send(JSON.stringify({ type: 'hello' }))
+    socket.onmessage = ({ data }) => {
+      const message = JSON.parse(data)
+      seq = message.lastSeq ?? message.seq ?? seq
+      if (!asked) requestAnimationFrame(show)
+      asked = true
+    }
+    const press = document.querySelector('button')
+    press.onclick = () => (press.textContent = 'pressed at ' + performance.now())
+  </script>`
+
 /**
  * Notes when each newly applied event was painted: after the animation frame in which the page's
  * number of applied events changed comes the paint, and a message posted in the frame arrives after it.
@@ -161,7 +197,10 @@ const PROBE = `
   window.benchFrames = []
   new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) {
-      if (entry.interactionId > 0) window.benchInputs.push([entry.name, entry.duration])
+      if (entry.interactionId > 0) {
+        const ran = entry.processingEnd - entry.processingStart
+        window.benchInputs.push([entry.name, entry.duration, ran])
+      }
     }
   }).observe({ type: 'event', durationThreshold: 16, buffered: true })
   let lastSeq = 0
@@ -286,16 +325,90 @@ async function interact(page: Page): Promise<void> {
   }
 }
 
-async function measureInputs(page: Page, name: string): Promise<void> {
+async function measureInputs(
+  page: Page,
+  name: string,
+  act: (page: Page) => Promise<void> = interact,
+): Promise<void> {
   await page.evaluate('window.benchInputs = []')
-  await interact(page)
+  await act(page)
   await page.waitForTimeout(500)
-  const inputs = await page.evaluate<[string, number][]>('window.benchInputs')
-  const durations = inputs.map(([, ms]) => ms).sort((a, b) => a - b)
-  out(`${name} inputs_over_16ms=${String(durations.length)}`)
-  out(`${name} input_p50_ms=${quantile(durations, 0.5).toFixed(0)}`)
-  out(`${name} input_p98_ms=${quantile(durations, 0.98).toFixed(0)}`)
-  out(`${name} input_max_ms=${quantile(durations, 1).toFixed(0)}`)
+  const inputs = await page.evaluate<[string, number, number][]>('window.benchInputs')
+  const shown = inputs.map(([, ms]) => ms).sort((a, b) => a - b)
+  const ran = inputs.map(([, , ms]) => ms).sort((a, b) => a - b)
+  const figures = (label: string, sorted: readonly number[]): string =>
+    [0.5, 0.98, 1]
+      .map(
+        (q) => `${label}_${q === 1 ? 'max' : `p${q * 100}`}_ms=${quantile(sorted, q).toFixed(0)}`,
+      )
+      .join(' ')
+  out(`${name} inputs_over_16ms=${inputs.length} ${figures('input', shown)} ${figures('ran', ran)}`)
+}
+
+/** Presses of the only button there is. */
+async function pressBare(page: Page): Promise<void> {
+  for (let n = 0; n < 40; n++) {
+    await page.getByTestId('press').click()
+    await page.waitForTimeout(60)
+  }
+}
+
+/** One view, or the bare page, at the full rate. */
+async function measureView(bench: Bench, view: string): Promise<void> {
+  const { page, session, server } = bench
+  if (PROFILE) await session.send('Profiler.start')
+  const late = monitorEventLoopDelay({ resolution: 2 })
+  late.enable()
+  const before = await cpuSeconds(session)
+  const { latencies, frames } = await watch(page, server, WATCH_MS)
+  const cpuShare = ((await cpuSeconds(session)) - before) / (WATCH_MS / 1000)
+  late.disable()
+  if (PROFILE) await printProfile(session, view)
+  const figures = {
+    rate: EVENTS_PER_SECOND,
+    events: latencies.length,
+    event_to_pixel_p50_ms: quantile(latencies, 0.5).toFixed(0),
+    p99_ms: quantile(latencies, 0.99).toFixed(0),
+    max_ms: quantile(latencies, 1).toFixed(0),
+    main_thread_cpu_ms_per_s: (cpuShare * 1000).toFixed(0),
+    frame_p50_ms: quantile(frames, 0.5).toFixed(1),
+    frame_p99_ms: quantile(frames, 0.99).toFixed(1),
+    generator_late_p99_ms: (late.percentile(99) / 1e6).toFixed(1),
+  }
+  out(
+    `${view} ${Object.entries(figures)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(' ')}`,
+  )
+}
+
+interface Bench {
+  page: Page
+  session: CDPSession
+  server: BenchServer
+}
+
+async function openPage(browser: Browser): Promise<Omit<Bench, 'server'>> {
+  const page = await browser.newPage({ viewport: { width: 1440, height: 1000 } })
+  const session = await page.context().newCDPSession(page)
+  await session.send('HeapProfiler.enable')
+  await session.send('Profiler.enable')
+  await session.send('Performance.enable', { timeDomain: 'threadTicks' })
+  await page.addInitScript(PROBE)
+  return { page, session }
+}
+
+async function measureBare(browser: Browser): Promise<void> {
+  const bench = { ...(await openPage(browser)), server }
+  await bench.page.goto(server.bareUrl)
+  await bench.page.getByTestId('press').waitFor()
+  await measureInputs(bench.page, 'bare_idle', pressBare)
+  server.setRate(EVENTS_PER_SECOND)
+  await bench.page.waitForTimeout(500)
+  await measureView(bench, 'bare')
+  await measureInputs(bench.page, 'bare_busy', pressBare)
+  server.setRate(0)
+  await bench.page.close()
 }
 
 // ---------------------------------------------------------------- the run
@@ -314,12 +427,8 @@ const browser = await chromium.launch({
   ],
 })
 try {
-  const page = await browser.newPage({ viewport: { width: 1440, height: 1000 } })
-  const session = await page.context().newCDPSession(page)
-  await session.send('HeapProfiler.enable')
-  await session.send('Profiler.enable')
-  await session.send('Performance.enable', { timeDomain: 'threadTicks' })
-  await page.addInitScript(PROBE)
+  await measureBare(browser)
+  const { page, session } = await openPage(browser)
   const openedAt = performance.now()
   await page.goto(server.url)
   await page.getByTestId('debt-total').waitFor()
@@ -331,14 +440,7 @@ try {
   server.setRate(EVENTS_PER_SECOND)
   for (const view of ['overview', 'segments', 'trace']) {
     await show(page, view)
-    if (PROFILE) await session.send('Profiler.start')
-    const before = await cpuSeconds(session)
-    const { latencies, frames } = await watch(page, server, WATCH_MS)
-    const cpuShare = ((await cpuSeconds(session)) - before) / (WATCH_MS / 1000)
-    if (PROFILE) await printProfile(session, view)
-    out(
-      `${view} rate=${String(EVENTS_PER_SECOND)} events=${String(latencies.length)} event_to_pixel_p50_ms=${quantile(latencies, 0.5).toFixed(0)} p99_ms=${quantile(latencies, 0.99).toFixed(0)} max_ms=${quantile(latencies, 1).toFixed(0)} main_thread_cpu_ms_per_s=${(cpuShare * 1000).toFixed(0)} frame_p50_ms=${quantile(frames, 0.5).toFixed(1)} frame_p99_ms=${quantile(frames, 0.99).toFixed(1)}`,
-    )
+    await measureView({ page, session, server }, view)
   }
   await measureInputs(page, 'busy')
   server.setRate(0)

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ByteFlow as SourceFlow, PassReport } from '../../server/protocol.ts'
 import { legendOf, painterOf } from '../../web/charts/segment-colour.ts'
-import { appendToLog, emptyLog } from '../../web/lib/chunked-log.ts'
+import { appendToLog, CHUNK_SIZE, emptyLog } from '../../web/lib/chunked-log.ts'
 import type { PassRun, TraceEntry } from '../../web/state/app-state.ts'
 import { addPass } from '../../web/state/apply-message.ts'
 import {
@@ -141,6 +141,29 @@ describe('the past of a segment', () => {
     ])
     expect(past.deleted?.passId).toBe(4)
     expect(segmentPast(log, output).points).toHaveLength(1)
+  })
+
+  test('is found bit by bit in a long trace, the newest first, and whole in the end', () => {
+    const changes = Array.from({ length: 6 * CHUNK_SIZE }, (_, i) => ({
+      kind: 'event' as const,
+      stream: 1,
+      event: makeEvent(i + 1, { type: 'segment_bytes', changes: [[source, 1e6, i]] }),
+    }))
+    const limits = { weigh: () => 1, weightMax: Infinity, lengthMax: Infinity }
+    const long = appendToLog(emptyLog, changes, limits)
+    const isOver = () => true
+    const searched: number[] = []
+    for (let call = 0; call < 6; call++) {
+      const past = segmentPast(long, source, isOver)
+      searched.push(past.searched)
+      expect(past.points).toHaveLength(past.searched)
+      expect(past.points.at(-1)?.bytesLive).toBe(6 * CHUNK_SIZE - 1)
+    }
+    expect(searched[0]).toBeLessThan(long.length)
+    expect(searched).toEqual(searched.toSorted((a, b) => a - b))
+    const whole = segmentPast(long, source, isOver)
+    expect(whole.searched).toBe(long.length)
+    expect(whole.points.map((point) => point.bytesLive)).toEqual(changes.map((_, i) => i))
   })
 
   test('names the passes that touched it and where its records went', () => {

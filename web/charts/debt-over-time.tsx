@@ -1,6 +1,6 @@
 // Live and stale bytes over time, passes marked on the time axis, and the churn under it on the same
 // axis. Loaded lazily: recharts is the largest part of the page.
-import { memo, type ReactNode } from 'react'
+import { memo, useCallback, useMemo, type ReactNode } from 'react'
 import {
   Area,
   AreaChart,
@@ -16,6 +16,7 @@ import {
 } from 'recharts'
 import type { MetricSample } from '../../server/protocol.ts'
 import { exactBytes, formatByteRate, formatBytes, formatCount, formatTime } from '../lib/format.ts'
+import { useLater } from '../parts/hooks.ts'
 import type { TimeSpan } from '../parts/time-choice.tsx'
 import { byteTicks, timeTicks } from './axis.ts'
 import type { PassMark } from './debt-over-time-series.ts'
@@ -33,76 +34,16 @@ const axis = { stroke: 'var(--line-strong)', tick: { fill: 'var(--text-2)', font
 const margin = { top: 8, right: 12, bottom: 0, left: 0 }
 const Y_WIDTH = 72
 
-export const DebtOverTime = memo(function DebtOverTime({
-  samples,
-  marks,
-  span,
-  active,
-}: DebtOverTimeProps): ReactNode {
-  const data = samples as MetricSample[]
-  const { fromMs, toMs } = span
-  const bytes = byteTicks(Math.max(...samples.map((sample) => sample.bytesTotal), 1))
-  const rates = byteTicks(
-    Math.max(
-      ...samples.map((sample) => Math.max(sample.bytesPutPerSecond, sample.rewriteBytesPerSecond)),
-      1,
-    ),
-    2,
-  )
-  const time = {
-    dataKey: 'atMs',
-    type: 'number' as const,
-    domain: [fromMs, toMs],
-    allowDataOverflow: true,
-    ticks: timeTicks(fromMs, toMs),
-    tickFormatter: (value: number) => formatTime(value),
-    ...axis,
-  }
+/** Half a second: two charts drawn in one turn hold up twice as much. */
+const RATES_LATER_MS = 500
+
+export const DebtOverTime = memo(function DebtOverTime(props: DebtOverTimeProps): ReactNode {
+  const { samples, span, active } = props
+  const rates = useMemo(() => ({ samples, span, active }), [samples, span, active])
+  const later = useLater(rates, RATES_LATER_MS)
   return (
     <div className="charts">
-      <ResponsiveContainer width="100%" height={220}>
-        <AreaChart data={data} margin={margin} syncId="time" syncMethod="value">
-          <CartesianGrid stroke="var(--line)" vertical={false} />
-          <XAxis {...time} />
-          <YAxis
-            {...axis}
-            width={Y_WIDTH}
-            ticks={bytes}
-            domain={[0, bytes.at(-1) ?? 1]}
-            tickFormatter={(value: number) => formatBytes(value)}
-          />
-          <Tooltip
-            isAnimationActive={false}
-            content={({ payload }) => <SampleTip sample={sampleOf(payload)} marks={marks} />}
-          />
-          <Area
-            dataKey="bytesLive"
-            stackId="bytes"
-            stroke="var(--live)"
-            fill="var(--live)"
-            fillOpacity={0.85}
-            isAnimationActive={false}
-          />
-          <Area
-            dataKey="bytesStale"
-            stackId="bytes"
-            stroke="var(--stale)"
-            fill="var(--stale)"
-            fillOpacity={0.65}
-            isAnimationActive={false}
-          />
-          {marks.map((mark) => (
-            <ReferenceLine
-              key={mark.passId}
-              x={mark.atMs}
-              stroke="var(--text)"
-              strokeDasharray={mark.outcome === 'staged' ? '2 3' : '0'}
-              strokeOpacity={0.55}
-            />
-          ))}
-          {openEnd(span, active)}
-        </AreaChart>
-      </ResponsiveContainer>
+      <BytesChart {...props} />
       <p className="chart-name">
         <span>Bytes a second:</span>
         <span>
@@ -112,35 +53,117 @@ export const DebtOverTime = memo(function DebtOverTime({
           <span className="key key-rewrite" /> copied by rewrites
         </span>
       </p>
-      <ResponsiveContainer width="100%" height={96}>
-        <LineChart data={data} margin={margin} syncId="time" syncMethod="value">
-          <CartesianGrid stroke="var(--line)" vertical={false} />
-          <XAxis {...time} hide />
-          <YAxis
-            {...axis}
-            width={Y_WIDTH}
-            ticks={rates}
-            domain={[0, rates.at(-1) ?? 1]}
-            tickFormatter={(value: number) => formatByteRate(value)}
-          />
-          <Tooltip isAnimationActive={false} content={() => null} />
-          {openEnd(span, active)}
-          <Line
-            dataKey="bytesPutPerSecond"
-            stroke="var(--queued)"
-            dot={false}
-            isAnimationActive={false}
-          />
-          <Line
-            dataKey="rewriteBytesPerSecond"
-            stroke="var(--rewriting)"
-            strokeDasharray="4 2"
-            dot={false}
-            isAnimationActive={false}
-          />
-        </LineChart>
-      </ResponsiveContainer>
+      <RatesChart {...(span.open ? later : rates)} />
     </div>
+  )
+})
+
+/** Functions that stay the same, or the chart sets up its axes anew with every sample. */
+const clock = (value: number): string => formatTime(value)
+const byteText = (value: number): string => formatBytes(value)
+const rateText = (value: number): string => formatByteRate(value)
+const noTip = (): null => null
+
+function timeAxis({ fromMs, toMs }: TimeSpan) {
+  return {
+    dataKey: 'atMs',
+    type: 'number' as const,
+    domain: [fromMs, toMs],
+    allowDataOverflow: true,
+    ticks: timeTicks(fromMs, toMs),
+    tickFormatter: clock,
+    ...axis,
+  }
+}
+
+/** From 0 to the last tick for this maximum; the same objects while the ticks are the same. */
+function useByteAxis(maximum: number, wanted?: number) {
+  const texts = byteTicks(maximum, wanted).join(' ')
+  return useMemo(() => {
+    const ticks = texts.split(' ').map(Number)
+    return { ticks, domain: [0, ticks.at(-1) ?? 1] }
+  }, [texts])
+}
+
+const BytesChart = memo(function BytesChart(props: DebtOverTimeProps): ReactNode {
+  const { samples, marks, span, active } = props
+  const time = useMemo(() => timeAxis(span), [span])
+  const bytes = useByteAxis(Math.max(...samples.map((sample) => sample.bytesTotal), 1))
+  const tip = useCallback(
+    ({ payload }: { payload?: unknown }) => <SampleTip sample={sampleOf(payload)} marks={marks} />,
+    [marks],
+  )
+  return (
+    <ResponsiveContainer width="100%" height={220}>
+      <AreaChart data={samples} margin={margin} syncId="time" syncMethod="value">
+        <CartesianGrid stroke="var(--line)" vertical={false} />
+        <XAxis {...time} />
+        <YAxis {...axis} {...bytes} width={Y_WIDTH} tickFormatter={byteText} />
+        <Tooltip isAnimationActive={false} content={tip} />
+        <Area
+          dataKey="bytesLive"
+          stackId="bytes"
+          stroke="var(--live)"
+          fill="var(--live)"
+          fillOpacity={0.85}
+          isAnimationActive={false}
+        />
+        <Area
+          dataKey="bytesStale"
+          stackId="bytes"
+          stroke="var(--stale)"
+          fill="var(--stale)"
+          fillOpacity={0.65}
+          isAnimationActive={false}
+        />
+        {marks.map((mark) => (
+          <ReferenceLine
+            key={mark.passId}
+            x={mark.atMs}
+            stroke="var(--text)"
+            strokeDasharray={mark.outcome === 'staged' ? '2 3' : '0'}
+            strokeOpacity={0.55}
+          />
+        ))}
+        {openEnd(span, active)}
+      </AreaChart>
+    </ResponsiveContainer>
+  )
+})
+
+const RatesChart = memo(function RatesChart(props: Omit<DebtOverTimeProps, 'marks'>): ReactNode {
+  const { samples, span, active } = props
+  const time = useMemo(() => timeAxis(span), [span])
+  const rates = useByteAxis(
+    Math.max(
+      ...samples.map((sample) => Math.max(sample.bytesPutPerSecond, sample.rewriteBytesPerSecond)),
+      1,
+    ),
+    2,
+  )
+  return (
+    <ResponsiveContainer width="100%" height={96}>
+      <LineChart data={samples} margin={margin} syncId="time" syncMethod="value">
+        <CartesianGrid stroke="var(--line)" vertical={false} />
+        <XAxis {...time} hide />
+        <YAxis {...axis} {...rates} width={Y_WIDTH} tickFormatter={rateText} />
+        <Tooltip isAnimationActive={false} content={noTip} />
+        {openEnd(span, active)}
+        <Line
+          dataKey="bytesPutPerSecond"
+          stroke="var(--queued)"
+          dot={false}
+          isAnimationActive={false}
+        />
+        <Line
+          dataKey="rewriteBytesPerSecond"
+          stroke="var(--rewriting)"
+          strokeDasharray="4 2"
+          dot={false}
+          isAnimationActive={false}
+        />
+      </LineChart>
+    </ResponsiveContainer>
   )
 })
 

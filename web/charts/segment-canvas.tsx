@@ -42,6 +42,8 @@ export function SegmentCanvas(props: SegmentCanvasProps): ReactNode {
   const scroller = useRef<HTMLDivElement>(null)
   const canvas = useRef<HTMLCanvasElement>(null)
   const drawing = useRef<Drawing | null>(null)
+  // As the last scroll event had it: asking the element would lay the page out in the middle of a change.
+  const scrollTop = useRef(0)
   const [hover, setHover] = useState<{ text: string; x: number; y: number } | null>(null)
   const layout = layoutGrid(segments.length, width, zoom)
   const viewHeight = Math.min(layout.height, VIEW_HEIGHT_MAX)
@@ -54,7 +56,7 @@ export function SegmentCanvas(props: SegmentCanvasProps): ReactNode {
       ...props,
       layout,
       viewHeight,
-      scrollTop: scroller.current?.scrollTop ?? 0,
+      scrollTop: scrollTop.current,
     })
   }
   useLayoutEffect(draw)
@@ -107,7 +109,10 @@ export function SegmentCanvas(props: SegmentCanvasProps): ReactNode {
         data-testid="segment-canvas"
         aria-label={`Map of ${plural(segments.length, 'segment')}; the table below lists them. Arrow keys choose one, plus and minus magnify.`}
         style={{ height: viewHeight }}
-        onScroll={draw}
+        onScroll={(event) => {
+          scrollTop.current = event.currentTarget.scrollTop
+          draw()
+        }}
         onMouseMove={(event) => {
           const index = indexAt(event)
           const segment = index === null ? undefined : segments[index]
@@ -178,9 +183,7 @@ function samePlaces(a: Picture, b: Picture): boolean {
     a.layout.columns === b.layout.columns &&
     a.layout.cellHeight === b.layout.cellHeight &&
     a.marks === b.marks &&
-    a.painter === b.painter &&
-    a.chosen === b.chosen &&
-    a.current === b.current
+    a.painter === b.painter
   )
 }
 
@@ -189,6 +192,8 @@ class Drawing {
   private before: Picture | null = null
   /** The segment drawn in each cell; the same object means the same picture, while the rest is the same. */
   private readonly drawn = new Map<number, SegmentInfo>()
+  /** Cells with a frame around them, and whether it is that of the open segment. */
+  private readonly framed = new Map<number, boolean>()
   private readonly palette = new Map<string, string>()
 
   constructor(canvas: HTMLCanvasElement) {
@@ -204,11 +209,10 @@ class Drawing {
   /** Scrolls as little as it takes to show this segment, as it was drawn last. */
   bringIntoSight(id: SegmentId, scroller: HTMLElement): void {
     if (this.before === null) return
-    const { segments, layout, viewHeight } = this.before
+    const { segments, layout, viewHeight, scrollTop } = this.before
     const index = segments.findIndex((segment) => segment.segmentId === id)
     if (index === -1) return
     const { y, height } = cellBox(layout, index)
-    const { scrollTop } = scroller
     if (y < scrollTop) scroller.scrollTop = y
     else if (y + height > scrollTop + viewHeight) scroller.scrollTop = y + height - viewHeight
   }
@@ -225,8 +229,14 @@ class Drawing {
     )
     for (let index = first; index < last; index += 1) {
       const segment = segments[index]
-      if (segment === undefined || this.drawn.get(index) === segment) continue
+      if (segment === undefined) continue
+      const isCurrent = segment.segmentId === picture.current
+      const isFramed = isCurrent || chosen.has(segment.segmentId)
+      const sameFrame = this.framed.get(index) === (isFramed ? isCurrent : undefined)
+      if (sameFrame && this.drawn.get(index) === segment) continue
       this.drawn.set(index, segment)
+      if (isFramed) this.framed.set(index, isCurrent)
+      else this.framed.delete(index)
       const box = cellBox(layout, index)
       this.drawCell(
         context,
@@ -234,8 +244,8 @@ class Drawing {
           segment,
           look: marks(segment),
           paint: painter.paint?.(segment) ?? null,
-          isCurrent: segment.segmentId === picture.current,
-          isChosen: chosen.has(segment.segmentId),
+          isCurrent,
+          isFramed,
         },
         { ...box, y: box.y - scrollTop },
       )
@@ -260,6 +270,7 @@ class Drawing {
       this.canvas.height = height
       context?.setTransform(scale, 0, 0, scale, 0, 0)
       this.drawn.clear()
+      this.framed.clear()
     }
     this.before = picture
     return context
@@ -281,7 +292,7 @@ class Drawing {
       look: SegmentMarks
       paint: { token: string; letter: string } | null
       isCurrent: boolean
-      isChosen: boolean
+      isFramed: boolean
     },
     box: { x: number; y: number; width: number; height: number },
   ): void {
@@ -308,10 +319,11 @@ class Drawing {
       context.fillRect(x, y + height / 2 - 1, width, Math.max(2, height / 4))
     }
     this.drawWords(context, cell, box)
-    if (cell.isCurrent || cell.isChosen) {
+    if (cell.isFramed) {
       context.strokeStyle = this.colour(cell.isCurrent ? '--text' : '--accent')
       context.lineWidth = 2
-      context.strokeRect(x + 0.5, y + 0.5, Math.max(width - 1, 2), Math.max(height - 1, 2))
+      // Inside of the cell, so that drawing it again leaves nothing of the frame.
+      context.strokeRect(x + 1, y + 1, Math.max(width - 2, 1), Math.max(height - 2, 1))
     }
   }
 

@@ -53,6 +53,16 @@ export function useThrottled<T>(value: T, everyMs: number): T {
   return shown
 }
 
+/** Follows `value` that much later; one that changes sooner is left out. */
+export function useLater<T>(value: T, byMs: number): T {
+  const [shown, setShown] = useState(value)
+  useEffect(() => {
+    const timer = setTimeout(() => setShown(() => value), byMs)
+    return () => clearTimeout(timer)
+  }, [value, byMs])
+  return shown
+}
+
 /** True while the media query holds. */
 export function useMedia(query: string): boolean {
   const [holds, setHolds] = useState(() => matchMedia(query).matches)

@@ -25,17 +25,24 @@ export function debtByThreshold(
   segments: readonly SegmentInfo[],
   floors: readonly number[] = BANDS,
 ): ThresholdBand[] {
-  return floors.map((minStaleRatio) => {
-    const band = { minStaleRatio, segments: 0, bytesStale: 0, bytesLive: 0 }
-    for (const segment of segments) {
-      if (segment.state !== 'sealed' || segment.bytesTotal === 0) continue
-      if (segment.bytesStale / segment.bytesTotal < minStaleRatio) continue
+  const bands = floors.map((minStaleRatio) => ({
+    minStaleRatio,
+    segments: 0,
+    bytesStale: 0,
+    bytesLive: 0,
+  }))
+  // Once over the segments: there are thousands of them, and fetching each is what takes the time.
+  for (const segment of segments) {
+    if (segment.state !== 'sealed' || segment.bytesTotal === 0) continue
+    const ratio = segment.bytesStale / segment.bytesTotal
+    for (const band of bands) {
+      if (ratio < band.minStaleRatio) continue
       band.segments += 1
       band.bytesStale += segment.bytesStale
       band.bytesLive += segment.bytesLive
     }
-    return band
-  })
+  }
+  return bands
 }
 
 export interface AgeBlocked {

@@ -22,28 +22,49 @@ export interface SegmentPast {
   /** As it was last seen whole; for a segment that is gone. */
   lastSeen: SegmentInfo | null
   deleted: Extract<EngineEvent, { type: 'segment_deleted' }> | null
+  /** Entries of the trace looked at, from the newest back; fewer than it has while the search goes on. */
+  searched: number
 }
 
-/** Full chunks never change, so what they say of the segment being looked at is kept. */
-const known = new WeakMap<LogChunk<TraceEntry>, { id: SegmentId; past: SegmentPast }>()
+type PastInChunk = Omit<SegmentPast, 'searched'>
 
-export function segmentPast(trace: TraceLog, id: SegmentId): SegmentPast {
-  const all: SegmentPast = { points: [], lastSeen: null, deleted: null }
-  for (const chunk of trace.chunks) {
+/** Full chunks never change, so what they say of the segment being looked at is kept. */
+const known = new WeakMap<LogChunk<TraceEntry>, { id: SegmentId; past: PastInChunk }>()
+
+/**
+ * What the trace says of the segment. A long trace takes longer than a frame to go through: `isOver`
+ * ends the search for now, and calling again goes on where it stopped, at least one chunk a call.
+ */
+export function segmentPast(
+  trace: TraceLog,
+  id: SegmentId,
+  isOver: () => boolean = () => false,
+): SegmentPast {
+  const all: SegmentPast = { points: [], lastSeen: null, deleted: null, searched: 0 }
+  const found: PastInChunk[] = []
+  let looked = 0
+  for (const chunk of trace.chunks.toReversed()) {
     let held = known.get(chunk)
     if (held?.id !== id) {
+      // The newest chunk changes with every frame: looking at it is no progress.
+      if (looked > 1 && isOver()) break
       held = { id, past: pastIn(chunk, id) }
       known.set(chunk, held)
+      looked += 1
     }
-    for (const point of held.past.points) all.points.push(point)
-    all.lastSeen = held.past.lastSeen ?? all.lastSeen
-    all.deleted = held.past.deleted ?? all.deleted
+    found.push(held.past)
+    all.searched += chunk.items.length
+  }
+  for (const past of found.reverse()) {
+    for (const point of past.points) all.points.push(point)
+    all.lastSeen = past.lastSeen ?? all.lastSeen
+    all.deleted = past.deleted ?? all.deleted
   }
   return all
 }
 
-function pastIn(chunk: LogChunk<TraceEntry>, id: SegmentId): SegmentPast {
-  const past: SegmentPast = { points: [], lastSeen: null, deleted: null }
+function pastIn(chunk: LogChunk<TraceEntry>, id: SegmentId): PastInChunk {
+  const past: PastInChunk = { points: [], lastSeen: null, deleted: null }
   for (const entry of chunk.items) {
     if (entry.kind !== 'event') continue
     const { event } = entry

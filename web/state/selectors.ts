@@ -36,7 +36,16 @@ export interface Totals {
   zombieBytes: number
 }
 
-export function totalsOf(segments: readonly SegmentInfo[]): Totals {
+const knownTotals = new WeakMap<readonly SegmentInfo[], Readonly<Totals>>()
+
+/** A list never changes, so its totals are added up once, however many parts of the page show them. */
+export function totalsOf(segments: readonly SegmentInfo[]): Readonly<Totals> {
+  let totals = knownTotals.get(segments)
+  if (totals === undefined) knownTotals.set(segments, (totals = addUp(segments)))
+  return totals
+}
+
+function addUp(segments: readonly SegmentInfo[]): Totals {
   const totals = {
     bytesTotal: 0,
     bytesLive: 0,

@@ -1,9 +1,10 @@
 // Debt over time. The charts come with recharts, which is loaded when this panel is first drawn.
-import { Suspense, lazy, useMemo, useRef, type ReactNode } from 'react'
+import { Suspense, lazy, useMemo, useRef, type ComponentProps, type ReactNode } from 'react'
 import type { MetricSample } from '../../server/protocol.ts'
 import { downsample, passMarks, sampleRow, samplesIn } from '../charts/debt-over-time-series.ts'
 import { formatBytes, formatDuration } from '../lib/format.ts'
 import { ExportButtons } from '../parts/export-buttons.tsx'
+import { useThrottled } from '../parts/hooks.ts'
 import { Panel } from '../parts/panel.tsx'
 import { TimeChoice, useTimeSpan } from '../parts/time-choice.tsx'
 import { useApp } from '../state/store.ts'
@@ -43,7 +44,7 @@ export function HistoryPanel(): ReactNode {
           <div ref={picture} className="picture">
             <Legend open={span.open} />
             <Suspense fallback={<p className="muted chart-wait">Loading the charts.</p>}>
-              <DebtOverTime samples={shown} marks={marks} span={span} active={active} />
+              <SteadyDebt samples={shown} marks={marks} span={span} active={active} />
             </Suspense>
           </div>
           <ExportButtons name="debt" picture={picture} rows={() => within.map(sampleRow)} />
@@ -57,6 +58,15 @@ export function HistoryPanel(): ReactNode {
       )}
     </Panel>
   )
+}
+
+/**
+ * Up to now, once a second: a sample, the clock's next second and a pass that begins each come at a
+ * moment of their own, and drawing costs several frames. A span that the reader fixed shows at once.
+ */
+function SteadyDebt(wanted: ComponentProps<typeof DebtOverTime>): ReactNode {
+  const steady = useThrottled(wanted, 1000)
+  return <DebtOverTime {...(wanted.span.open && steady.span.open ? steady : wanted)} />
 }
 
 function change(first: MetricSample, last: MetricSample): string {

@@ -1,6 +1,6 @@
 // All that is known about one segment, also after it is gone: its bytes over time, who keeps it, what
 // the planner said and what would change that, which passes touched it, where its live records went.
-import { lazy, Suspense, useMemo, type ReactNode } from 'react'
+import { lazy, Suspense, useEffect, useMemo, useState, type ReactNode } from 'react'
 import type { SegmentId, SegmentInfo } from '../../server/protocol.ts'
 import {
   exactTime,
@@ -17,6 +17,7 @@ import { OutcomeBadge } from '../parts/pass-report.tsx'
 import { SegmentChips } from '../parts/segment-chip.tsx'
 import { useVerdicts } from '../parts/segment-panel.tsx'
 import { Bytes, Time } from '../parts/value.tsx'
+import type { TraceLog } from '../state/app-state.ts'
 import {
   passesThatTouched,
   segmentPast,
@@ -38,11 +39,33 @@ const origins = {
   unknown: 'not known: the folder has no metadata that tells',
 } as const
 
+/** Leaves most of a frame to drawing. */
+const SEARCH_BUDGET_MS = 8
+
+/** What the trace says of the segment; over a long trace more of it with every frame. */
+function usePast(trace: TraceLog, id: SegmentId): SegmentPast {
+  const first = useMemo(() => lookOn(trace, id), [trace, id])
+  const [later, setLater] = useState({ first, past: first })
+  // What a later frame has found counts as long as it is about the same segment in the same trace.
+  const past = later.first === first ? later.past : first
+  useEffect(() => {
+    if (past.searched >= trace.length) return
+    const frame = requestAnimationFrame(() => setLater({ first, past: lookOn(trace, id) }))
+    return () => cancelAnimationFrame(frame)
+  }, [trace, id, first, past])
+  return past
+}
+
+function lookOn(trace: TraceLog, id: SegmentId): SegmentPast {
+  const untilMs = performance.now() + SEARCH_BUDGET_MS
+  return segmentPast(trace, id, () => performance.now() > untilMs)
+}
+
 export function SegmentDetails({ id }: { id: SegmentId }): ReactNode {
   const segments = useApp((state) => state.engine?.segments ?? null)
   const trace = useApp((state) => state.trace)
   const attached = useApp((state) => state.store?.mode === 'attached')
-  const past = useMemo(() => segmentPast(trace, id), [trace, id])
+  const past = usePast(trace, id)
   if (segments === null) return null
   const segment = segmentById(segments, id)
   return (

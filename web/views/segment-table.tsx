@@ -12,7 +12,8 @@ import { staleRatio } from '../state/selectors.ts'
 import { chooseSegment, openDrawer, useRoute } from '../state/ui-store.ts'
 
 const ROW_HEIGHT = 28
-const PLAIN_ROWS_MAX = 300
+/** A row is some thirty elements: a hundred of them are what one key press may bring. */
+const PLAIN_ROWS_MAX = 100
 
 interface SegmentTableProps {
   segments: readonly SegmentInfo[]

@@ -1,7 +1,6 @@
 // Every event as one readable line, newest first, filtered by kind, pass, segment and text, with its
 // fields in the drawer. What this page never saw, what it let go, and where another stream begins, are
 // lines of their own. Reading further down pauses it, so that nothing is pushed away.
-import { useVirtualizer } from '@tanstack/react-virtual'
 import { useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
 import type { EngineEvent } from '../../server/protocol.ts'
 import { appendToLog, emptyLog, logAt } from '../lib/chunked-log.ts'
@@ -12,6 +11,7 @@ import { eventGroups, groupOfEvent, groupWords } from '../lib/words.ts'
 import { useMedia } from '../parts/hooks.ts'
 import { CopyButton } from '../parts/copy-button.tsx'
 import { Panel } from '../parts/panel.tsx'
+import { useRowWindow } from '../parts/row-window.ts'
 import { traceKey, type TraceEntry, type TraceLog } from '../state/app-state.ts'
 import {
   countGroups,
@@ -300,17 +300,14 @@ function TraceList({ rows, log, paused }: TraceListProps): ReactNode {
   const open = useRoute((route) => (route.drawer?.kind === 'event' ? route.drawer.seq : null))
   const dropped = log.dropped
   const narrow = useMedia('(max-width: 640px)')
-  const virtualizer = useVirtualizer({
-    count: rows.count + (dropped > 0 ? 1 : 0),
-    getScrollElement: () => scroll.current,
-    // Every line has its place from its number alone: nothing is measured while they rush by.
-    estimateSize: () => (narrow ? NARROW_LINE : LINE),
-    getItemKey: (index) => {
-      const entry = rows.at(index)
-      return entry === undefined ? `end-${String(index)}` : traceKey(entry)
-    },
-    overscan: 8,
-  })
+  // Every line has its place from its number alone: nothing is measured while they rush by.
+  const height = narrow ? NARROW_LINE : LINE
+  const count = rows.count + (dropped > 0 ? 1 : 0)
+  const { first, end } = useRowWindow(scroll, { count, height, overscan: 8 })
+  const inSight = Array.from({ length: end - first }, (_, i) => ({
+    index: first + i,
+    entry: rows.at(first + i),
+  }))
   return (
     <div
       ref={scroll}
@@ -334,15 +331,15 @@ function TraceList({ rows, log, paused }: TraceListProps): ReactNode {
             : 'No event that this page holds matches the filter.'}
         </p>
       )}
-      <ol className="trace-list" style={{ height: virtualizer.getTotalSize() }}>
-        {virtualizer.getVirtualItems().map((item) => (
+      <ol className="trace-list" style={{ height: count * height }}>
+        {inSight.map(({ index, entry }) => (
           <li
-            key={item.key}
-            data-index={item.index}
+            key={entry === undefined ? `end-${String(index)}` : traceKey(entry)}
+            data-index={index}
             className="trace-item"
-            style={{ transform: `translateY(${String(item.start)}px)` }}
+            style={{ transform: `translateY(${String(index * height)}px)` }}
           >
-            <Line entry={rows.at(item.index)} dropped={dropped} open={open} />
+            <Line entry={entry} dropped={dropped} open={open} />
           </li>
         ))}
       </ol>
