@@ -18,8 +18,16 @@ import type { StoreClient } from '../store/store-client.ts'
 import type { SnapshotAnswer, WorkerBatch } from '../store/worker-contract.ts'
 import { cut, EventRing } from './event-ring.ts'
 import { frameText, messageText, snapshotBody, snapshotText } from './messages.ts'
-import type { SnapshotReason } from './messages.ts'
-import { ALL_TOPICS, maskOf, METRICS_BIT, PASSES_BIT, topicsOf, type TopicMask } from '../topics.ts'
+import type { FrameParts, SnapshotReason } from './messages.ts'
+import {
+  ALL_TOPICS,
+  ALL_TOPICS_MASK,
+  maskOf,
+  METRICS_BIT,
+  PASSES_BIT,
+  topicsOf,
+  type TopicMask,
+} from '../topics.ts'
 
 export interface FeedLimits {
   /** Events held for resuming. */
@@ -322,14 +330,17 @@ export class Feed {
       events.count === 0
         ? events.bytes
         : cut(events, events.firstSeq, events.firstSeq + events.count, mask)
+    const range = { firstSeq: this.newestSeq - events.count + 1, lastSeq: this.newestSeq }
+    // Frames of other topics are made of the same batch: only one may be made inside of it.
+    const room = mask === ALL_TOPICS_MASK ? events.room : undefined
     return this.#frame(
-      { firstSeq: this.newestSeq - events.count + 1, lastSeq: this.newestSeq, events: wanted },
+      { ...range, events: wanted, ...(room && { room }) },
       (mask & METRICS_BIT) === 0 ? '' : samples.join(','),
     )
   }
 
   #frame(
-    range: { firstSeq: number; lastSeq: number; events: Uint8Array },
+    range: Pick<FrameParts, 'firstSeq' | 'lastSeq' | 'events' | 'room'>,
     samplesJson: string,
   ): Buffer {
     return frameText({

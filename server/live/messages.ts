@@ -1,5 +1,6 @@
 /** Texts of the large server messages, joined from parts that are JSON already. */
 import type { ServerMessage, StoreInfo } from '../protocol.ts'
+import type { EventBatch } from '../store/worker-contract.ts'
 import { topicsOf, type TopicMask } from '../topics.ts'
 
 export interface FrameParts {
@@ -8,6 +9,8 @@ export interface FrameParts {
   lastSeq: number
   /** Events joined by commas. */
   events: Uint8Array
+  /** Of the batch they are, which becomes part of the frame: for one frame a batch. Absent: copied. */
+  room?: EventBatch['room']
   gaugesJson: string
   workloadJson: string
   /** Joined by commas. */
@@ -29,14 +32,21 @@ export type SnapshotReason = Extract<ServerMessage, { type: 'snapshot' }>['reaso
 
 export function frameText(parts: FrameParts): Buffer {
   const { streamId, firstSeq, lastSeq, events, gaugesJson, workloadJson, samplesJson } = parts
-  return Buffer.concat([
-    Buffer.from(
-      `{"type":"frame","streamId":${JSON.stringify(streamId)},` +
-        `"firstSeq":${firstSeq},"lastSeq":${lastSeq},"events":[`,
-    ),
-    events,
-    Buffer.from(`],"gauges":${gaugesJson},"workload":${workloadJson},"samples":[${samplesJson}]}`),
-  ])
+  const head = Buffer.from(
+    `{"type":"frame","streamId":${JSON.stringify(streamId)},` +
+      `"firstSeq":${firstSeq},"lastSeq":${lastSeq},"events":[`,
+  )
+  const tail = Buffer.from(
+    `],"gauges":${gaugesJson},"workload":${workloadJson},"samples":[${samplesJson}]}`,
+  )
+  const { before, after } = parts.room ?? { before: 0, after: 0 }
+  if (head.length > before || tail.length > after) return Buffer.concat([head, events, tail])
+  // Buffers of this size are what makes the collector run; a frame takes none of its own.
+  const length = head.length + events.length + tail.length
+  const frame = Buffer.from(events.buffer, events.byteOffset - head.length, length)
+  head.copy(frame)
+  tail.copy(frame, head.length + events.length)
+  return frame
 }
 
 /** What is the same for all clients with these topics; `snapshotText` puts the rest before it. */

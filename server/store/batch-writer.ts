@@ -6,6 +6,10 @@
 import type { EventBatch } from './worker-contract.ts'
 
 const COMMA = 0x2c
+/** From so many bytes on a batch has room for its frame: a few percent more than itself. */
+const ROOM_FROM_BYTES = 64 * 1024
+const ROOM = { before: 256, after: 8 * 1024 }
+const NO_ROOM = { before: 0, after: 0 }
 /** The longest UTF-8 of one UTF-16 unit. */
 const BYTES_A_CHAR_MAX = 3
 
@@ -43,12 +47,14 @@ export class BatchWriter {
   take(firstSeq: number): EventBatch {
     const count = this.#ends.length
     const endsBytes = count * Uint32Array.BYTES_PER_ELEMENT
-    const whole = new ArrayBuffer(endsBytes + count + this.#bytes)
+    const room = this.#bytes < ROOM_FROM_BYTES ? NO_ROOM : ROOM
+    const start = endsBytes + count + room.before
+    const whole = new ArrayBuffer(start + this.#bytes + room.after)
     const ends = new Uint32Array(whole, 0, count)
     ends.set(this.#ends)
     const topics = new Uint8Array(whole, endsBytes, count)
     topics.set(this.#topics)
-    const bytes = new Uint8Array(whole, endsBytes + count, this.#bytes)
+    const bytes = new Uint8Array(whole, start, this.#bytes)
     bytes.set(this.#space.subarray(0, this.#bytes))
     this.#bytes = 0
     this.#ends = []
@@ -57,7 +63,7 @@ export class BatchWriter {
     if (this.#space.length > 2 * this.#bytesMax) {
       this.#space = Buffer.allocUnsafeSlow(this.#bytesMax)
     }
-    return { firstSeq, count, bytes, ends, topics }
+    return { firstSeq, count, bytes, ends, topics, room }
   }
 
   #makeRoom(bytes: number): void {

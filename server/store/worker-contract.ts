@@ -160,6 +160,11 @@ export interface EventBatch {
   ends: Uint32Array
   /** The topic bit of each event. */
   topics: Uint8Array
+  /**
+   * Unused bytes around `bytes` in the same ArrayBuffer: there is room for one frame to be made in
+   * place. 0 and 0 for a small batch, where copying costs less than holding on to the room.
+   */
+  room: { before: number; after: number }
 }
 
 /** Everything that happened since the last batch. */

@@ -107,6 +107,8 @@ class ScriptedStore {
 
 class Reader implements Subscriber {
   readonly messages: ServerMessage[] = []
+  /** As a socket holds them until the other side reads. */
+  readonly frames: Buffer[] = []
 
   /** Frames are taken while there is room. */
   full = false
@@ -121,7 +123,10 @@ class Reader implements Subscriber {
   }
 
   sendFrame(text: Buffer): boolean {
-    if (!this.full) this.sendBulk(text)
+    if (!this.full) {
+      this.frames.push(text)
+      this.sendBulk(text)
+    }
     return !this.full
   }
 
@@ -194,6 +199,42 @@ describe('feed', () => {
     expect(store.asked).toBe(1)
     store.answer()
     for (const reader of readers) expect(reader.types).toEqual(['snapshot'])
+  })
+
+  test('frames made inside of a batch stay whole while readers of other topics get theirs', () => {
+    const { store, feed } = opened({ ...LIMITS, eventsMax: 10_000, bytesMax: 10_000_000 })
+    const topics: Topic[][] = [
+      ['segments', 'queue', 'passes', 'trace', 'metrics'],
+      ['segments', 'queue', 'passes', 'trace'],
+      ['trace'],
+      ['segments', 'queue', 'passes', 'trace', 'metrics'],
+    ]
+    const readers = topics.map((wanted) => {
+      const reader = new Reader()
+      feed.attach(reader, nothing, wanted)
+      return reader
+    })
+    store.answer()
+    // Two large batches, with a type that each of the topics wants.
+    for (let batch = 0; batch < 2; batch++) store.push(2000, [batch], ['gc_skip'])
+    const all = Array.from({ length: 4000 }, (_, i) => i + 1)
+    const later = readers.map(({ frames }) =>
+      frames.map((frame) => JSON.parse(frame.toString()) as ServerMessage),
+    )
+    later.forEach((frames, i) => {
+      const seqs = frames.flatMap((m) => (m.type === 'frame' ? m.events.map((e) => e.seq) : []))
+      expect(seqs, `reader ${i}`).toEqual(all)
+      const samples = frames.flatMap((m) => (m.type === 'frame' ? m.samples : []))
+      expect(samples, `reader ${i}`).toHaveLength(topics[i]?.includes('metrics') === true ? 2 : 0)
+    })
+    expect(readers[0]?.frames[0], 'one frame for all with the same topics').toBe(
+      readers[3]?.frames[0],
+    )
+    expect(readers[0]?.frames[0]?.byteOffset, 'made in place').toBeGreaterThan(2000)
+    const { events } = JSON.parse(feed.eventsBody(0, 10_000).toString()) as {
+      events: { seq: number }[]
+    }
+    expect(events.map((event) => event.seq)).toEqual(all)
   })
 
   test.each([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])(
