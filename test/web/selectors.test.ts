@@ -179,6 +179,8 @@ describe('segments', () => {
     const totals = totalsOf(segments)
     expect(totals.bytesLive + totals.bytesStale).toBe(totals.bytesTotal)
     expect(totals).toMatchObject({ bytesStale: 4 * MiB, segmentsWithStale: 2, segments: 3 })
+    expect(totalsOf(segments), 'once for a list').toBe(totals)
+    expect(totalsOf([...segments]), 'again for another').not.toBe(totals)
   })
 
   test('orders by stale bytes and by age, the unsealed one youngest', () => {
