@@ -11,6 +11,7 @@ import type {
   HistoryStateBody,
   PassesBody,
   StoreSnapshot,
+  StoresBody,
 } from '../../server/protocol.ts'
 import { HistoryClient } from '../../server/store/history-client.ts'
 import {
@@ -258,6 +259,25 @@ describe('history of a hosted store', () => {
     expect([first.openingId, second.openingId]).toEqual([1, 2])
     const unknown = await reader.get(`${HISTORY}/events?opening=9`)
     expect(unknown.body.error.message).toBe('opening 9 is not recorded; those from 1 to 2 are')
+  })
+})
+
+describe('history of a store that failed', () => {
+  test('is there all the same: what led to it is what one looks for', async () => {
+    const dir = temporaryFolder()
+    const holder = await startServer({ dir })
+    await live(holder)
+    // The folder is held by another opening of it.
+    const server = await startServer({ dir })
+    const { stores } = await got<StoresBody>(server, '/stores')
+    expect(stores).toMatchObject([{ status: 'failed', failure: { code: 'ENGINE_LOCKED' } }])
+    // Its recorder writes in turns of its own.
+    let recorded = 0
+    while (recorded === 0) {
+      recorded = (await got<HistoryPassesBody>(server, `${HISTORY}/passes`)).passes.length
+    }
+    const moment = await got<HistoryStateBody>(server, `${HISTORY}/state`)
+    expect(moment.state?.segments.length).toBeGreaterThan(5)
   })
 })
 
