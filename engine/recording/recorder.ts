@@ -111,6 +111,8 @@ export class Recorder {
   /** End of the last pass, and of the last one that was written at once. */
   #passAtMs = -Infinity
   #passCutAtMs = -Infinity
+  /** By the monotonic clock. */
+  #frozenCutMs = -Infinity
   #cancelRetry: (() => void) | null = null
 
   constructor(host: RecordingHost, options: RecordingOptions) {
@@ -142,6 +144,7 @@ export class Recorder {
     include((this.#pending.facts ??= factsOf(event)), event)
     if (this.#pending.bytes >= BLOCK_BYTES) this.#cut()
     else if (event.type === 'pass_done') this.#cutSoon(event.atMs)
+    else if (this.#host.clock.frozen) this.#cutWhileFrozen()
     else this.#armFlush(this.#options.flushMs)
   }
 
@@ -186,6 +189,18 @@ export class Recorder {
       this.#cut()
     })
     this.#flush = { atMs, cancel }
+  }
+
+  /**
+   * A clock that stands still fires no timer. So an event is written at once when nothing was for
+   * `flushMs` of real time, and those that follow it closely wait for the next one after that: a killed
+   * process costs them, like the last second of a clock that runs.
+   */
+  #cutWhileFrozen(): void {
+    const nowMs = this.#host.clock.monotonic()
+    if (nowMs - this.#frozenCutMs < this.#options.flushMs) return
+    this.#frozenCutMs = nowMs
+    this.#cut()
   }
 
   /**

@@ -3,6 +3,7 @@ import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Engine, EngineOptions } from '../../engine/api.ts'
+import { StepClock } from '../../engine/clock.ts'
 import { inspectFolder, type InspectReport } from '../../engine/inspect.ts'
 import { openRecording, type Recording } from '../../engine/recording/reader.ts'
 import type { EngineEvent, EngineState } from '../../engine/types.ts'
@@ -100,6 +101,34 @@ describe('a recording', () => {
     for (const [seq, state] of life.states) {
       expect((await recording.stateAt({ openingId: 1, seq })).state).toEqual(state)
     }
+  })
+
+  test('under a clock that stands still writes what comes alone at once, and a burst by real time', async () => {
+    let realMs = 0
+    const clock = new StepClock({
+      wall: () => 1_774_000_000_000,
+      monotonic: () => realMs,
+      arm: null,
+    })
+    clock.freeze()
+    const { engine, dir } = await openFixture(OPTIONS, { dir: memoryFolder(), clock })
+    /** Newest event in the files, whatever the store still has in memory. */
+    const written = async (): Promise<number> => {
+      for (let turn = 0; turn < 20; turn++) await yieldNow()
+      const { openings } = (await read(copyFolder(dir, memoryFolder()))).summary()
+      return openings[0]?.lastSeq ?? 0
+    }
+    realMs = 5_000
+    engine.snapshot('a person looks')
+    expect(await written()).toBe(engine.eventSeq)
+    // A burst right behind it waits, and goes with the first event after a second of real time.
+    engine.snapshot('again')
+    engine.snapshot('and again')
+    expect(await written()).toBe(engine.eventSeq - 2)
+    realMs = 6_000
+    engine.snapshot('later')
+    expect(await written()).toBe(engine.eventSeq)
+    await engine.close()
   })
 
   test('finds passes and moments, reading few of its blocks', async () => {
