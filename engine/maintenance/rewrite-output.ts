@@ -7,15 +7,8 @@ import { assert } from '../assert.ts'
 import type { ChecksumKind } from '../checksum.ts'
 import type { SegmentId } from '../types.ts'
 import { CRC_BYTES, groupedLength, type ValuePointer } from '../value-pointer.ts'
-import { encodeLz4 } from '../value-log/compression.ts'
-import {
-  BODY_HEADER_BYTES,
-  CODEC_LZ4,
-  RECORD_HEADER_BYTES,
-  framePrefixBytes,
-  writeFramePrefix,
-  type RidWords,
-} from '../value-log/record.ts'
+import { GroupEncoder } from '../value-log/group-encoder.ts'
+import { BODY_HEADER_BYTES, RECORD_HEADER_BYTES, type RidWords } from '../value-log/record.ts'
 import type { LiveRecords } from '../value-log/live-records.ts'
 import { PointerMoves } from '../value-log/pointer-moves.ts'
 import type { RecordRun } from '../value-log/record-run.ts'
@@ -23,63 +16,13 @@ import type { Segment } from '../value-log/segment.ts'
 import type { ValuePlace } from '../value-log/source-reader.ts'
 import type { ValueLog } from '../value-log/value-log.ts'
 
-/**
- * Raw bytes of one frame. Larger compresses little better and keeps more dead values alive with the
- * last living one; smaller wastes the compressor's call.
- */
-const GROUP_RAW_BYTES = 8 * 1024
-const GROUP_VALUES_MAX = 16
-/** After this many groups in a row that did not pay, groups are left out: first so many, then twice, ... */
-const FAILURES_UNTIL_SKIPPING = 4
-const SKIP_GROUPS_FIRST = 16
+/** Most groups left out before one is tried again. */
 const SKIP_GROUPS_MOST = 1024
-
-/** Values that wait to become a frame together; their bytes lie one behind the other. */
-class Group {
-  readonly rows: number[] = []
-  readonly hashes: number[] = []
-  /** Where each value ends. */
-  readonly ends: number[] = [0]
-  bytes: Buffer = Buffer.allocUnsafeSlow(2 * GROUP_RAW_BYTES)
-
-  get used(): number {
-    return this.ends[this.ends.length - 1] as number
-  }
-
-  get isEmpty(): boolean {
-    return this.rows.length === 0
-  }
-
-  add(row: number, hash: number, value: ValuePlace): void {
-    const at = this.used
-    const end = at + value.to - value.from
-    if (end > this.bytes.length) {
-      const grown = Buffer.allocUnsafeSlow(end)
-      grown.set(this.bytes.subarray(0, at))
-      this.bytes = grown
-    }
-    this.bytes.set(value.bytes.subarray(value.from, value.to), at)
-    this.rows.push(row)
-    this.hashes.push(hash)
-    this.ends.push(end)
-  }
-
-  clear(): void {
-    this.rows.length = 0
-    this.hashes.length = 0
-    this.ends.length = 1
-    if (this.bytes.length > 2 * GROUP_RAW_BYTES) {
-      this.bytes = Buffer.allocUnsafeSlow(2 * GROUP_RAW_BYTES)
-    }
-  }
-}
 
 export class RewriteOutput {
   bytesWritten = 0
-  groupsTried = 0
-  groupsKept = 0
-  groupBytesRaw = 0
-  groupBytesStored = 0
+  /** What waits to become a frame, and how it went with others. */
+  readonly groups = new GroupEncoder(SKIP_GROUPS_MOST)
   readonly #valueLog: ValueLog
   readonly #kind: ChecksumKind
   readonly #takeRid: () => RidWords
@@ -88,13 +31,11 @@ export class RewriteOutput {
   #current: Segment | null = null
   /** Got the run before. */
   #written: Segment | null = null
-  readonly #group = new Group()
+  /** Of the values that wait: their records, and the hashes of their keys. */
+  readonly #rows: number[] = []
+  readonly #hashes: number[] = []
   #moves: PointerMoves | null = null
   #unsynced = 0
-  #failures = 0
-  #skipNext = SKIP_GROUPS_FIRST
-  /** Values to be written plain before the next group is tried. */
-  #skipValues = 0
 
   constructor(parts: { valueLog: ValueLog; kind: ChecksumKind; takeRid: () => RidWords }) {
     this.#valueLog = parts.valueLog
@@ -109,7 +50,7 @@ export class RewriteOutput {
 
   /** Bytes added since the last `sync`. */
   get unsyncedBytes(): number {
-    return this.#unsynced + this.#group.used
+    return this.#unsynced + this.groups.used
   }
 
   /** What is added from now on are values of these records; nothing of others may be unsynced. */
@@ -119,29 +60,30 @@ export class RewriteOutput {
 
   /** `row` is the record's, `hash` its key's. */
   add(row: number, hash: number, value: ValuePlace): void {
-    const group = this.#group
-    const length = value.to - value.from
+    const { groups } = this
+    const { bytes, from, to, body, crc } = value
     // May begin to leave groups out, so the group is empty whenever that is so.
-    if (!group.isEmpty && group.used + length > GROUP_RAW_BYTES) this.#writeGroup()
-    if (this.#skipValues > 0) {
-      this.#skipValues--
-      const { bytes, from, to, body, crc } = value
+    if (!groups.takes(to - from)) this.#writeGroup()
+    if (groups.plainNext > 0) {
+      groups.tookPlain(1)
       if (body === null) this.#writePlain(row, hash, bytes.subarray(from, to))
       else this.#copyPlain(row, hash, body, crc)
       return
     }
-    group.add(row, hash, value)
-    if (group.used >= GROUP_RAW_BYTES || group.rows.length >= GROUP_VALUES_MAX) this.#writeGroup()
+    groups.add(bytes, from, to)
+    this.#rows.push(row)
+    this.#hashes.push(hash)
+    if (groups.isFull) this.#writeGroup()
   }
 
   /** So many of the values that come next are written plain, untried. */
   get plainNext(): number {
-    return this.#skipValues
+    return this.groups.plainNext
   }
 
   /** Sound records that become plain ones as they are, `plainNext` at most. */
   async addRun(run: RecordRun): Promise<void> {
-    this.#skipValues -= run.count
+    this.groups.tookPlain(run.count)
     for (let from = 0; from < run.count;) {
       const segment = this.#valueLog.rewriteSegment(run.bytesOf(from))
       // Its memory may be needed for the next run.
@@ -199,24 +141,18 @@ export class RewriteOutput {
   }
 
   #writeGroup(): void {
-    const group = this.#group
-    if (group.isEmpty) return
-    if (!this.#writeFrame(group)) {
-      this.#failed()
-      group.rows.forEach((row, i) => {
-        const from = group.ends[i] as number
-        const to = group.ends[i + 1] as number
-        this.#writePlain(row, group.hashes[i] as number, group.bytes.subarray(from, to))
+    const { groups } = this
+    if (groups.count === 0) return
+    const block = groups.encode()
+    if (block !== undefined) this.#writeFrame(block)
+    else {
+      this.#rows.forEach((row, i) => {
+        this.#writePlain(row, this.#hashes[i] as number, groups.value(i))
       })
     }
-    group.clear()
-  }
-
-  /** Values that do not compress come in long runs: after some, fewer and fewer are tried. */
-  #failed(): void {
-    if (++this.#failures < FAILURES_UNTIL_SKIPPING) return
-    this.#skipValues = this.#skipNext * this.#group.rows.length
-    this.#skipNext = Math.min(SKIP_GROUPS_MOST, this.#skipNext * 2)
+    this.#rows.length = 0
+    this.#hashes.length = 0
+    groups.clear()
   }
 
   #writePlain(row: number, hash: number, value: Uint8Array): void {
@@ -232,37 +168,16 @@ export class RewriteOutput {
     this.#copied(segment, { row, hash, to: segment.appendCopy(body, crc, rid, this.#kind), rid })
   }
 
-  /** false when tables and block together are not smaller than plain records would be. */
-  #writeFrame(group: Group): boolean {
-    this.groupsTried++
-    const { rows, hashes, ends } = group
-    const block = encodeLz4(group.bytes.subarray(0, group.used))
-    if (block === undefined) return false
-    const prefix = framePrefixBytes(rows.length)
-    const payload = prefix + block.length
-    const bytes = RECORD_HEADER_BYTES + payload
-    if (bytes >= group.used + rows.length * RECORD_HEADER_BYTES) return false
-    this.#failures = 0
-    this.#skipNext = SKIP_GROUPS_FIRST
-    const segment = this.#roomFor(bytes)
-    const rids = rows.map(() => this.#takeRid())
-    const room = segment.reserve(bytes)
-    const at = room.at + RECORD_HEADER_BYTES
-    writeFramePrefix(room.target, at, { rids, offsets: ends, codec: CODEC_LZ4, compressed: true })
-    room.target.set(block, at + prefix)
-    const offset = segment.commit(payload, null, this.#kind) + CRC_BYTES
-    rows.forEach((row, i) => {
-      const to = {
-        segmentId: segment.id,
-        offset,
-        length: groupedLength(BODY_HEADER_BYTES + payload, i),
-      }
-      this.#copied(segment, { row, hash: hashes[i] as number, to, rid: rids[i] as RidWords })
+  #writeFrame(block: Uint8Array): void {
+    const payload = this.groups.payloadBytes(block)
+    const segment = this.#roomFor(RECORD_HEADER_BYTES + payload)
+    const rids = this.#rows.map(() => this.#takeRid())
+    const offset = this.groups.appendTo(segment, { block, rids }, this.#kind)
+    this.#rows.forEach((row, i) => {
+      const length = groupedLength(BODY_HEADER_BYTES + payload, i)
+      const to = { segmentId: segment.id, offset, length }
+      this.#copied(segment, { row, hash: this.#hashes[i] as number, to, rid: rids[i] as RidWords })
     })
-    this.groupsKept++
-    this.groupBytesRaw += group.used
-    this.groupBytesStored += bytes
-    return true
   }
 
   #copied(

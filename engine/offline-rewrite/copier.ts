@@ -5,8 +5,8 @@
 import type { ChecksumKind } from '../checksum.ts'
 import { copyOf } from '../bytes.ts'
 import type { StoredValue } from '../index/leaf.ts'
-import { CRC_BYTES, groupedLength, type ValuePointer } from '../value-pointer.ts'
-import { GROUP_BYTES, GROUP_VALUES, GroupEncoder } from '../value-log/group-encoder.ts'
+import { groupedLength, type ValuePointer } from '../value-pointer.ts'
+import { GroupEncoder } from '../value-log/group-encoder.ts'
 import { BODY_HEADER_BYTES, RECORD_HEADER_BYTES } from '../value-log/record.ts'
 import type { Segment } from '../value-log/segment.ts'
 import type { ValueLog } from '../value-log/value-log.ts'
@@ -22,12 +22,13 @@ interface Entry {
 interface Waiting {
   entry: Entry
   from: ValuePointer
-  bytes: Uint8Array
   isShared: boolean
 }
 
 /** Entries that may wait behind a group that does not fill. */
 const ENTRIES_MAX = 512
+/** Most groups left out before one is tried again. */
+const SKIP_GROUPS_MOST = 32
 
 export class Copier {
   /** Segments written, in order; the last one may take more. */
@@ -37,10 +38,10 @@ export class Copier {
   readonly #valueLog: ValueLog
   readonly #kind: ChecksumKind
   readonly #shared: SharedValues
-  readonly #encoder = new GroupEncoder()
+  readonly #encoder = new GroupEncoder(SKIP_GROUPS_MOST)
   #entries: Entry[] = []
+  /** Whose values the encoder holds. */
   #group: Waiting[] = []
-  #groupBytes = 0
 
   constructor(valueLog: ValueLog, kind: ChecksumKind, shared: SharedValues) {
     this.#valueLog = valueLog
@@ -54,7 +55,7 @@ export class Copier {
     this.#entries.push(entry)
     if (value.kind === 'inline') entry.value = { kind: 'inline', value: copyOf(value.value) }
     else this.#copy(entry, value.pointer)
-    if (this.#groupBytes >= GROUP_BYTES || this.#group.length >= GROUP_VALUES) this.#writeGroup()
+    if (this.#encoder.isFull) this.#writeGroup()
     if (this.#entries.length >= ENTRIES_MAX) this.flush(tree)
     else if (this.#group.length === 0) this.#release(tree)
   }
@@ -77,9 +78,15 @@ export class Copier {
       return
     }
     const bytes = this.#valueLog.read(from)
-    if (this.#group.length > 0 && this.#groupBytes + bytes.length > GROUP_BYTES) this.#writeGroup()
-    this.#group.push({ entry, from, bytes, isShared: copy === null })
-    this.#groupBytes += bytes.length
+    const one = { entry, from, isShared: copy === null }
+    if (!this.#encoder.takes(bytes.length)) this.#writeGroup()
+    if (this.#encoder.plainNext > 0) {
+      this.#encoder.tookPlain(1)
+      this.#writePlain(one, bytes)
+      return
+    }
+    this.#group.push(one)
+    this.#encoder.add(bytes, 0, bytes.length)
   }
 
   #release(tree: TreeBuilder): void {
@@ -88,34 +95,31 @@ export class Copier {
   }
 
   #writeGroup(): void {
-    const group = this.#group
+    const [group, encoder] = [this.#group, this.#encoder]
     if (group.length === 0) return
-    this.#group = []
-    this.#groupBytes = 0
-    const rids = group.map(() => this.#valueLog.takeRid())
-    const payload = this.#encoder.encode(
-      group.map(({ bytes }) => bytes),
-      rids,
-    )
-    if (payload !== undefined) {
-      const segment = this.#segmentFor(payload.length)
-      const room = segment.reserve(RECORD_HEADER_BYTES + payload.length)
-      room.target.set(payload, room.at + RECORD_HEADER_BYTES)
-      const offset = segment.commit(payload.length, null, this.#kind) + CRC_BYTES
+    const block = encoder.encode()
+    if (block === undefined) {
       group.forEach((one, i) => {
-        const length = groupedLength(BODY_HEADER_BYTES + payload.length, i)
+        this.#writePlain(one, encoder.value(i))
+      })
+    } else {
+      const payload = encoder.payloadBytes(block)
+      const segment = this.#segmentFor(payload)
+      const rids = group.map(() => this.#valueLog.takeRid())
+      const offset = encoder.appendTo(segment, { block, rids }, this.#kind)
+      group.forEach((one, i) => {
+        const length = groupedLength(BODY_HEADER_BYTES + payload, i)
         this.#place(one, { segmentId: segment.id, offset, length })
       })
       this.valuesGrouped += group.length
-    } else {
-      group.forEach((one, i) => {
-        const rid = rids[i]
-        if (rid === undefined) return
-        const segment = this.#segmentFor(one.bytes.length)
-        this.#place(one, segment.appendPlain(one.bytes, rid, this.#kind))
-      })
     }
-    this.valuesCopied += group.length
+    this.#group = []
+    encoder.clear()
+  }
+
+  #writePlain(one: Waiting, bytes: Uint8Array): void {
+    const segment = this.#segmentFor(bytes.length)
+    this.#place(one, segment.appendPlain(bytes, this.#valueLog.takeRid(), this.#kind))
   }
 
   #segmentFor(payloadBytes: number): Segment {
@@ -131,6 +135,7 @@ export class Copier {
 
   #place(one: Waiting, pointer: ValuePointer): void {
     one.entry.value = { kind: 'pointer', pointer }
+    this.valuesCopied++
     if (one.isShared) this.#shared.remember(one.from, pointer)
   }
 }
