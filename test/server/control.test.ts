@@ -9,6 +9,7 @@ import {
   type AuditBody,
   type FoldersBody,
   type PassProgress,
+  type PassReport,
   type PlansBody,
   type StoreBody,
   type StoredPlan,
@@ -321,6 +322,20 @@ describe('the debugger of passes', () => {
     const { pass } = await server.act('cancel-pass', {})
     expect(pass?.passId).toBe(again.stop?.passId)
     expect(await server.act('stopped-pass', {})).toEqual({ stop: null })
+  })
+
+  test('a shutdown ends a pass that stands still, and answers who waits for it', async () => {
+    const server = await storeWithDebt()
+    await server.act('advance-clock', { ms: 60_000 })
+    await server.act('stage', { filters: { minStaleRatio: 0.2, minAgeMs: 0 } })
+    await server.act('advance-clock', { ms: 60_000 })
+    await server.act('set-breakpoints', { breakpoints: ['before_rewrite'] })
+    const live = await server.live().hello(STORE)
+    const waiting = server.post<{ pass: PassReport }>(`/stores/${STORE}/actions/stage-confirm`, {})
+    await live.find('frame', ({ events }) => events.some(({ type }) => type === 'pass_stopped'))
+    await server.close()
+    const { status, body } = await waiting
+    expect([status, body.pass.outcome]).toEqual([200, 'cancelled'])
   })
 
   test('options change while the store runs, or not at all', async () => {

@@ -3,7 +3,7 @@
 import { useId, type ReactNode } from 'react'
 import { whyNoActions } from '../state/selectors.ts'
 import { useApp } from '../state/store.ts'
-import { useUi } from '../state/ui-store.ts'
+import { movesStoppedPass, useUi } from '../state/ui-store.ts'
 
 interface ActionButtonProps {
   /** Becomes the test hook `action-<name>`. */
@@ -34,7 +34,8 @@ export function ActionButton({
   const session = useUi((state) => state.session)
   const noActions = useApp((state) => whyNoActions(state, session))
   const busy = useUi((state) => state.busy)
-  const why = noActions ?? disabledWhy ?? (busy === null ? null : 'Another action is running.')
+  const waits = busy !== null && (busy === name || !movesStoppedPass(name))
+  const why = noActions ?? disabledWhy ?? (waits ? 'Another action is running.' : null)
   return (
     <>
       <button

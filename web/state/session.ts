@@ -18,7 +18,14 @@ import { initialState } from './app-state.ts'
 import { appStore, receive } from './store.ts'
 import { hashToRoute } from '../lib/route.ts'
 import { followAddress } from './address.ts'
-import { navigate, uiStore, type ActionFailure, type ActionResult, type Deed } from './ui-store.ts'
+import {
+  movesStoppedPass,
+  navigate,
+  uiStore,
+  type ActionFailure,
+  type ActionResult,
+  type Deed,
+} from './ui-store.ts'
 
 let api: Api | null = null
 let token = ''
@@ -132,18 +139,22 @@ export function retryNow(): void {
   live?.retryNow()
 }
 
-/** One thing at a time, its failure kept under its code; null when it failed or another one runs. */
+/**
+ * One thing at a time, its failure kept under its code; null when it failed or another one runs. Who
+ * started a pass waits until it ends, so what moves a pass that stands still goes beside that.
+ */
 async function doing<T>(name: Deed, deed: (api: Api, storeId: string) => Promise<T>) {
   const { store } = appStore.getState()
-  if (api === null || uiStore.getState().busy !== null) return null
-  uiStore.setState({ busy: name, failure: null })
+  const { busy } = uiStore.getState()
+  if (api === null || (busy !== null && !movesStoppedPass(name))) return null
+  uiStore.setState({ busy: busy ?? name, failure: null })
   try {
     return await deed(api, store?.storeId ?? '')
   } catch (error) {
     uiStore.setState({ failure: failureOf(name, error), result: null })
     return null
   } finally {
-    uiStore.setState({ busy: null })
+    if (busy === null) uiStore.setState({ busy: null })
   }
 }
 

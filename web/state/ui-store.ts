@@ -57,6 +57,13 @@ function savedTheme(): Theme {
   }
 }
 
+const movers: readonly Deed[] = ['step-phase', 'resume-pass', 'cancel-pass', 'set-breakpoints']
+
+/** Is about a pass in the slot, and so has to be possible while another action waits for that pass. */
+export function movesStoppedPass(name: string): boolean {
+  return movers.some((one) => one === name)
+}
+
 export const uiStore = createStore<UiState>(() => ({
   route: defaultRoute,
   theme: savedTheme(),

@@ -6,6 +6,7 @@ import { formatUnit } from '../lib/format.ts'
 import { ActionButton } from '../parts/action-button.tsx'
 import { act } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
+import { uiStore } from '../state/ui-store.ts'
 
 type OptionName = keyof MaintenanceOptions
 
@@ -30,15 +31,23 @@ export function OptionsEditor(): ReactNode {
   const options = useApp((state) => state.store?.engine?.options ?? null)
   const [edits, setEdits] = useState<Partial<Record<OptionName, string>>>({})
   const [find, setFind] = useState('')
+  /** What the engine had against the values sent; until one of them is another. */
+  const [refused, setRefused] = useState<string | null>(null)
   if (options === null) return null
   const names = (Object.keys(options) as OptionName[]).filter((name) =>
     optionWords(name).includes(find.trim().toLowerCase()),
   )
   const { changes, problem } = readChanges(options, edits)
+  const said = problem ?? (refused === null ? null : `Refused, nothing was changed: ${refused}`)
   const count = Object.keys(changes).length
   const apply = async () => {
     const answer = await act('set-options', { options: changes })
     if (answer !== null) setEdits({})
+    else setRefused(uiStore.getState().failure?.message ?? null)
+  }
+  const edit = (next: typeof edits) => {
+    setEdits(next)
+    setRefused(null)
   }
   return (
     <details className="fold" data-testid="options-editor">
@@ -64,11 +73,15 @@ export function OptionsEditor(): ReactNode {
           Apply
         </ActionButton>
         {count > 0 && (
-          <button type="button" className="button-link" onClick={() => setEdits({})}>
+          <button type="button" className="button-link" onClick={() => edit({})}>
             undo
           </button>
         )}
-        {problem !== null && <span className="bad">{problem}</span>}
+        {said !== null && (
+          <span className="bad" role="alert" data-testid="options-problem">
+            {said}
+          </span>
+        )}
       </div>
       <div className="fields">
         {names.map((name) => (
@@ -77,7 +90,8 @@ export function OptionsEditor(): ReactNode {
             name={name}
             value={options[name]}
             edit={edits[name] ?? null}
-            onEdit={(text) => setEdits({ ...edits, [name]: text })}
+            bad={said !== null && (said.includes(name) || said.includes(optionWords(name)))}
+            onEdit={(text) => edit({ ...edits, [name]: text })}
           />
         ))}
       </div>
@@ -89,10 +103,12 @@ interface OptionFieldProps {
   name: OptionName
   value: MaintenanceOptions[OptionName]
   edit: string | null
+  /** What is said is about this one. */
+  bad: boolean
   onEdit: (text: string) => void
 }
 
-function OptionField({ name, value, edit, onEdit }: OptionFieldProps): ReactNode {
+function OptionField({ name, value, edit, bad, onEdit }: OptionFieldProps): ReactNode {
   const list = typeof value === 'boolean' ? ['true', 'false'] : choices[name]
   const shown = edit ?? String(value)
   return (
@@ -108,6 +124,7 @@ function OptionField({ name, value, edit, onEdit }: OptionFieldProps): ReactNode
           type="number"
           step="any"
           min="0"
+          aria-invalid={bad}
           data-testid={`option-${name}`}
           value={shown}
           onChange={(event) => onEdit(event.target.value)}
