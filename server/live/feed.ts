@@ -135,6 +135,7 @@ export class Feed {
     this.#ring = new EventRing(limits)
     store.listen({
       opened: (seq) => this.#opened(seq),
+      changed: () => this.#changed(),
       batch: (batch) => this.#batch(batch),
       failed: () => this.#failed(),
     })
@@ -265,6 +266,11 @@ export class Feed {
   #opened(seq: number): void {
     this.#startStream(seq)
     this.#resyncAll()
+  }
+
+  #changed(): void {
+    const store = messageText({ type: 'store', store: this.#store.info })
+    for (const subscriber of this.#followers.keys()) subscriber.sendControl(store)
   }
 
   #startStream(seq: number): void {

@@ -4,7 +4,7 @@
  * around the server; who opened it closes it.
  */
 import { absentStatsOf, type Engine, statsOf } from '../engine-door.ts'
-import type { EngineGauges, StoreSnapshot } from '../protocol.ts'
+import type { EngineGauges, EngineInfo, StoreSnapshot } from '../protocol.ts'
 import { figuresOf } from './figures.ts'
 import { hostedHandlers, type HeldReader, type HostedParts } from './hosted-handlers.ts'
 import type { Outbox } from './outbox.ts'
@@ -31,6 +31,9 @@ export class EngineStore {
   readonly #timers: NodeJS.Timeout[] = []
   #bytesTotal = 0
   #latency: EngineGauges['latency']
+  #post: ((message: WorkerMessage) => void) | null = null
+  /** As last told; the engine never changes them in place. */
+  #options: EngineInfo['options'] | null = null
 
   /** `outbox` has been fed from the engine's first event on, or from now on. */
   constructor(
@@ -50,7 +53,10 @@ export class EngineStore {
   /** Posts `opened` and begins to post batches. */
   begin(post: (message: WorkerMessage) => void): void {
     const seq = this.#outbox.oldestUnpostedSeq - 1
-    post({ kind: 'opened', seq, engine: this.#engine.info, attachment: null })
+    const engine = this.#engine.info
+    this.#post = post
+    this.#options = engine.options
+    post({ kind: 'opened', seq, engine, attachment: null })
     this.#sample()
     this.#timers.push(
       setInterval(() => this.flush(), BATCH_INTERVAL_MS),
@@ -61,11 +67,19 @@ export class EngineStore {
   flush(): void {
     this.#engine.flushEvents()
     this.#outbox.flush(this.#gauges(), this.#workload?.state ?? null)
+    this.#tellOptions()
   }
 
   #gauges(): EngineGauges {
     const gauges = this.#engine.gauges()
     return this.#latency === undefined ? gauges : { ...gauges, latency: this.#latency }
+  }
+
+  #tellOptions(): void {
+    const engine = this.#engine.info
+    if (this.#post === null || engine.options === this.#options) return
+    this.#options = engine.options
+    this.#post({ kind: 'info', engine })
   }
 
   /** Lets go of everything that was taken here; the engine stays open. */

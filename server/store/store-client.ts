@@ -22,6 +22,8 @@ import {
 export interface StoreListener {
   /** A new stream begins after event `seq`; what was held of an older one is void. */
   opened(seq: number): void
+  /** `info` says something else of the open store. */
+  changed(): void
   batch(batch: WorkerBatch): void
   failed(): void
 }
@@ -186,6 +188,12 @@ export class StoreClient {
         break
       case 'open_failed':
         this.#fail(message.failure)
+        break
+      case 'info':
+        if (this.#opened === null) break
+        this.#opened = { ...this.#opened, engine: message.engine }
+        this.#listener?.changed()
+        this.#statusChanged()
         break
       case 'batch':
         this.#listener?.batch(message)

@@ -181,6 +181,8 @@ export type WorkerMessage =
   /** The folder is open and a new stream begins after event `seq`. Sent again after a reread. */
   | { kind: 'opened'; seq: number; engine: EngineInfo; attachment: AttachmentReport | null }
   | { kind: 'open_failed'; failure: Failure }
+  /** What was said of the open store is no longer so: its options were changed. */
+  | { kind: 'info'; engine: EngineInfo }
   | { kind: 'answer'; id: number; answer: unknown }
   | { kind: 'refused'; id: number; failure: Failure }
   | WorkerBatch
