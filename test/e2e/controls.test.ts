@@ -6,60 +6,22 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { afterAll, expect, test } from 'vitest'
-import type { Page } from 'playwright-core'
-import type { EngineState, StoreBody, StoreSnapshot, StoresBody } from '../../server/protocol.ts'
+import type { StoreBody, StoreSnapshot, StoresBody } from '../../server/protocol.ts'
 import {
+  SMALL_STEP_STORE,
   STORE,
-  TOKEN,
   VIEWER_TOKEN,
   WORKER_URL,
-  startServer,
   temporaryFolder,
-  type TestServer,
-  type TestServerOptions,
 } from '../server/test-server.ts'
+import { open, serve, stateOf, withDeadSegments, withDueStage } from './in-process.ts'
 import { segmentRows, show, waitLive } from './page.ts'
-import { ROOT, cleanUp, openPage, until } from './support.ts'
+import { cleanUp, until } from './support.ts'
 
 afterAll(cleanUp)
 
-const WEB = { webRoot: path.join(ROOT, 'dist/web') }
-
-async function serve(options: Partial<TestServerOptions> = {}): Promise<TestServer> {
-  return startServer({ dir: temporaryFolder(), ...options, deps: { ...WEB, ...options.deps } })
-}
-
-async function open(server: TestServer, token = TOKEN): Promise<Page> {
-  const page = await openPage(`${server.origin}/#token=${token}`)
-  page.setDefaultTimeout(10_000)
-  await waitLive(page)
-  return page
-}
-
-async function stateOf(server: TestServer): Promise<EngineState> {
-  return (await server.get<StoreSnapshot>(`/stores/${STORE}/state`)).body.state
-}
-
-/** Segments of 64 KiB, the first dozen without a live byte, kept until a GC. */
-async function withDeadSegments(server: TestServer): Promise<void> {
-  await server.put('k', 900, 'a')
-  await server.put('k', 900, 'b')
-  await server.act('checkpoint', {})
-  await server.act('checkpoint', {})
-}
-
-/** Segments of which every second key is overwritten, old enough, staged and due. */
-async function withDueStage(server: TestServer): Promise<void> {
-  await server.put('k', 400, 'a')
-  await server.put('k', 200, 'b', 2)
-  await server.act('checkpoint', {})
-  await server.act('advance-clock', { ms: 60_000 })
-  await server.act('stage', { filters: { minStaleRatio: 0.2, minAgeMs: 0 } })
-  await server.act('advance-clock', { ms: 60_000 })
-}
-
 test('the workload starts with what was typed, takes a change while it runs, and stops', async () => {
-  const server = await serve()
+  const server = await serve({ engine: { ...SMALL_STEP_STORE, mode: 'auto' } })
   const page = await open(server)
   await show(page, 'workload')
   const headline = page.locator('#workload-title')
@@ -97,8 +59,13 @@ test('the workload starts with what was typed, takes a change while it runs, and
 
   await page.getByTestId('action-workload-stop').click()
   await headline.getByText(/Stopped/).waitFor()
-  const stopped = (await stateOf(server)).counters
-  expect((await stateOf(server)).counters).toEqual(stopped)
+  const puts = async () => {
+    const { gauges } = (await server.get<StoreSnapshot>(`/stores/${STORE}/state`)).body
+    return gauges.puts
+  }
+  const before = await puts()
+  await server.act('checkpoint', {})
+  expect(await puts()).toBe(before)
   await page.context().close()
 })
 
@@ -106,19 +73,20 @@ test('a deletion of many segments says bytes and segments, and waits for the num
   const dir = temporaryFolder()
   const server = await serve({ dir })
   await withDeadSegments(server)
-  const dead = (await stateOf(server)).segments.filter((segment) => segment.state === 'zombie')
-  expect(dead.length).toBeGreaterThanOrEqual(10)
-  const bytes = dead.reduce((sum, segment) => sum + segment.bytesTotal, 0)
+  const { effect, confirm } = await server.plan({ action: 'gc', body: {} })
+  expect(confirm.segments).toBeGreaterThanOrEqual(10)
+  const ids = effect.segments.map((segment) => segment.segmentId)
+  const dead = (await stateOf(server)).segments.filter(({ segmentId }) => ids.includes(segmentId))
   const page = await open(server)
   await show(page, 'step')
   await page.getByTestId('action-gc').click()
   const plan = page.getByTestId('stored-plan')
   await plan.waitFor()
-  expect(await plan.locator(`[data-bytes="${String(bytes)}"]`).count()).toBeGreaterThan(0)
+  expect(await plan.locator(`[data-bytes="${String(confirm.bytes)}"]`).count()).toBeGreaterThan(0)
   const apply = page.getByTestId('plan-apply')
-  expect(await apply.textContent()).toContain(`${String(dead.length)} segments`)
+  expect(await apply.textContent()).toContain(`${String(confirm.segments)} segments`)
   expect(await apply.isDisabled()).toBe(true)
-  await page.getByTestId('plan-typed').fill(String(dead.length + 1))
+  await page.getByTestId('plan-typed').fill(String(confirm.segments + 1))
   expect(await apply.isDisabled()).toBe(true)
 
   // Escape is the way out: nothing is deleted, and the focus is back where it came from.
@@ -130,13 +98,13 @@ test('a deletion of many segments says bytes and segments, and waits for the num
   expect((await stateOf(server)).counters.gcRuns).toBe(0)
 
   await page.getByTestId('action-gc').click()
-  await page.getByTestId('plan-typed').fill(String(dead.length))
+  await page.getByTestId('plan-typed').fill(String(confirm.segments))
   expect(await apply.isEnabled()).toBe(true)
   await apply.click()
   await page.getByTestId('action-result').getByText(/freed/).waitFor()
   for (const segment of dead) expect(fs.existsSync(path.join(dir, segment.file))).toBe(false)
   await until('the table is without them', async () => {
-    return (await segmentRows(page)).every((row) => row.state !== 'zombie')
+    return (await segmentRows(page)).every((row) => !ids.includes(row.segmentId))
   })
   await page.context().close()
 })
@@ -273,7 +241,7 @@ test('a store that dies is shown dead with its reason while another lives, and i
 
 test('a viewer is told why nothing can be pressed, and the server would refuse it', async () => {
   const server = await serve()
-  const page = await open(server, VIEWER_TOKEN)
+  const page = await open(server, { token: VIEWER_TOKEN })
   await show(page, 'step')
   expect(await page.locator('#step .note').first().textContent()).toMatch(/may look/)
   expect(await page.getByTestId('action-checkpoint').isDisabled()).toBe(true)

@@ -5,6 +5,7 @@ import {
   keptByPin,
   lastPass,
   orderSegments,
+  otherHoldings,
   queueRows,
   stageOf,
   theSentence,
@@ -13,7 +14,7 @@ import {
   whyNoActions,
 } from '../../web/state/selectors.ts'
 import { addPass } from '../../web/state/apply-message.ts'
-import type { EngineState } from '../../server/protocol.ts'
+import type { EngineState, SegmentInfo } from '../../server/protocol.ts'
 import {
   NOW,
   makeGauges,
@@ -219,5 +220,38 @@ describe('whyNoActions', () => {
       'failed',
     )
     expect(whyNoActions({ store: null, link: live }, null)).not.toBeNull()
+  })
+})
+
+describe('what keeps dead segments besides readers', () => {
+  const dead = (seq: number, keptBy: SegmentInfo['keptBy']) =>
+    makeSegment(seq, { state: 'zombie', bytesTotal: 100 * seq, bytesLive: 0, keptBy })
+  const journal = { kind: 'journal' } as const
+  const roots = [
+    { kind: 'root', metaPage: 0 },
+    { kind: 'root', metaPage: 1 },
+  ] as const
+  const reader = { kind: 'snapshot', pinId: 1, label: 'a', sinceMs: NOW } as const
+
+  test('counts a segment under each of them, and as alone only where nothing else keeps it', () => {
+    const segments = [
+      dead(1, [journal]),
+      dead(2, [...roots]),
+      dead(3, [...roots, journal]),
+      dead(4, [reader, journal]),
+      makeSegment(5),
+    ]
+    expect(
+      otherHoldings(segments).map(({ kind, segments: held, bytes, bytesAlone }) => [
+        kind,
+        held.length,
+        bytes,
+        bytesAlone,
+      ]),
+    ).toEqual([
+      ['journal', 3, 800, 100],
+      ['root', 2, 500, 200],
+    ])
+    expect(otherHoldings([dead(1, [reader])])).toEqual([])
   })
 })

@@ -98,7 +98,7 @@ export function PassTimeline(props: PassTimelineProps): ReactNode {
                   className="axis-text"
                   x={x(tick)}
                   y={TOP + BARS + 16}
-                  textAnchor="middle"
+                  textAnchor={width - x(tick) < 40 ? 'end' : 'middle'}
                 >
                   {formatTime(tick)}
                 </text>
@@ -365,6 +365,7 @@ function exportRow({
     plan_ms: times.plan,
     rewrite_ms: times.rewrite,
     gc_ms: times.gc,
+    prune_ms: times.prune,
     other_ms: times.other,
     foreground_puts_per_second: put,
     put_latency_p50_ms: putLatency?.p50Ms ?? null,

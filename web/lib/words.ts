@@ -217,6 +217,19 @@ export function keeperShort(keeper: SegmentKeeper): string {
   }
 }
 
+/** What keeps dead segments besides readers, and what ends that. */
+export const holdingWords: Record<
+  Exclude<SegmentKeeper['kind'], 'snapshot' | 'iterator'>,
+  { what: string; until: string }
+> = {
+  active_writer: { what: 'the foreground writer', until: 'goes on to another segment' },
+  root: { what: 'an older root of the index', until: 'the next checkpoint, or the one after it' },
+  journal: { what: 'the journal', until: 'the next checkpoint' },
+  rewriting: { what: 'a rewrite that reads it', until: 'that rewrite ends' },
+  awaiting_gc: { what: 'nothing any more', until: 'the next GC deletes it' },
+  error: { what: 'a deletion that failed', until: 'a GC deletes it after all' },
+}
+
 /** Reader pins are the reason a person can do something about. */
 export function isPinned(keptBy: readonly SegmentKeeper[]): boolean {
   return keptBy.some((keeper) => keeper.kind === 'snapshot' || keeper.kind === 'iterator')

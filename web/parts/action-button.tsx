@@ -1,5 +1,6 @@
 // A button for one action. When it cannot be pressed it says why, in its title and to a screen
-// reader; panels repeat the reason in text where it is not obvious.
+// reader; panels repeat the reason in text where it is not obvious. While an action runs it only does
+// nothing: a button that is disabled under somebody's finger loses the focus.
 import { useId, type ReactNode } from 'react'
 import { whyNoActions } from '../state/selectors.ts'
 import { useApp } from '../state/store.ts'
@@ -35,7 +36,8 @@ export function ActionButton({
   const noActions = useApp((state) => whyNoActions(state, session))
   const busy = useUi((state) => state.busy)
   const waits = busy !== null && (busy === name || !movesStoppedPass(name))
-  const why = noActions ?? disabledWhy ?? (waits ? 'Another action is running.' : null)
+  const never = noActions ?? disabledWhy
+  const why = never ?? (waits ? 'Another action is running.' : null)
   return (
     <>
       <button
@@ -44,11 +46,12 @@ export function ActionButton({
         data-testid={`action-${name}`}
         data-busy={busy === name}
         data-key={nextStep ? 'step' : undefined}
-        disabled={why !== null}
+        disabled={never !== null}
+        aria-disabled={waits}
         title={why ?? about}
         aria-pressed={pressed}
         aria-describedby={why === null ? undefined : id}
-        onClick={onPress}
+        onClick={waits ? undefined : onPress}
       >
         {children}
       </button>

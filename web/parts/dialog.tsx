@@ -1,5 +1,6 @@
 // A modal on the native dialog element: focus, Escape and the backdrop come with it.
-import { useEffect, useRef, type ReactNode } from 'react'
+import { useEffect, useLayoutEffect, useRef, type ReactNode } from 'react'
+import { useFocusReturn } from './hooks.ts'
 
 interface DialogProps {
   title: string
@@ -11,6 +12,12 @@ interface DialogProps {
 
 export function Dialog({ title, onClose, children, actions }: DialogProps): ReactNode {
   const ref = useRef<HTMLDialogElement>(null)
+  // Closed before it goes: as long as it is modal, nothing outside of it can take the focus.
+  useLayoutEffect(() => {
+    const dialog = ref.current
+    return () => dialog?.close()
+  }, [])
+  useFocusReturn(ref)
   useEffect(() => {
     const dialog = ref.current
     if (dialog !== null && !dialog.open) dialog.showModal()
@@ -20,7 +27,9 @@ export function Dialog({ title, onClose, children, actions }: DialogProps): Reac
       ref={ref}
       className="dialog"
       aria-label={title}
-      onClose={onClose}
+      onClose={() => {
+        if (ref.current?.open === false) onClose()
+      }}
       onClick={(event) => {
         // A click on the dialog itself is a click on its backdrop; the content lies in a child.
         if (event.target === ref.current) onClose()

@@ -1,5 +1,5 @@
 // Small React bindings: the two clocks, an element's width, a throttled text.
-import { useEffect, useRef, useState, type RefObject } from 'react'
+import { useEffect, useLayoutEffect, useRef, useState, type RefObject } from 'react'
 import { engineNow } from '../state/selectors.ts'
 import { useApp } from '../state/store.ts'
 
@@ -21,6 +21,23 @@ export function useEngineNow(everyMs = 250): number | null {
   const link = useApp((state) => state.link)
   const store = useApp((state) => state.store)
   return engineNow({ gauges, receivedAtMs, link, store }, Math.max(pageNow, receivedAtMs))
+}
+
+/**
+ * Keyboard focus goes back to where it was when this appeared, if it would be lost with it; to the view
+ * where that place is gone or cannot take it. Call it in what appears and goes, with its element.
+ */
+export function useFocusReturn(box: RefObject<HTMLElement | null>): void {
+  useLayoutEffect(() => {
+    const element = box.current
+    const before = document.activeElement
+    return () => {
+      const { activeElement } = document
+      if (activeElement !== document.body && element?.contains(activeElement) !== true) return
+      if (before instanceof HTMLElement && before !== document.body) before.focus()
+      if (document.activeElement === activeElement) document.getElementById('main')?.focus()
+    }
+  }, [box])
 }
 
 /** Content width of an element, kept up to date. */

@@ -1,5 +1,5 @@
-// The keyboard: "g" and a letter for a view, "/" for the filter of the view, "." for the next step, "?"
-// for help, Escape for what is open. A key never fires while somebody types.
+// The keyboard: "g" and a letter for a view, "/" for the filter of the view, "." for the next step, "d"
+// into the drawer and back, "?" for help, Escape for what is open. A key never fires while somebody types.
 import { useEffect } from 'react'
 import { viewNames } from '../lib/route.ts'
 import { viewFacts } from '../lib/views.ts'
@@ -45,6 +45,22 @@ function nextStep(): void {
   else if (!button.disabled) button.click()
 }
 
+let leftAt: Element | null = null
+
+/** Into what is open beside the view, and from there back; false when nothing is open. */
+function crossToDrawer(): boolean {
+  const drawer = document.querySelector<HTMLElement>('[data-key="drawer"]')
+  if (drawer === null) return false
+  if (!drawer.contains(document.activeElement)) {
+    leftAt = document.activeElement
+    drawer.focus()
+    return true
+  }
+  const back = leftAt?.isConnected === true && leftAt !== document.body ? leftAt : null
+  ;((back as HTMLElement | null) ?? document.getElementById('main'))?.focus()
+  return true
+}
+
 function closeTopmost(): void {
   const { route } = uiStore.getState()
   if (route.drawer !== null) closeDrawer()
@@ -57,6 +73,8 @@ export function useKeys(): void {
     let chordAtMs = -Infinity
     const onKey = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return
+      // A dialog takes its keys itself, Escape in a field of it, too.
+      if (document.querySelector('dialog[open]') !== null) return
       if (isTyping(event)) {
         if (event.key === 'Escape') {
           // Leaves the field; a browser would empty a search field as well.
@@ -65,7 +83,6 @@ export function useKeys(): void {
         }
         return
       }
-      if (document.querySelector('dialog[open]') !== null) return
       const chord = event.timeStamp - chordAtMs < CHORD_MS
       chordAtMs = -Infinity
       if (chord && goByKey(event.key)) {
@@ -84,6 +101,9 @@ export function useKeys(): void {
           break
         case '.':
           nextStep()
+          break
+        case 'd':
+          if (!crossToDrawer()) return
           break
         case 'Escape':
           closeTopmost()

@@ -8,6 +8,7 @@ import type {
   RewriteDebt,
   SegmentId,
   SegmentInfo,
+  SegmentKeeper,
   SessionBody,
   StoreInfo,
 } from '../../server/protocol.ts'
@@ -404,6 +405,32 @@ export function keptByPin(segments: readonly SegmentInfo[], pinId: number): Segm
         (keeper.kind === 'snapshot' || keeper.kind === 'iterator') && keeper.pinId === pinId,
     ),
   )
+}
+
+export interface Holding {
+  kind: SegmentKeeper['kind']
+  segments: SegmentInfo[]
+  bytes: number
+  /** Of them, those that nothing else keeps. */
+  bytesAlone: number
+}
+
+/** Dead segments by what keeps them besides readers, most bytes first; one may stand under several. */
+export function otherHoldings(segments: readonly SegmentInfo[]): Holding[] {
+  const found = new Map<Holding['kind'], Holding>()
+  for (const segment of segments) {
+    if (segment.state !== 'zombie') continue
+    for (const kind of new Set(segment.keptBy.map((keeper) => keeper.kind))) {
+      if (kind === 'snapshot' || kind === 'iterator') continue
+      const held = found.get(kind) ?? { kind, segments: [], bytes: 0, bytesAlone: 0 }
+      held.segments.push(segment)
+      held.bytes += segment.bytesTotal
+      const alone = segment.keptBy.every((keeper) => keeper.kind === kind)
+      if (alone) held.bytesAlone += segment.bytesTotal
+      found.set(kind, held)
+    }
+  }
+  return [...found.values()].sort((a, b) => b.bytes - a.bytes)
 }
 
 // ---------------------------------------------------------------- connection

@@ -7,6 +7,7 @@ import { exactTime, formatTime, segmentLabel } from '../lib/format.ts'
 import { routeToHash, type DrawerTarget } from '../lib/route.ts'
 import { traceLine } from '../lib/trace-line.ts'
 import { CopyButton } from '../parts/copy-button.tsx'
+import { useFocusReturn } from '../parts/hooks.ts'
 import { SegmentChips } from '../parts/segment-chip.tsx'
 import { segmentsOfEvent } from '../state/trace-filter.ts'
 import { useApp, useIsLive } from '../state/store.ts'
@@ -17,12 +18,16 @@ import { SegmentDetails } from './segment-details.tsx'
 export function Drawer(): ReactNode {
   const target = useRoute((route) => route.drawer)
   const ready = useApp((state) => state.engine !== null)
+  return target === null || !ready ? null : <OpenDrawer target={target} />
+}
+
+function OpenDrawer({ target }: { target: DrawerTarget }): ReactNode {
   const box = useRef<HTMLElement>(null)
-  const key = target === null ? null : targetKey(target)
+  const key = targetKey(target)
+  useFocusReturn(box)
   useEffect(() => {
     box.current?.scrollTo(0, 0)
   }, [key])
-  if (target === null || !ready) return null
   return (
     <aside
       ref={box}
@@ -30,6 +35,7 @@ export function Drawer(): ReactNode {
       aria-label={targetName(target)}
       data-testid="drawer"
       data-open={key}
+      data-key="drawer"
       tabIndex={-1}
     >
       <header className="drawer-head">

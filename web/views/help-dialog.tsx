@@ -13,6 +13,7 @@ const keys: [string, string][] = [
   ]),
   ['/', 'filter what the view shows'],
   ['.', 'the next step, where there is one to take'],
+  ['d', 'into what is open beside the view, and back'],
   ['Esc', 'close what is open; then drop what is chosen'],
   ['← → ↑ ↓', 'move between segments of the map'],
   ['+ −', 'magnify a large map'],

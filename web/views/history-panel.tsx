@@ -23,23 +23,15 @@ export function HistoryPanel(): ReactNode {
   const within = useMemo(() => (span === null ? [] : samplesIn(samples, span)), [samples, span])
   const shown = useMemo(() => downsample(within), [within])
   const marks = useMemo(() => passMarks(passes, within), [passes, within])
-  const first = within[0]
-  const last = within.at(-1)
-  const known = span !== null && first !== undefined && last !== undefined && within.length > 1
+  const missing = whatIsMissing(samples, within)
   return (
     <Panel
       id="history"
       name="Over time"
-      title={
-        known
-          ? change(first, last)
-          : samples.length < 2
-            ? 'Not enough history yet'
-            : 'No sample in the time shown'
-      }
+      title={missing?.title ?? change(within)}
       aside={samples.length > 1 && <TimeChoice />}
     >
-      {known ? (
+      {missing === null && span !== null ? (
         <>
           <div ref={picture} className="picture">
             <Legend open={span.open} />
@@ -50,11 +42,7 @@ export function HistoryPanel(): ReactNode {
           <ExportButtons name="debt" picture={picture} rows={() => within.map(sampleRow)} />
         </>
       ) : (
-        <p className="muted">
-          {samples.length < 2
-            ? 'A point is taken every second; the chart needs two.'
-            : 'This page holds the samples of an hour at most, from when it was opened or the store began.'}
-        </p>
+        <p className="muted">{missing?.text}</p>
       )}
     </Panel>
   )
@@ -69,7 +57,30 @@ function SteadyDebt(wanted: ComponentProps<typeof DebtOverTime>): ReactNode {
   return <DebtOverTime {...(wanted.span.open && steady.span.open ? steady : wanted)} />
 }
 
-function change(first: MetricSample, last: MetricSample): string {
+/** Why there is nothing to draw, and what would change that; null when there is. */
+function whatIsMissing(
+  samples: readonly MetricSample[],
+  within: readonly MetricSample[],
+): { title: string; text: string } | null {
+  if (samples.length < 2) {
+    const text = 'A point is taken every second of the engine’s clock; the chart needs two.'
+    return { title: 'Not enough history yet', text }
+  }
+  if (within.length < 2) {
+    const text =
+      'This page holds the samples of an hour at most, from when it was opened or the store began.'
+    return { title: 'Nothing was sampled in the time shown', text }
+  }
+  if (within.every((sample) => sample.bytesTotal === 0)) {
+    const text = 'The chart begins with the first byte that is written.'
+    return { title: 'The value log has been empty all the time', text }
+  }
+  return null
+}
+
+function change(within: readonly MetricSample[]): string {
+  const [first, last] = [within[0], within.at(-1)]
+  if (first === undefined || last === undefined) return 'Nothing was sampled'
   const bytes = last.bytesStale - first.bytesStale
   const span = formatDuration(last.atMs - first.atMs)
   if (bytes === 0) return `Stale bytes unchanged over ${span}`

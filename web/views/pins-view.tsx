@@ -1,14 +1,15 @@
 // Readers that keep dead segments on disk: who, since when, and what it costs.
-import { useState, type ReactNode } from 'react'
+import { useMemo, useState, type ReactNode } from 'react'
 import type { Pin, SegmentInfo } from '../../server/protocol.ts'
 import { formatAge, formatBytes, plural } from '../lib/format.ts'
+import { holdingWords } from '../lib/words.ts'
 import { ActionButton } from '../parts/action-button.tsx'
 import { PinGlyph } from '../parts/glyphs.tsx'
 import { useEngineNow } from '../parts/hooks.ts'
 import { Panel } from '../parts/panel.tsx'
 import { SegmentChips } from '../parts/segment-chip.tsx'
-import { Time } from '../parts/value.tsx'
-import { keptByPin } from '../state/selectors.ts'
+import { Bytes, Time } from '../parts/value.tsx'
+import { keptByPin, otherHoldings, type Holding } from '../state/selectors.ts'
 import { act, makePlan } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
 
@@ -31,50 +32,116 @@ export function PinsView(): ReactNode {
         ? `${plural(pins.length, 'reader')} open, no dead segment kept`
         : `${plural(pins.length, 'reader')} ${pins.length === 1 ? 'keeps' : 'keep'} ${plural(kept.size, 'dead segment')}, ${formatBytes(keptBytes)}`
   return (
-    <Panel id="pins" name="Pins" title={title} large>
-      <p className="muted">
-        A reader sees the store as it was when it began. Segments that died since stay on disk until
-        it is released.
-      </p>
-      {pins.length > 0 && (
-        <ul className="pins">
-          {pins.map((pin) => {
-            const mine = keptByPin(segments, pin.pinId)
-            return (
-              <li
-                key={pin.pinId}
-                className="pin"
-                data-testid="pin-row"
-                data-pin-id={pin.pinId}
-                data-kind={pin.kind}
-                data-label={pin.label}
-              >
-                <div className="pin-head">
-                  <span className="kept-text">
-                    <PinGlyph />
-                  </span>
-                  <strong className="pin-label" title={pin.label}>
-                    {pin.label}
-                  </strong>
-                  <span className="spacer" />
-                  <ActionButton
-                    name="release-pin"
-                    about="Shows first what goes with it: dead segments that only it keeps are deleted."
-                    onPress={() =>
-                      void makePlan({ action: 'release-pin', body: { pinId: pin.pinId } })
-                    }
-                  >
-                    Release…
-                  </ActionButton>
-                </div>
-                <PinFacts pin={pin} mine={mine} nowMs={nowMs} />
-              </li>
-            )
-          })}
-        </ul>
+    <>
+      <Panel id="pins" name="Pins" title={title} large>
+        <p className="muted">
+          A reader sees the store as it was when it began. Segments that died since stay on disk
+          until it is released.
+        </p>
+        {pins.length > 0 && (
+          <ul className="pins">
+            {pins.map((pin) => {
+              const mine = keptByPin(segments, pin.pinId)
+              return (
+                <li
+                  key={pin.pinId}
+                  className="pin"
+                  data-testid="pin-row"
+                  data-pin-id={pin.pinId}
+                  data-kind={pin.kind}
+                  data-label={pin.label}
+                >
+                  <div className="pin-head">
+                    <span className="kept-text">
+                      <PinGlyph />
+                    </span>
+                    <strong className="pin-label" title={pin.label}>
+                      {pin.label}
+                    </strong>
+                    <span className="spacer" />
+                    <ActionButton
+                      name="release-pin"
+                      about="Shows first what goes with it: dead segments that only it keeps are deleted."
+                      onPress={() =>
+                        void makePlan({ action: 'release-pin', body: { pinId: pin.pinId } })
+                      }
+                    >
+                      Release…
+                    </ActionButton>
+                  </div>
+                  <PinFacts pin={pin} mine={mine} nowMs={nowMs} />
+                </li>
+              )
+            })}
+          </ul>
+        )}
+        <HoldForm />
+      </Panel>
+      <OtherHoldings segments={segments} />
+    </>
+  )
+}
+
+/** Retained and in-use files: what is dead and waits for something that is no reader. */
+function OtherHoldings({ segments }: { segments: readonly SegmentInfo[] }): ReactNode {
+  const holdings = useMemo(() => otherHoldings(segments), [segments])
+  const dead = new Set(holdings.flatMap((held) => held.segments.map((one) => one.segmentId)))
+  return (
+    <Panel
+      id="holdings"
+      name="Kept by something else"
+      title={
+        holdings.length === 0
+          ? 'No dead segment waits for anything but readers'
+          : `${plural(dead.size, 'dead segment')} ${dead.size === 1 ? 'waits' : 'wait'} for something that is no reader`
+      }
+    >
+      {holdings.length > 0 && (
+        <div className="scroll-x" tabIndex={0} role="region" aria-label="Kept by something else">
+          <table className="table">
+            <thead>
+              <tr>
+                <th scope="col">Kept by</th>
+                <th scope="col">Until</th>
+                <th scope="col" className="r">
+                  Keeps
+                </th>
+                <th scope="col" className="r">
+                  Alone
+                </th>
+                <th scope="col">Segments</th>
+              </tr>
+            </thead>
+            <tbody>
+              {holdings.map((held) => (
+                <HoldingRow key={held.kind} held={held} />
+              ))}
+            </tbody>
+          </table>
+        </div>
       )}
-      <HoldForm />
     </Panel>
+  )
+}
+
+function HoldingRow({ held }: { held: Holding }): ReactNode {
+  const { kind } = held
+  if (kind === 'snapshot' || kind === 'iterator') return null
+  const { what, until } = holdingWords[kind]
+  return (
+    <tr data-testid="holding-row" data-keeper={kind} data-count={held.segments.length}>
+      <th scope="row">{what}</th>
+      <td>{until}</td>
+      <td className="r">
+        <Bytes value={held.bytes} />
+      </td>
+      <td className="r">
+        <Bytes value={held.bytesAlone} />
+      </td>
+      <td>
+        <SegmentChips ids={held.segments.map((one) => one.segmentId)} max={6} />
+      </td>
+    </tr>
   )
 }
 
@@ -149,7 +216,7 @@ function HoldForm(): ReactNode {
           data-testid="snapshot-label"
           value={label}
           maxLength={200}
-          placeholder="nightly backup"
+          placeholder="such as: nightly backup"
           onChange={(event) => setLabel(event.target.value)}
         />
       </label>

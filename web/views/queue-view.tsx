@@ -127,6 +127,7 @@ function QueueTable({ rows, staged }: { rows: QueueRow[]; staged: boolean }): Re
             <QueueTableRow key={row.segmentId} row={row} staged={staged} />
           ))}
         </tbody>
+        {rows.length > 1 && <QueueSums rows={rows} />}
       </table>
       {rows.length > ROWS_MAX && (
         <p className="muted">and {rows.length - ROWS_MAX} more; the CSV has them all</p>
@@ -184,6 +185,39 @@ function QueueTableRow({ row, staged }: { row: QueueRow; staged: boolean }): Rea
         )}
       </td>
     </tr>
+  )
+}
+
+/** The price of all of it, when planned and now; what is not known is in neither sum. */
+function QueueSums({ rows }: { rows: readonly QueueRow[] }): ReactNode {
+  const known = rows.flatMap(({ planned, current }) =>
+    planned === null || current === null ? [] : [{ planned, current }],
+  )
+  const sum = (of: (row: (typeof known)[number]) => number) =>
+    known.reduce((total, row) => total + of(row), 0)
+  return (
+    <tfoot>
+      <tr data-testid="queue-sums">
+        <td />
+        <th scope="row">{known.length === rows.length ? 'in all' : 'of those known'}</th>
+        <td className="r">
+          <Bytes value={sum(({ planned }) => planned.bytesStale)} />
+        </td>
+        <td className="r">
+          <Bytes value={sum(({ current }) => current.bytesStale)} />
+        </td>
+        <td className="r">
+          <Bytes value={sum(({ planned, current }) => current.bytesStale - planned.bytesStale)} />
+        </td>
+        <td className="r">
+          <Bytes value={sum(({ planned }) => planned.bytesLive)} />
+        </td>
+        <td className="r">
+          <Bytes value={sum(({ current }) => current.bytesLive)} />
+        </td>
+        <td />
+      </tr>
+    </tfoot>
   )
 }
 

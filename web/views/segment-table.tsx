@@ -40,7 +40,13 @@ export function SegmentTable({ segments, marks, verdicts }: SegmentTableProps): 
     ? items.map((item) => ({ index: item.index, segment: segments[item.index] }))
     : segments.map((segment, index) => ({ index, segment }))
   return (
-    <div ref={scroll} className="table-box" tabIndex={0} role="region" aria-label="All segments">
+    <div
+      ref={scroll}
+      className="table-box table-tall"
+      tabIndex={0}
+      role="region"
+      aria-label="All segments"
+    >
       <table className="table table-fixed segments-table" aria-rowcount={segments.length + 1}>
         <caption className="sr-only">
           All {formatCount(segments.length)} segments in the order chosen above

@@ -27,7 +27,7 @@ import type { Verdicts } from '../state/segment-history.ts'
 import { filterSegments, orderSegments, totalsOf } from '../state/selectors.ts'
 import { askPlan } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
-import { chooseSegments, navigate, useRoute } from '../state/ui-store.ts'
+import { chooseSegments, goTo, navigate, useRoute } from '../state/ui-store.ts'
 import { RewriteChosen } from './rewrite-chosen.tsx'
 import { SegmentTable } from './segment-table.tsx'
 
@@ -109,6 +109,13 @@ export function EmptySegments(): ReactNode {
           ? 'The folder holds no segment that could be read.'
           : 'Start the workload, or put keys through the API. The first segment appears with the first write.'}
       </p>
+      {!attached && (
+        <p>
+          <button type="button" onClick={() => goTo('workload')}>
+            Go to the workload
+          </button>
+        </p>
+      )}
     </div>
   )
 }

@@ -1,10 +1,18 @@
 // The deterministic workload that makes debt: what it does now, and its settings.
 import { useMemo, useState, type ReactNode } from 'react'
 import type { WorkloadSettings, WorkloadState } from '../../server/protocol.ts'
-import { formatByteRate, formatBytes, formatCount, formatRatio, plural } from '../lib/format.ts'
+import {
+  formatByteRate,
+  formatBytes,
+  formatCount,
+  formatRatio,
+  formatUnit,
+  plural,
+} from '../lib/format.ts'
 import { workloadWords } from '../lib/words.ts'
 import { ActionButton } from '../parts/action-button.tsx'
 import { Panel } from '../parts/panel.tsx'
+import { Unknown } from '../parts/value.tsx'
 import { workloadEffect } from '../state/overview.ts'
 import { act } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
@@ -12,14 +20,14 @@ import { HistoryPanel } from './history-panel.tsx'
 
 type NumberName = Exclude<keyof WorkloadSettings, 'shape'>
 
-const numberFields: { name: NumberName; label: string }[] = [
+const numberFields: { name: NumberName; label: string; unit?: 'bytes' | 'ms' }[] = [
   { name: 'putsPerSecond', label: 'puts a second' },
-  { name: 'valueBytes', label: 'value bytes' },
+  { name: 'valueBytes', label: 'value size', unit: 'bytes' },
   { name: 'keys', label: 'keys' },
   { name: 'deleteRatio', label: 'share of deletes, 0 to 1' },
-  { name: 'burstMs', label: 'burst, ms' },
-  { name: 'restMs', label: 'rest, ms (0 = never)' },
-  { name: 'diskCapBytes', label: 'disk cap, bytes (0 = none)' },
+  { name: 'burstMs', label: 'burst', unit: 'ms' },
+  { name: 'restMs', label: 'rest (0 = none)', unit: 'ms' },
+  { name: 'diskCapBytes', label: 'disk cap (0 = none)', unit: 'bytes' },
   { name: 'seed', label: 'seed' },
 ]
 
@@ -52,33 +60,43 @@ export function WorkloadView(): ReactNode {
 /** What it does to the debt, measured over the last minute. */
 function Effect(): ReactNode {
   const samples = useApp((state) => state.samples)
+  const frozen = useApp((state) => state.gauges?.clockFrozen === true)
   const effect = useMemo(() => workloadEffect(samples), [samples])
+  const why = frozen
+    ? 'a rate needs time, and the engine’s clock stands still'
+    : 'needs two samples, a second apart'
   return (
     <dl className="stats" data-testid="workload-effect">
       <div className="stat">
         <dt>written</dt>
-        <dd className="stat-main num">{formatByteRate(effect?.bytesPut ?? null)}</dd>
-        <dd className="stat-note">mean of the last minute</dd>
+        <dd className="stat-main num">
+          {effect === null ? <Unknown why={why} /> : formatByteRate(effect.bytesPut)}
+        </dd>
+        <dd className="stat-note">{effect === null ? why : 'mean of the last minute'}</dd>
       </div>
       <div className="stat">
         <dt>puts</dt>
         <dd className="stat-main num">
-          {effect === null ? '—' : `${formatCount(Math.round(effect.puts))}/s`}
+          {effect === null ? <Unknown why={why} /> : `${formatCount(Math.round(effect.puts))}/s`}
         </dd>
         <dd className="stat-note">mean of the last minute</dd>
       </div>
       <div className="stat">
         <dt>stale bytes</dt>
         <dd className="stat-main num">
-          {effect === null
-            ? '—'
-            : `${effect.staleGrowth >= 0 ? '+' : '−'}${formatByteRate(Math.abs(effect.staleGrowth))}`}
+          {effect === null ? (
+            <Unknown why={why} />
+          ) : (
+            `${effect.staleGrowth >= 0 ? '+' : '−'}${formatByteRate(Math.abs(effect.staleGrowth))}`
+          )}
         </dd>
         <dd className="stat-note">net of what maintenance freed</dd>
       </div>
       <div className="stat">
         <dt>copied by rewrites</dt>
-        <dd className="stat-main num">{formatByteRate(effect?.bytesCopied ?? null)}</dd>
+        <dd className="stat-main num">
+          {effect === null ? <Unknown why={why} /> : formatByteRate(effect.bytesCopied)}
+        </dd>
         <dd className="stat-note">
           {effect === null || effect.bytesPut === 0
             ? 'nothing written to compare with'
@@ -141,12 +159,20 @@ function SettingsForm({ workload }: { workload: WorkloadState }): ReactNode {
               onChange={(event) => setShape(event.target.value === 'skewed' ? 'skewed' : 'uniform')}
             >
               <option value="uniform">uniform: every key alike</option>
-              <option value="skewed">skewed: few keys most often</option>
+              <option value="skewed">skewed: a few keys most</option>
             </select>
           </label>
-          {numberFields.map(({ name, label }) => (
+          {numberFields.map(({ name, label, unit }) => (
             <label key={name} className="field">
-              <span>{label}</span>
+              <span>
+                {label}
+                {unit !== undefined && (
+                  <span className="muted num">
+                    {' '}
+                    {unit} · {formatUnit(workload.settings[name], unit)}
+                  </span>
+                )}
+              </span>
               <input
                 type="number"
                 min="0"
