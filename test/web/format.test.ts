@@ -11,6 +11,7 @@ import {
   plural,
   segmentLabel,
   segmentList,
+  shortBytes,
   shortNames,
 } from '../../web/lib/format.ts'
 import { segmentId } from './fixtures.ts'
@@ -120,4 +121,14 @@ describe('segment names', () => {
     expect(segmentList(ids)).toBe('L0-1, L0-2, L0-3, L0-4 and 2 more')
     expect(segmentList([])).toBe('none')
   })
+})
+
+test('exact bytes in a sentence of the server are read in three digits', () => {
+  expect(shortBytes('3 segments of 6291456 bytes would be deleted for good')).toBe(
+    '3 segments of 6.00 MiB would be deleted for good',
+  )
+  expect(shortBytes('at most 2048 live bytes of 1 segment of 4096 bytes')).toBe(
+    'at most 2.00 KiB live of 1 segment of 4.00 KiB',
+  )
+  expect(shortBytes('no segment would be touched')).toBe('no segment would be touched')
 })

@@ -135,6 +135,13 @@ export function shortNames(text: string): string {
   return text.replace(/\bvalue-l(\d+)-0*(\d+)(?:\.log)?\b/g, 'L$1-$2')
 }
 
+/** Sentences of the server say bytes exactly ("of 2097152 bytes"); the page in three digits, as everywhere. */
+export function shortBytes(text: string): string {
+  return text.replace(/\b(\d+) (live )?bytes\b/g, (_match, bytes: string, live = '') => {
+    return `${formatBytes(Number(bytes))}${live === '' ? '' : ' live'}`
+  })
+}
+
 /** "L0-3, L0-5 and 4 more". */
 export function segmentList(ids: readonly number[], max = 4): string {
   if (ids.length === 0) return 'none'

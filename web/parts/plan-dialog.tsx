@@ -2,7 +2,7 @@
 // segments, its expiry, and a confirmation that grows with what is at stake.
 import { useState, type ReactNode } from 'react'
 import type { StoredPlan } from '../../server/protocol.ts'
-import { formatBytes, formatCount, formatCountdown, plural } from '../lib/format.ts'
+import { formatBytes, formatCount, formatCountdown, plural, shortBytes } from '../lib/format.ts'
 import { applyPlan, dropPlan } from '../state/session.ts'
 import { useUi } from '../state/ui-store.ts'
 import { Dialog } from './dialog.tsx'
@@ -58,7 +58,7 @@ function Stored({ plan }: { plan: StoredPlan }): ReactNode {
       }
     >
       <p className="pass-sentence" data-testid="plan-sentence">
-        {plan.sentence}
+        {shortBytes(plan.sentence)}
       </p>
       <dl className="facts" data-testid="stored-plan" data-plan-id={plan.planId}>
         <dt>copies at most</dt>

@@ -158,13 +158,20 @@ function QueueTableRow({ row, staged }: { row: QueueRow; staged: boolean }): Rea
           <Unknown why="queued without economics" />
         ) : (
           <>
-            <Bytes value={planned.bytesStale} /> <Ratio value={planned.staleRatio} />
+            <Bytes value={planned.bytesStale} />{' '}
+            <span className="muted">
+              <Ratio value={planned.staleRatio} />
+            </span>
           </>
         )}
       </td>
       <td className="r">
         <Bytes value={current?.bytesStale} unknown="missing on disk" />{' '}
-        {current !== null && current.bytesTotal > 0 && <Ratio value={staleRatio(current)} />}
+        {current !== null && current.bytesTotal > 0 && (
+          <span className="muted">
+            <Ratio value={staleRatio(current)} />
+          </span>
+        )}
       </td>
       <td className="r">
         <Bytes value={gained} unknown="nothing to compare with" />

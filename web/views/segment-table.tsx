@@ -4,7 +4,7 @@ import { useVirtualizer } from '@tanstack/react-virtual'
 import { memo, useMemo, useRef, type ReactNode } from 'react'
 import type { SegmentInfo } from '../../server/protocol.ts'
 import { marksText, type SegmentMarks } from '../charts/segment-look.ts'
-import { formatCount, segmentLabel } from '../lib/format.ts'
+import { formatCount, formatUnit, segmentLabel } from '../lib/format.ts'
 import { filterWords, keeperShort, stateWords } from '../lib/words.ts'
 import { Bytes, Ratio, Unknown } from '../parts/value.tsx'
 import type { Verdicts } from '../state/segment-history.ts'
@@ -97,7 +97,13 @@ export function SegmentTable({ segments, marks, verdicts }: SegmentTableProps): 
 function verdictText(verdicts: Verdicts | null, segment: SegmentInfo): string {
   const candidate = verdicts?.by.get(segment.segmentId)
   if (candidate === undefined) return ''
-  return candidate.verdict === 'selected' ? '✓ selected' : filterWords[candidate.verdict]
+  const { verdict, distance, unit } = candidate
+  if (verdict === 'selected') return '✓ selected'
+  const by =
+    distance === null || unit === null || unit === 'flag'
+      ? ''
+      : `, by ${formatUnit(Math.abs(distance), unit)}`
+  return `${filterWords[verdict]}${by}`
 }
 
 function rowNote(segment: SegmentInfo, marks: SegmentMarks): string {
