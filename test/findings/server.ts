@@ -406,4 +406,46 @@ export const SERVER: readonly PutBack[] = [
     ],
     test: { file: HISTORY, name: 'pages passes newest first' },
   },
+  {
+    id: 'options-are-told',
+    defect: 'changed options are told to who changed them and to nobody else',
+    edits: [
+      {
+        file: 'server/store/engine-store.ts',
+        find: "this.#post({ kind: 'info', engine })",
+        replace: 'this.#options = engine.options',
+      },
+    ],
+    test: { file: CONTROL, name: 'options change while the store runs, or not at all' },
+  },
+  {
+    id: 'page-residual-is-the-engine-s',
+    defect: 'the page calls a byte flow without a residual whatever the engine says',
+    edits: [
+      {
+        file: 'web/state/pass-flow.ts',
+        find: 'flow: report.byteFlow,',
+        replace: 'flow: report.byteFlow && { ...report.byteFlow, residualBytes: 0 },',
+      },
+    ],
+    test: {
+      file: 'test/web/explained.test.ts',
+      name: 'a residual is what the engine says, even where the steps would add up',
+    },
+  },
+  {
+    id: 'page-one-deferred-wake',
+    defect: 'the page lists the age-blocked retry before the stage that goes first',
+    edits: [
+      {
+        file: 'web/state/wakes.ts',
+        find: 'if (debt.stage !== null) return [at(',
+        replace: 'if (debt.stage !== null && scheduler.ageBlockedUntilMs === null) return [at(',
+      },
+    ],
+    test: {
+      file: 'test/web/wakes.test.ts',
+      name: 'one deferred timer at a time: a stage goes before what is too young',
+    },
+  },
 ]
