@@ -19,6 +19,8 @@ export function HistoryPanel(): ReactNode {
   const passes = useApp((state) => state.passes)
   const active = useApp((state) => state.engine?.scheduler.activePass ?? null)
   const picture = useRef<HTMLDivElement>(null)
+  // Of another store, or of one opened again, nothing is carried on.
+  const stream = useApp((state) => state.streamId)
   const span = useTimeSpan(samples[0]?.atMs ?? 0)
   const within = useMemo(() => (span === null ? [] : samplesIn(samples, span)), [samples, span])
   const shown = useMemo(() => downsample(within), [within])
@@ -36,7 +38,7 @@ export function HistoryPanel(): ReactNode {
           <div ref={picture} className="picture">
             <Legend open={span.open} />
             <Suspense fallback={<p className="muted chart-wait">Loading the charts.</p>}>
-              <SteadyDebt samples={shown} marks={marks} span={span} active={active} />
+              <SteadyDebt key={stream} samples={shown} marks={marks} span={span} active={active} />
             </Suspense>
           </div>
           <ExportButtons name="debt" picture={picture} rows={() => within.map(sampleRow)} />
