@@ -304,7 +304,7 @@ function Rate({ samples, fromMs, toMs, x, width }: RateProps): ReactNode {
 function Latency({ samples, fromMs, toMs, x, width }: RateProps): ReactNode {
   const runs = useMemo(() => latencyRuns(samples, fromMs, toMs), [samples, fromMs, toMs])
   const points = runs.flat()
-  const name = 'foreground put latency: p50, p99, longest'
+  const name = 'foreground put latency: p99 (line), p50 (dashes), longest (marks)'
   if (points.length === 0) {
     return (
       <text className="axis-text" x={LEFT} y={LATENCY_TOP - 6} data-testid="latency-none">
@@ -328,7 +328,7 @@ function Latency({ samples, fromMs, toMs, x, width }: RateProps): ReactNode {
       )
       .join('')
   const longest = points
-    .map(({ atMs, figures }) => `M${x(atMs).toFixed(1)} ${y(figures.maxMs).toFixed(1)}h1.5`)
+    .map(({ atMs, figures }) => `M${(x(atMs) - 2).toFixed(1)} ${y(figures.maxMs).toFixed(1)}h4`)
     .join('')
   return (
     <g data-testid="latency-lane" data-points={points.length}>
