@@ -23,6 +23,7 @@ import { GroupCommit, allSynced } from './group-commit.ts'
 import type { KeyChange } from './key-space.ts'
 import type { ForegroundActivity, MaintenanceHost } from './maintenance/host.ts'
 import { vacuumIndex } from './index-vacuum.ts'
+import { jsonSteps } from './json-steps.ts'
 import { LatencyHistogram } from './latency.ts'
 import { isPresent, planAlone, stateText } from './maintenance-host.ts'
 import { pruneRetained, reclaim } from './maintenance/reclaim.ts'
@@ -31,6 +32,7 @@ import { MaintenanceScheduler } from './maintenance/scheduler.ts'
 import { PROFILE_LOSES, resolveOptions, type ResolvedOptions } from './options.ts'
 import { Readers, valueOf } from './readers.ts'
 import { Recorder } from './recording/recorder.ts'
+import { Slicer } from './slicer.ts'
 import { flushStore, openStore, releaseStore, type Store } from './store.ts'
 import type {
   CheckpointReport,
@@ -409,10 +411,11 @@ class RestageEngine implements Engine {
   #emit(
     body: EngineEventBody,
     passId = this.#scheduler?.info().activePass?.passId ?? null,
+    reportJson?: string,
   ): EngineEvent {
     // Held-back byte changes first, so that at every event the state is what the events say.
     this.#parts?.set.drain()
-    return this.#hub.emit(body, passId)
+    return this.#hub.emit(body, passId, reportJson)
   }
 
   async verify(): Promise<VerifyReport> {
@@ -435,7 +438,8 @@ class RestageEngine implements Engine {
       reclaim: (options) => this.#guard(() => reclaim(this.#reclaimParts(), options)),
       checkpoint: (reason) => this.#runCheckpoint(reason),
       isPauseFilePresent: () => isPresent(fileSystem, this.#options.pauseFile),
-      emit: (body, passId) => this.#emit(body, passId),
+      emit: (body, passId, reportJson) => this.#emit(body, passId, reportJson),
+      jsonOf: (value) => new Slicer(store.slices).run(jsonSteps(value)),
       ...stateText(fileSystem, store.paths.state),
     }
   }

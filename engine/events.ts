@@ -8,12 +8,13 @@ export class EventHub {
   readonly #now: () => number
   readonly #listeners = new Set<EngineEventListener>()
   /** Emitted and not yet told to everyone. */
-  readonly #untold: EngineEvent[] = []
+  readonly #untold: { event: EngineEvent; reportJson: string | undefined }[] = []
   #telling = false
   /** The event being told. */
   #told: EngineEvent | null = null
   #toldJson: string | null = null
-  readonly #json = (): string => (this.#toldJson ??= JSON.stringify(this.#told))
+  #toldReportJson: string | undefined = undefined
+  readonly #json = (): string => (this.#toldJson ??= jsonOf(this.#told, this.#toldReportJson))
   #seq = 0
 
   constructor(now: () => number) {
@@ -30,9 +31,10 @@ export class EventHub {
     return () => this.#listeners.delete(listener)
   }
 
-  emit(body: EngineEventBody, passId: number | null): EngineEvent {
+  /** `reportJson`: the body's `report` as JSON, where it was made already. */
+  emit(body: EngineEventBody, passId: number | null, reportJson?: string): EngineEvent {
     const event: EngineEvent = { seq: ++this.#seq, atMs: this.#now(), passId, ...body }
-    this.#untold.push(event)
+    this.#untold.push({ event, reportJson })
     if (!this.#telling) this.#tell()
     return event
   }
@@ -41,15 +43,24 @@ export class EventHub {
   #tell(): void {
     this.#telling = true
     try {
-      for (let event = this.#untold.shift(); event !== undefined; event = this.#untold.shift()) {
-        this.#told = event
+      for (let next = this.#untold.shift(); next !== undefined; next = this.#untold.shift()) {
+        this.#told = next.event
         this.#toldJson = null
-        for (const listener of this.#listeners) listener(event, this.#json)
+        this.#toldReportJson = next.reportJson
+        for (const listener of this.#listeners) listener(next.event, this.#json)
       }
     } finally {
       this.#telling = false
       this.#told = null
       this.#toldJson = null
+      this.#toldReportJson = undefined
     }
   }
+}
+
+/** The report is the last of an event's members. */
+function jsonOf(event: EngineEvent | null, reportJson: string | undefined): string {
+  if (event === null || reportJson === undefined) return JSON.stringify(event)
+  const { seq, atMs, passId, type } = event
+  return `${JSON.stringify({ seq, atMs, passId, type }).slice(0, -1)},"report":${reportJson}}`
 }

@@ -71,7 +71,10 @@ export interface MaintenanceHost {
   checkpoint(reason: CheckpointReport['reason']): Promise<CheckpointReport>
   /** The file that an operator puts down to hold maintenance back; one that cannot be looked at counts. */
   isPauseFilePresent(): boolean
-  emit(body: EngineEventBody, passId: number | null): void
+  /** `reportJson`: the body's `report` as JSON, made beforehand by `jsonOf`; absent = made when asked for. */
+  emit(body: EngineEventBody, passId: number | null, reportJson?: string): void
+  /** JSON of something long, in slices; it must not change meanwhile. */
+  jsonOf(value: unknown): Promise<string>
   /** Atomically replaces `vlog_generation_state.json`; null removes it. Durable when the promise resolves. */
   saveState(json: string | null): Promise<void>
   /** Text of the state file at open; null when absent. */

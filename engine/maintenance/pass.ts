@@ -41,6 +41,9 @@ import { describePass } from './sentence.ts'
 import { vacuum } from './vacuuming.ts'
 import type { EngineEventBody } from '../types.ts'
 
+/** Candidates of a plan whose report is made into JSON in slices. */
+const LONG_PLAN = 500
+
 /** One pass, run once. It owns the slot while it runs, and so the debt. */
 export class Pass {
   readonly passId: number
@@ -109,7 +112,19 @@ export class Pass {
     } catch (error) {
       outcome = await this.#fail(error)
     }
-    return this.#finish(outcome, blockedBy)
+    const report = this.#finish(outcome, blockedBy)
+    await this.#tellReport(report)
+    return report
+  }
+
+  /** A plan of thousands takes its time to become JSON: that is made in slices, before it is told. */
+  async #tellReport(report: PassReport): Promise<void> {
+    const { host } = this.environment
+    const long = report.steps.some(
+      (step) => step.kind === 'plan' && step.plan.candidates.length > LONG_PLAN,
+    )
+    const json = long ? await host.jsonOf(report) : undefined
+    host.emit({ type: 'pass_done', report }, this.passId, json)
   }
 
   emit(body: EngineEventBody): void {
@@ -501,9 +516,7 @@ export class Pass {
       error: outcome === 'failed' ? describeError(this.#failure) : null,
     }
     const sentence = describePass(told, this.#rewriting.rewritten)
-    const report: PassReport = { ...told, sentence }
-    this.emit({ type: 'pass_done', report })
-    return report
+    return { ...told, sentence }
   }
 }
 

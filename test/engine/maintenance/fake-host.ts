@@ -196,6 +196,10 @@ export class FakeHost implements MaintenanceHost {
     return Promise.reject(new Error('no pass asks for a checkpoint of its own'))
   }
 
+  jsonOf(value: unknown): Promise<string> {
+    return Promise.resolve(JSON.stringify(value))
+  }
+
   emit(body: EngineEventBody, passId: number | null): void {
     this.events.push({ ...body, passId })
     this.folded &&= applyEvent(this.folded, { seq: 0, atMs: 0, passId, ...body })
