@@ -72,6 +72,12 @@ describe('what wakes a pass next', () => {
     })
   })
 
+  test('while a pass runs nothing is foretold that it may change', () => {
+    const activePass = { passId: 3, source: 'periodic', startedAtMs: NOW } as const
+    const engine = scheduled({ activePass }, staged)
+    expect(wakes(engine)).toMatchObject([{ source: 'checkpoint_kick', kind: 'blocked' }])
+  })
+
   test('nothing starts by itself in step mode, while paused, or switched off', () => {
     const only = ['checkpoint_kick']
     expect(wakes(scheduled({ mode: 'step' }, staged)).map((w) => w.source)).toEqual(only)

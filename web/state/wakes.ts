@@ -15,6 +15,8 @@ export interface Wake {
 /** Soonest first; a checkpoint, which only somebody else can make, is last. */
 export function nextWakes(input: PreviewInput): Wake[] {
   const { scheduler } = input.engine
+  // What the running pass leaves decides what is woken next; until then all would be refused alike.
+  if (scheduler.activePass !== null) return [atCheckpoint(input)]
   const runsByItself = scheduler.mode === 'auto' && !scheduler.paused
   const wakes = runsByItself ? [...deferred(input), ...tick(input)] : []
   return [...wakes, atCheckpoint(input)]
