@@ -85,6 +85,7 @@ try {
     for (const view of VIEWS) {
       await page.evaluate((name) => (location.hash = `#/${name}`), view)
       await page.locator(`main[data-view="${view}"]`).waitFor()
+      await page.locator('main [aria-busy="true"]').waitFor({ state: 'detached' })
       await page.waitForTimeout(900)
       await page.screenshot({ path: join(OUT, `${view}-${kind}.png`) })
     }

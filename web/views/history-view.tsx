@@ -45,8 +45,18 @@ export function HistoryView(): ReactNode {
   }, [storeId])
   if (body === null || !isOurs) {
     return (
-      <Panel id="history" name="History" title={failure === null ? 'Reading' : 'It cannot be read'}>
-        {failure === null ? <p className="muted">The folder’s recording is read.</p> : <Failure />}
+      <Panel
+        id="history"
+        name="History"
+        title={failure === null ? 'Reading the recording' : 'The recording cannot be read'}
+      >
+        {failure === null ? (
+          <p className="muted" aria-busy="true">
+            A long history takes a few seconds.
+          </p>
+        ) : (
+          <Failure />
+        )}
       </Panel>
     )
   }
