@@ -97,12 +97,15 @@ async function serve(worker: string, engine: object, autostart = false): Promise
       socketLimits: { ...SOCKET_LIMITS, frameBytesMax: 256 * 1024 * 1024 },
     },
   )
-  app.addHook('onClose', () => {
-    fs.rmSync(dir, { recursive: true, force: true })
-    fs.rmSync(threadFile(dir), { force: true })
-  })
   await app.listen({ host: '127.0.0.1', port: 0 })
   return { app, dir }
+}
+
+/** The folder goes last: until its store has closed, the worker writes in it. */
+async function end({ app, dir }: Served): Promise<void> {
+  await app.close()
+  fs.rmSync(dir, { recursive: true, force: true })
+  fs.rmSync(threadFile(dir), { force: true })
 }
 
 const originOf = (app: App): string => `http://127.0.0.1:${listeningPort(app) ?? 0}`
@@ -210,7 +213,7 @@ async function benchStream(name: string, load: Load): Promise<number> {
   const served = await serve('./feed-store.js', {})
   const runs: Run[] = []
   for (let round = 0; round < ROUNDS; round++) runs.push(await stream(served, load))
-  await served.app.close()
+  await end(served)
   return printRuns(name, load, runs)
 }
 
@@ -353,7 +356,7 @@ async function benchObservers(): Promise<void> {
     main_ms_a_second_alone: of([...alone, ...again], (window) => window.mainMsASecond),
     main_ms_a_second_watched: of(watched, (window) => window.mainMsASecond),
   })
-  await app.close()
+  await end({ app, dir })
 }
 
 // ---------------------------------------------------------------- all of it
