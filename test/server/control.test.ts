@@ -348,10 +348,10 @@ describe('the debugger of passes', () => {
     const { status, body } = await server.post(`/stores/${STORE}/actions/set-options`, bad)
     expect([status, body.error.code]).toEqual([400, 'ENGINE_OPTIONS'])
     expect((await server.act('set-options', { options: {} })).options.confirmDelayMs).toBe(123)
-    const told = await live.find('store', ({ store }) => store.engine !== null)
-    expect(told.store.engine?.options).toEqual(options)
     const { body: list } = await server.get<StoresBody>('/stores')
     expect(list.stores[0]?.engine?.options).toEqual(options)
+    const told = await live.find('store', ({ store }) => store.engine !== null)
+    expect(told.store.engine?.options).toEqual(options)
   })
 
   test('run-until jumps to what the scheduler waits for, and says what ended it', async () => {
