@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ServerMessage } from '../../server/protocol.ts'
 import { lastOfLog, logAt, logItems } from '../../web/lib/chunked-log.ts'
-import { initialState, type AppState, type PassRun } from '../../web/state/app-state.ts'
+import { initialState, traceKey, type AppState, type PassRun } from '../../web/state/app-state.ts'
 import {
   GONE_FADE_MS,
   PASSES_MAX,
@@ -149,6 +149,7 @@ describe('coming back', () => {
       makeFrame([skipEvent(3)], { streamId: 'stream-2' }),
     ])
     expect(seqs(state)).toEqual([1, 2, 'stream', 1, 2, 3])
+    expect(new Set(logItems(state.trace).map(traceKey)).size).toBe(state.trace.length)
   })
 })
 

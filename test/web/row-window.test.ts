@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { rowPlaces, rowWindow } from '../../web/parts/row-window.ts'
+import { rowWindow } from '../../web/parts/row-window.ts'
 
 describe('rowWindow', () => {
   const rows = { count: 1000, height: 20, overscan: 3 }
@@ -32,21 +32,5 @@ describe('rowWindow', () => {
       first: 5e7 - 3,
       end: 5e7 + 33,
     })
-  })
-})
-
-describe('rowPlaces', () => {
-  test('is enough wherever the window stands, and no more than needed somewhere', () => {
-    const rows = { count: 1000, height: 20, overscan: 3 }
-    for (const viewHeight of [0, 1, 99, 100, 101, 600]) {
-      const most = Math.max(
-        ...Array.from({ length: 40 }, (_, i) => {
-          const { first, end } = rowWindow(rows, { scrollTop: 5_000 + i, viewHeight })
-          return end - first
-        }),
-      )
-      expect(rowPlaces(rows, viewHeight)).toBeGreaterThanOrEqual(most)
-      expect(rowPlaces(rows, viewHeight)).toBeLessThanOrEqual(most + 1)
-    }
   })
 })

@@ -25,19 +25,11 @@ export function rowWindow(
   return { first: Math.max(0, Math.min(first, count)), end: Math.max(0, Math.min(end, count)) }
 }
 
-/** The most rows that a window of this height ever draws, wherever it stands. */
-export function rowPlaces(
-  { height, overscan }: { height: number; overscan: number },
-  viewHeight: number,
-): number {
-  return Math.ceil(viewHeight / height) + 1 + 2 * overscan
-}
-
 /** Follows the scrolling and the size of `scroller`; empty until it has been laid out. */
 export function useRowWindow(
   scroller: RefObject<HTMLElement | null>,
   rows: { count: number; height: number; overscan: number },
-): RowWindow & { places: number } {
+): RowWindow {
   const [sight, setSight] = useState<RowsInSight>({ scrollTop: 0, viewHeight: 0 })
   useEffect(() => {
     const element = scroller.current
@@ -57,5 +49,5 @@ export function useRowWindow(
       element.removeEventListener('scroll', look)
     }
   }, [scroller])
-  return { ...rowWindow(rows, sight), places: rowPlaces(rows, sight.viewHeight) }
+  return rowWindow(rows, sight)
 }

@@ -23,6 +23,11 @@ export type TraceEntry =
 
 export type TraceLog = ChunkedLog<TraceEntry>
 
+/** Unique on this page, also over streams: numbering starts over with each. */
+export function traceKey(entry: TraceEntry): string {
+  return entry.kind === 'remark' ? entry.key : `${String(entry.stream)}:${String(entry.event.seq)}`
+}
+
 /**
  * A pass, or a run of passes that ended alike without doing anything: a store in auto mode makes one
  * a second, and two hundred of them would push out every pass worth reading.

@@ -12,7 +12,7 @@ import { useMedia } from '../parts/hooks.ts'
 import { CopyButton } from '../parts/copy-button.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { useRowWindow } from '../parts/row-window.ts'
-import type { TraceEntry, TraceLog } from '../state/app-state.ts'
+import { traceKey, type TraceEntry, type TraceLog } from '../state/app-state.ts'
 import {
   countGroups,
   lineOf,
@@ -303,10 +303,7 @@ function TraceList({ rows, log, paused }: TraceListProps): ReactNode {
   // Every line has its place from its number alone: nothing is measured while they rush by.
   const height = narrow ? NARROW_LINE : LINE
   const count = rows.count + (dropped > 0 ? 1 : 0)
-  const { first, end, places } = useRowWindow(scroll, { count, height, overscan: 8 })
-  // A line keeps its element while it is in sight; one that comes takes that of a line that went. At
-  // thousands a second, new elements for each would be most of the page's work.
-  const keyOf = (index: number): number => (dropped + count - index) % places
+  const { first, end } = useRowWindow(scroll, { count, height, overscan: 8 })
   const inSight = Array.from({ length: end - first }, (_, i) => ({
     index: first + i,
     entry: rows.at(first + i),
@@ -337,7 +334,7 @@ function TraceList({ rows, log, paused }: TraceListProps): ReactNode {
       <ol className="trace-list" style={{ height: count * height }}>
         {inSight.map(({ index, entry }) => (
           <li
-            key={keyOf(index)}
+            key={entry === undefined ? `end-${String(index)}` : traceKey(entry)}
             data-index={index}
             className="trace-item"
             style={{ transform: `translateY(${String(index * height)}px)` }}
