@@ -759,7 +759,7 @@ export interface Counters {
   /** Bytes of processed sources when they were chosen. */
   rewriteProcessedLiveBytes: number
   rewriteProcessedStaleBytes: number
-  /** Bytes of sources that the GC of the same pass deleted. */
+  /** By how much rewrites, and the GC of the same pass, made the log smaller. */
   rewriteReclaimedBytes: number
   rewriteIneffectiveRuns: number
   rewriteIneffectiveBytesIn: number

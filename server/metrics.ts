@@ -121,7 +121,11 @@ const WORK: [name: string, help: string, of: keyof Counters, divisor?: number][]
   ['restage_rewrite_read_bytes', 'Record bytes read.', 'rewriteBytesRead'],
   ['restage_rewrite_written_bytes', 'Record bytes written.', 'rewriteBytesWritten'],
   ['restage_rewrite_live_bytes', 'Live bytes of processed sources.', 'rewriteBytesIn'],
-  ['restage_rewrite_reclaimed_bytes', 'Source bytes deleted.', 'rewriteReclaimedBytes'],
+  [
+    'restage_rewrite_reclaimed_bytes',
+    'Bytes by which rewrites made the log smaller.',
+    'rewriteReclaimedBytes',
+  ],
   ['restage_rewrite_records_copied', 'Records copied.', 'rewriteRecordsCopied'],
   ['restage_rewrite_budget_consumed_bytes', 'Write budget used.', 'budgetConsumedBytes'],
   ['restage_gc_runs', 'GC runs.', 'gcRuns'],

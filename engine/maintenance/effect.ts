@@ -115,6 +115,14 @@ export function yieldOf(chosen: readonly Processed[], gc: readonly GcReport[]): 
   }
 }
 
+/**
+ * By how much the log is smaller for the rewrite of this source: what its file had less what was
+ * written for it, 0 while the file is there. Upstream's reclaimed_bytes, so never more than was stale.
+ */
+export function reclaimedBytes({ segment, report }: Processed, isGone: boolean): number {
+  return isGone ? Math.max(0, segment.bytesTotal - (report?.bytesWritten ?? 0)) : 0
+}
+
 export function sum<T>(items: readonly T[], of: (item: T) => number): number {
   return items.reduce((total, item) => total + of(item), 0)
 }

@@ -7,7 +7,7 @@ import type { PassOutcome, RewriteReason, RewriteReport, SegmentId, SegmentInfo 
 import { bound } from './bounds.ts'
 import { draw } from './budget.ts'
 import type { QueueRewrite } from './decision.ts'
-import { judgeRewrite, sum, type Effect, type Processed } from './effect.ts'
+import { judgeRewrite, reclaimedBytes, sum, type Effect, type Processed } from './effect.ts'
 import {
   clearStage,
   consume,
@@ -345,37 +345,39 @@ export class Rewriting {
         file: segment?.file ?? '',
       })
     }
-    this.#remember(sum(gone, ({ segment }) => segment.bytesTotal))
-    this.#noteHistory(new Set(gone.map(({ segment }) => segment.segmentId)))
+    this.#remember(gone)
+    this.#noteHistory(gone)
   }
 
   /** Upstream's recordVlogGenerationRewriteHistoryWithLedger. */
-  #noteHistory(gone: ReadonlySet<SegmentId>): void {
+  #noteHistory(gone: readonly Processed[]): void {
     const { memory, host } = this.#pass.environment
     const atMs = host.clock.now()
-    const attempts = this.chosen.flatMap(({ segment, liveBytes, report }) => {
+    const attempts = this.chosen.flatMap((processed) => {
+      const { segment, liveBytes, report } = processed
       if (report === null) return []
-      const { segmentId, bytesTotal, bytesStale: staleBytes } = segment
+      const { segmentId, bytesStale: staleBytes } = segment
       return {
         segmentId,
         atMs,
         processedLiveBytes: liveBytes,
         sourceBytesUnreferenced: report.sourceBytesUnreferenced,
-        reclaimedBytes: gone.has(segmentId) ? bytesTotal : 0,
+        reclaimedBytes: reclaimedBytes(processed, gone.includes(processed)),
         staleBytes,
       }
     })
     memory.noteHistory(attempts)
   }
 
-  #remember(reclaimedBytes: number): void {
+  #remember(gone: readonly Processed[]): void {
     const { memory, host } = this.#pass.environment
     const { passId } = this.#pass
     const ended = this.chosen.filter(({ report }) => report !== null)
-    const stays = reclaimedBytes === 0 && ended.length > 0
+    const stays = gone.length === 0 && ended.length > 0
+    const reclaimed = sum(gone, (processed) => reclaimedBytes(processed, true))
     memory.count(
       {
-        rewriteReclaimedBytes: reclaimedBytes,
+        rewriteReclaimedBytes: reclaimed,
         rewriteNoReclaimRuns: stays ? 1 : 0,
         rewriteNoReclaimStaleBytes: stays ? sum(ended, ({ segment }) => segment.bytesStale) : 0,
       },
@@ -393,7 +395,7 @@ export class Rewriting {
       sourceBytesUnreferenced: sum(ended, ({ report }) => report?.sourceBytesUnreferenced ?? 0),
       liveBytes: sum(ended, ({ segment }) => segment.bytesLive),
       bytesWritten: sum(ended, ({ report }) => report?.bytesWritten ?? 0),
-      reclaimedBytes,
+      reclaimedBytes: reclaimed,
     }
     memory.update({ lastRewrite }, passId)
   }

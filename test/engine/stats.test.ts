@@ -332,6 +332,11 @@ describe('statistics', () => {
     for (const name of ['remap.successes', 'maintenance.acquired', 'scheduler_last_reason']) {
       changed(name)
     }
+    const of = (name: string): number =>
+      Number(after[`treedb.cache.vlog_generation.rewrite.${name}`])
+    expect(of('reclaimed_bytes')).toBeGreaterThan(0)
+    expect(of('reclaimed_bytes')).toBeLessThanOrEqual(of('processed_stale_bytes'))
+    expect(of('reclaim_ratio')).toBeLessThanOrEqual(1)
     changed('cache.auto_checkpoint.count')
     for (let i = 0; i < 12; i++) engine.get(key(i))
     const read = Number(now()['treedb.vlog.mmap_read.fallback_readat'])

@@ -62,7 +62,7 @@ describe('hot pass', () => {
         last_attempt_unix_nano: Number(BigInt(T0) * 1_000_000n),
         last_processed_live_bytes: entry(4, 0.9).bytesLive,
         last_source_bytes_unreferenced: bytesTotal,
-        last_reclaimed_bytes: bytesTotal,
+        last_reclaimed_bytes: bytesStale,
         last_stale_bytes: bytesStale,
       },
     ])
