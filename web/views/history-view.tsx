@@ -52,7 +52,7 @@ export function HistoryView(): ReactNode {
       >
         {failure === null ? (
           <p className="muted" aria-busy="true">
-            A long history takes a few seconds.
+            Its passes and events are looked for in the folder.
           </p>
         ) : (
           <Failure />
