@@ -342,7 +342,8 @@ async function measureInputs(
         (q) => `${label}_${q === 1 ? 'max' : `p${q * 100}`}_ms=${quantile(sorted, q).toFixed(0)}`,
       )
       .join(' ')
-  out(`${name} inputs_over_16ms=${inputs.length} ${figures('input', shown)} ${figures('ran', ran)}`)
+  const told = inputs.length === 0 ? '' : ` ${figures('input', shown)} ${figures('ran', ran)}`
+  out(`${name} inputs_over_16ms=${inputs.length}${told}`)
 }
 
 /** Presses of the only button there is. */

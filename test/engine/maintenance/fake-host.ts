@@ -13,6 +13,7 @@ import { planRewrite, type PlanRequest } from '../../../engine/maintenance/plann
 import { resolveOptions } from '../../../engine/options.ts'
 import { vacuumReportOf } from '../../support/vacuum-report.ts'
 import type {
+  CheckpointReport,
   Counters,
   EngineEventBody,
   EngineEventType,
@@ -82,6 +83,21 @@ export function debtOf(ledger: LedgerEntry[], stage: Stage | null = null): Rewri
 
 export function staged(observedAtMs: number, minStaleRatio: number | null = 0.2): Stage {
   return { observedAtMs, dueAtMs: observedAtMs + 30_000, minStaleRatio }
+}
+
+/** Three segments, each more stale than the one before, and the debt that queues them. */
+export const THREE = [segment(1, 0.6), segment(2, 0.7), segment(3, 0.8)]
+export const QUEUE = debtOf([entry(1, 0.6), entry(2, 0.7), entry(3, 0.8)])
+
+/** Of a checkpoint that the foreground caused and that wrote something. */
+export const CHECKPOINT: CheckpointReport = {
+  reason: 'foreground',
+  commitSeq: 1,
+  entriesMerged: 1,
+  pagesWritten: 1,
+  noop: false,
+  elapsedMs: 1,
+  longestSliceMs: 1,
 }
 
 export class FakeHost implements MaintenanceHost {

@@ -19,10 +19,9 @@ import {
   staged,
   T0,
   world,
+  QUEUE,
+  THREE,
 } from './fake-host.ts'
-
-const THREE = [segment(1, 0.6), segment(2, 0.7), segment(3, 0.8)]
-const QUEUE = debtOf([entry(1, 0.6), entry(2, 0.7), entry(3, 0.8)])
 
 function checkpoint(overrides: Partial<CheckpointReport> = {}): CheckpointReport {
   return {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { EngineError } from '../../../engine/errors.ts'
 import { encodeState, NO_EXTRAS } from '../../../engine/maintenance/state-file.ts'
-import type { CheckpointReport, EngineEventType, RewritePenalty } from '../../../engine/types.ts'
+import type { EngineEventType, RewritePenalty } from '../../../engine/types.ts'
 import { rewriteReportOf } from '../../support/rewrite-report.ts'
 import {
   advance,
@@ -16,19 +16,10 @@ import {
   staged,
   T0,
   world,
+  QUEUE,
+  THREE,
+  CHECKPOINT,
 } from './fake-host.ts'
-
-const THREE = [segment(1, 0.6), segment(2, 0.7), segment(3, 0.8)]
-const QUEUE = debtOf([entry(1, 0.6), entry(2, 0.7), entry(3, 0.8)])
-const CHECKPOINT: CheckpointReport = {
-  reason: 'foreground',
-  commitSeq: 1,
-  entriesMerged: 1,
-  pagesWritten: 1,
-  noop: false,
-  elapsedMs: 1,
-  longestSliceMs: 1,
-}
 
 function sources(host: FakeHost): string[] {
   return host.eventsOf('maintenance_active_acquire').map((event) => event.source)

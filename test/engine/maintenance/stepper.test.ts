@@ -1,10 +1,19 @@
 /** The scheduler as a debugger: phases one by one, breakpoints, cancelling, options while it runs. */
 import { describe, expect, test } from 'vitest'
 import type { PassPhase } from '../../../engine/types.ts'
-import { advance, debtOf, entry, id, segment, settle, staged, T0, world } from './fake-host.ts'
-
-const THREE = [segment(1, 0.6), segment(2, 0.7), segment(3, 0.8)]
-const QUEUE = debtOf([entry(1, 0.6), entry(2, 0.7), entry(3, 0.8)])
+import {
+  advance,
+  debtOf,
+  entry,
+  id,
+  segment,
+  settle,
+  staged,
+  T0,
+  world,
+  QUEUE,
+  THREE,
+} from './fake-host.ts'
 
 describe('stepping', () => {
   test('a kick stops before each of its phases and ends as it would have', async () => {

@@ -5,12 +5,11 @@
 import { describe, expect, test } from 'vitest'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
-import type { CheckpointReport, MaintenancePhase } from '../../../engine/types.ts'
+import type { MaintenancePhase } from '../../../engine/types.ts'
 import { openFixture, temporaryFolder } from '../../support/engine-fixture.ts'
 import {
   advance,
   debtOf,
-  entry,
   id,
   segment,
   settle,
@@ -18,19 +17,10 @@ import {
   T0,
   world,
   type FakeHost,
+  QUEUE,
+  THREE,
+  CHECKPOINT,
 } from './fake-host.ts'
-
-const THREE = [segment(1, 0.6), segment(2, 0.7), segment(3, 0.8)]
-const QUEUE = debtOf([entry(1, 0.6), entry(2, 0.7), entry(3, 0.8)])
-const CHECKPOINT: CheckpointReport = {
-  reason: 'foreground',
-  commitSeq: 1,
-  entriesMerged: 1,
-  pagesWritten: 1,
-  noop: false,
-  elapsedMs: 1,
-  longestSliceMs: 1,
-}
 
 /** The next rewrite waits until the answer is called. */
 function holdRewrite(host: FakeHost): () => void {
