@@ -120,7 +120,7 @@ function staleTriggerGate(segments: readonly SegmentInfo[], floor: number): Gate
     if (segment.state !== 'sealed' || segment.bytesLive <= 0) continue
     if (best === null || ratioOf(segment) > ratioOf(best)) best = segment
   }
-  return atLeast({
+  const gate = atLeast({
     name: 'trigger_stale_ratio',
     input: best === null ? null : ratioOf(best),
     threshold: floor,
@@ -130,6 +130,8 @@ function staleTriggerGate(segments: readonly SegmentInfo[], floor: number): Gate
         ? 'No sealed segment has live bytes.'
         : `The most stale sealed segment, ${segmentText(best.segmentId)}, has ${percentText(ratioOf(best))}; the floor is ${percentText(floor)}.`,
   })
+  // Nothing to be stale is not stale enough.
+  return best === null ? { ...gate, verdict: 'block' } : gate
 }
 
 /**

@@ -375,6 +375,13 @@ describe('fresh debt', () => {
     expect(decision.action.kind).toBe('nothing')
   })
 
+  test('a log without a candidate does not reach the stale-ratio trigger', () => {
+    for (const segments of [[], [segment(1, 1)]]) {
+      const met = gate(decide('periodic', { segments }), 'trigger_stale_ratio')
+      expect(met).toMatchObject({ verdict: 'block', input: null })
+    }
+  })
+
   test('with both triggers off nothing is planned', () => {
     const decision = decide('periodic', { segments, options: { triggerStaleRatio: 0 } })
     expect(decision.plans).toEqual([])
