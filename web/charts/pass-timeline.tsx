@@ -148,6 +148,11 @@ export function PassTimeline(props: PassTimelineProps): ReactNode {
           <li>
             <span className="key bar-open-key" /> running now
           </li>
+          {samples !== null && (
+            <li>
+              put latency: line p99, dashes p50, marks the longest; each at most 6.25 % too high
+            </li>
+          )}
         </ul>
       </div>
       <ExportButtons name="passes" picture={picture} rows={() => passes.map(exportRow)} />
@@ -240,7 +245,9 @@ function Tip({ pass, left }: { pass: TimelinePass; left: number }): ReactNode {
         <dt>put p50 / p99</dt>
         <dd>
           {putLatency === null
-            ? 'nothing was put'
+            ? put === null
+              ? 'not sampled'
+              : 'nothing was put'
             : `${formatDuration(putLatency.p50Ms)} / ${formatDuration(putLatency.p99Ms)}`}
         </dd>
         {putLatency !== null && (
@@ -304,11 +311,11 @@ function Rate({ samples, fromMs, toMs, x, width }: RateProps): ReactNode {
 function Latency({ samples, fromMs, toMs, x, width }: RateProps): ReactNode {
   const runs = useMemo(() => latencyRuns(samples, fromMs, toMs), [samples, fromMs, toMs])
   const points = runs.flat()
-  const name = 'foreground put latency: p99 (line), p50 (dashes), longest (marks)'
+  const name = 'foreground put latency'
   if (points.length === 0) {
     return (
       <text className="axis-text" x={LEFT} y={LATENCY_TOP - 6} data-testid="latency-none">
-        {name}: nothing was put in this time
+        {name}: no puts
       </text>
     )
   }

@@ -106,7 +106,7 @@ export function EmptySegments(): ReactNode {
       </p>
       <p>
         {attached
-          ? 'The folder holds no segment that could be read.'
+          ? 'There is no segment here.'
           : 'Start the workload, or put keys through the API. The first segment appears with the first write.'}
       </p>
       {!attached && (
