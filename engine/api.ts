@@ -18,12 +18,14 @@ import type {
   PassReport,
   PassSource,
   PassStop,
+  PauseFileSight,
   PlanFilters,
   Profile,
   RewriteDebt,
   RewritePlan,
   SchedulerMode,
   SegmentId,
+  VacuumPlan,
   VacuumReport,
 } from './types.ts'
 
@@ -178,12 +180,15 @@ export interface MaintenanceControl {
    * store stays in use. ENGINE_BUSY when the slot is taken.
    */
   vacuum(): Promise<VacuumReport>
+  /** What `vacuum` would do now; changes nothing. */
+  planVacuum(): VacuumPlan
   /**
    * Replaces the queued debt by what a person brings; an empty queue clears it. `minStaleRatio` is the
    * floor it is executed at when it is not staged, null = unknown. ENGINE_BUSY while a pass runs.
    */
   setDebt(debt: RewriteDebt, minStaleRatio?: number | null): Promise<void>
-  pause(): void
+  /** No pass starts by itself until `resume`. The reason is shown to whoever wonders; absent = none is given. */
+  pause(reason?: string): void
   resume(): void
   setMode(mode: SchedulerMode): void
   /**
@@ -192,6 +197,12 @@ export interface MaintenanceControl {
    * the phase is `steady` again. ENGINE_OPTIONS for an unknown one.
    */
   setPhase(phase: MaintenancePhase): void
+  /**
+   * Puts the pause file of the options down with one line that says why ('' = nothing), or takes it away.
+   * It outlives this process, and whoever else looks for it sees it. Resolves with what is there then.
+   * ENGINE_OPTIONS when the store was opened without a pause file, ENGINE_IO when it cannot be written.
+   */
+  setPauseFile(reason: string | null): Promise<PauseFileSight>
 
   // ---- debugger: a stopped pass keeps the slot, so nothing else runs meanwhile
 

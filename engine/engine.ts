@@ -22,10 +22,10 @@ import { EventHub, type EngineEventListener } from './events.ts'
 import { GroupCommit, allSynced } from './group-commit.ts'
 import type { KeyChange } from './key-space.ts'
 import type { ForegroundActivity, MaintenanceHost } from './maintenance/host.ts'
-import { vacuumIndex } from './index-vacuum.ts'
+import { planVacuum, vacuumIndex } from './index-vacuum.ts'
 import { jsonSteps } from './json-steps.ts'
 import { LatencyHistogram } from './latency.ts'
-import { isPresent, planAlone, stateText } from './maintenance-host.ts'
+import { pauseFileAt, planAlone, stateText } from './maintenance-host.ts'
 import { pruneRetained, reclaim } from './maintenance/reclaim.ts'
 import { rewriteSegments } from './maintenance/rewrite.ts'
 import { MaintenanceScheduler } from './maintenance/scheduler.ts'
@@ -437,7 +437,8 @@ class RestageEngine implements Engine {
       vacuumIndex: (signal) => this.#guard(() => this.#track(vacuumIndex(store, signal))),
       reclaim: (options) => this.#guard(() => reclaim(this.#reclaimParts(), options)),
       checkpoint: (reason) => this.#runCheckpoint(reason),
-      isPauseFilePresent: () => isPresent(fileSystem, this.#options.pauseFile),
+      planVacuum: () => planVacuum(store),
+      ...pauseFileAt(fileSystem, this.#options.pauseFile),
       emit: (body, passId, reportJson) => this.#emit(body, passId, reportJson),
       jsonOf: (value) => new Slicer(store.slices).run(jsonSteps(value)),
       ...stateText(fileSystem, store.paths.state),

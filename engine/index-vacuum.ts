@@ -13,12 +13,13 @@
  */
 import { metaTree, type Checkpointer } from './checkpoint.ts'
 import type { MetaPages } from './index/meta-pages.ts'
-import type { PageStore } from './index/page-store.ts'
+import { PAGE_BYTES } from './index/page.ts'
+import { indexFileBytes, type PageStore } from './index/page-store.ts'
 import { relocate, type Relocated } from './index/relocate.ts'
 import type { KeySpace, TreeRoot } from './key-space.ts'
 import { bytesText, countText } from './maintenance/text.ts'
 import { Slicer, type SliceSettings } from './slicer.ts'
-import type { VacuumReport } from './types.ts'
+import type { VacuumPlan, VacuumReport } from './types.ts'
 
 /**
  * Pages moved between two publications. More let a checkpoint wait longer, at 2048 some 50 ms; fewer
@@ -36,6 +37,36 @@ export interface IndexVacuumParts {
   metas: MetaPages
   checkpointer: Checkpointer
   slices: SliceSettings
+}
+
+/**
+ * What a vacuum would find now. An index without holes has as many pages as are in use; each hole in front
+ * of its end stands for a page behind it.
+ */
+export function planVacuum({
+  pages,
+  keySpace,
+}: Pick<IndexVacuumParts, 'pages' | 'keySpace'>): VacuumPlan {
+  const { free, held, freeInFront } = pages.outlook(keySpace.oldestVersion())
+  const { totalPages, fileBytes } = pages
+  const moves = isWorthMoving(free, totalPages)
+  const pagesAfter = moves ? totalPages - free - held : totalPages - pages.freeAtEnd
+  const pagesMoved = moves ? freeInFront : 0
+  return {
+    bytesBefore: fileBytes,
+    bytesAfter: Math.min(fileBytes, indexFileBytes(pagesAfter)),
+    pagesTotal: totalPages,
+    pagesFree: free,
+    pagesMoved,
+    bytesMoved: pagesMoved * PAGE_BYTES,
+    pagesHeld: held,
+    moves,
+  }
+}
+
+/** Else the walk over the tree would cost more than it brings. */
+function isWorthMoving(free: number, total: number): boolean {
+  return free * WORTH_ONE_IN >= total
 }
 
 /** What one publication came to. */
@@ -57,8 +88,7 @@ export async function vacuumIndex(
   const progress: Progress = { pagesMoved: 0, commits: 0, longestSliceMs: 0 }
   const bytesBefore = pages.fileBytes
   const usedPages = (await pagesWithPlace(parts)) - pages.waitingPages
-  // Else the walk over the tree would cost more than it brings.
-  const pays = pages.freePages * WORTH_ONE_IN >= pages.totalPages
+  const pays = isWorthMoving(pages.freePages, pages.totalPages)
   for (let round = 0; pays && round < ROUNDS_MAX; round++) {
     if (!(await moveRound(parts, { signal, progress }))) break
   }

@@ -50,11 +50,31 @@ export async function planAlone(
   }
 }
 
-/** One that cannot be looked at counts as there: whoever set it up wants maintenance held back. */
-export function isPresent(fileSystem: FileSystem, file: string): boolean {
-  try {
-    return fileSystem.stat(file) !== undefined
-  } catch {
-    return true
+/** Some lines of text; a longer file of this name says nothing to people. */
+const PAUSE_FILE_BYTES_MAX = 4096
+const PAUSE_REASON_MAX = 200
+
+/** The file whose presence holds maintenance back, and what it says. */
+export function pauseFileAt(
+  fileSystem: FileSystem,
+  file: string,
+): Pick<MaintenanceHost, 'lookForPauseFile' | 'writePauseFile'> {
+  return {
+    // One that cannot be looked at counts as there: whoever set it up wants maintenance held back.
+    lookForPauseFile: () => {
+      try {
+        const bytes = readSmallFile(fileSystem, file, PAUSE_FILE_BYTES_MAX)
+        if (bytes === undefined) return { present: false, reason: null }
+        const [line = ''] = Buffer.from(bytes).toString('utf8').trim().split(/\r?\n/)
+        const reason = line.trim().slice(0, PAUSE_REASON_MAX)
+        return { present: true, reason: reason === '' ? null : reason }
+      } catch {
+        return { present: true, reason: null }
+      }
+    },
+    writePauseFile: async (reason) => {
+      if (reason === null) await removeIfPresent(fileSystem, file)
+      else await replaceFile(fileSystem, file, Buffer.from(reason === '' ? '' : `${reason}\n`))
+    },
   }
 }

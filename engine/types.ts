@@ -127,6 +127,13 @@ export type MaintenancePolicy = 'a_only' | 'a_plus_c' | 'queue_runner'
  */
 export type MaintenancePhase = 'steady' | 'restore' | 'catch_up'
 
+/** What a look for the pause file found. */
+export interface PauseFileSight {
+  present: boolean
+  /** Its first line, at most 200 characters; null = it is not there, says nothing, or cannot be read. */
+  reason: string | null
+}
+
 /** What holds passes back that nobody asked for. */
 export type SuppressedBy = 'maintenance_phase' | 'pause_file'
 
@@ -536,6 +543,25 @@ export type PassStep =
   | { kind: 'age_block'; segments: number; untilMs: number }
   | { kind: 'vacuum'; report: VacuumReport }
 
+/** What an index vacuum of this moment would do. Made from counts of pages: nothing is read or changed. */
+export interface VacuumPlan {
+  /** Of index.db now. */
+  bytesBefore: number
+  /** Of index.db once nothing keeps old pages; the file is a whole multiple of 256 KiB. */
+  bytesAfter: number
+  /** Pages that the index has, with and without use. */
+  pagesTotal: number
+  pagesFree: number
+  /** Pages behind the end that the index would have: about as many are copied to the front. */
+  pagesMoved: number
+  /** `pagesMoved` in bytes. */
+  bytesMoved: number
+  /** Old pages that open readers, or a tree before the newest one, still hold. */
+  pagesHeld: number
+  /** false: so few pages are free that none would be moved; only free space at the end would go. */
+  moves: boolean
+}
+
 /** An index vacuum: pages of index.db moved to the front, and its end cut off. */
 export interface VacuumReport {
   /** false: cancelled, or readers hold pages that keep the file long; `text` says which. */
@@ -648,9 +674,11 @@ export type SchedulerState = 'disabled' | 'idle' | 'running' | 'error'
 export interface SchedulerInfo {
   mode: SchedulerMode
   paused: boolean
+  /** What was said when it was paused; null = not paused, or nothing was said. */
+  pauseReason: string | null
   phase: MaintenancePhase
-  /** A file whose presence holds passes back, and whether it was there at the last look; null = none is set. */
-  pauseFile: { file: string; present: boolean } | null
+  /** A file whose presence holds passes back, and what was seen at the last look; null = none is set. */
+  pauseFile: ({ file: string } & PauseFileSight) | null
   state: SchedulerState
   lastReason: RewriteReason
   /** The pass now in the slot. */

@@ -85,6 +85,25 @@ export class FreePages {
     this.#lowestChunk = Math.min(this.#lowestChunk, Math.floor(id / CHUNK_PAGES))
   }
 
+  /** Free pages with ids below `end`. */
+  countBelow(end: number): number {
+    let count = 0
+    for (let index = 0; index * CHUNK_PAGES < end; index++) {
+      const start = index * CHUNK_PAGES
+      const chunk = this.#chunks.get(index)
+      const stop = Math.min(end, this.#end, start + CHUNK_PAGES)
+      if (chunk === undefined) count += Math.max(0, stop - Math.max(start, this.#freeFrom))
+      else if (stop === start + CHUNK_PAGES) count += chunk.free
+      else for (let id = start; id < stop; id++) if (this.#isFree(id)) count++
+    }
+    return count
+  }
+
+  /** Free pages behind the last used one. */
+  get atEnd(): number {
+    return this.#end - (this.#highestUsed() + 1)
+  }
+
   /** Gives up the free pages behind the last used one. Returns how many. */
   trim(): number {
     const end = this.#highestUsed() + 1

@@ -69,6 +69,11 @@ function roundUp(bytes: number): number {
   return Math.ceil(bytes / INDEX_CHUNK_BYTES) * INDEX_CHUNK_BYTES
 }
 
+/** How long the file of an index of so many pages is. */
+export function indexFileBytes(pages: number): number {
+  return roundUp(pages * PAGE_BYTES)
+}
+
 /** Pages of one tree version that later versions do not use. */
 interface Retired {
   /** The root version that no longer reads them. */
@@ -227,6 +232,25 @@ export class PageStore {
   /** Pages that only older roots use, which somebody still reads. */
   get waitingPages(): number {
     return this.#retired.reduce((sum, { pages }) => sum + pages.length, 0)
+  }
+
+  /** Free pages behind the last used one: what `trim` would give up. */
+  get freeAtEnd(): number {
+    return this.#free.atEnd
+  }
+
+  /**
+   * As `release(oldestVersion)` would leave it, and changes nothing: pages without use, pages that older
+   * roots still hold, and how many of the former lie in front of where an index without holes would end.
+   */
+  outlook(oldestVersion: number): { free: number; held: number; freeInFront: number } {
+    const soon = this.#retired.filter(({ version }) => version <= oldestVersion)
+    const ids = soon.flatMap(({ pages }) => pages)
+    const free = this.#free.count + ids.length
+    const held = this.waitingPages - ids.length
+    const end = this.totalPages - free - held
+    const freeInFront = this.#free.countBelow(end) + ids.filter((id) => id < end).length
+    return { free, held, freeInFront }
   }
 
   /**

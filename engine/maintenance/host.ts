@@ -10,11 +10,13 @@ import type {
   CheckpointReport,
   EngineEventBody,
   GcReport,
+  PauseFileSight,
   RewriteOptions,
   RewritePlan,
   RewriteReport,
   SegmentId,
   SegmentInfo,
+  VacuumPlan,
   VacuumReport,
 } from '../types.ts'
 
@@ -69,8 +71,12 @@ export interface MaintenanceHost {
   /** Gives free space of index.db back. An aborted signal ends it early, with what is done done: it resolves. */
   vacuumIndex(signal: AbortSignal): Promise<VacuumReport>
   checkpoint(reason: CheckpointReport['reason']): Promise<CheckpointReport>
+  /** Counts of pages; nothing is read or changed. */
+  planVacuum(): VacuumPlan
   /** The file that an operator puts down to hold maintenance back; one that cannot be looked at counts. */
-  isPauseFilePresent(): boolean
+  lookForPauseFile(): PauseFileSight
+  /** Puts the pause file down with this line in it ('' = empty); null takes it away. ENGINE_IO when it cannot. */
+  writePauseFile(reason: string | null): Promise<void>
   /** `reportJson`: the body's `report` as JSON, made beforehand by `jsonOf`; absent = made when asked for. */
   emit(body: EngineEventBody, passId: number | null, reportJson?: string): void
   /** JSON of something long, in slices; it must not change meanwhile. */

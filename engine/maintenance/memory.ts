@@ -43,6 +43,7 @@ export type SchedulerFacts = SchedulerInfo &
 export const NEVER_RAN: SchedulerInfo = {
   mode: 'auto',
   paused: false,
+  pauseReason: null,
   phase: 'steady',
   pauseFile: null,
   state: 'idle',
@@ -159,7 +160,7 @@ export class MaintenanceMemory {
       ...NEVER_RAN,
       mode,
       phase,
-      pauseFile: pauseFile === null ? null : { file: pauseFile, present: false },
+      pauseFile: pauseFile === null ? null : { file: pauseFile, present: false, reason: null },
       policy: options.policy,
       state: restingState({ mode, paused: false }, options),
       budget: openBucket(options),

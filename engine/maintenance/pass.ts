@@ -453,7 +453,10 @@ export class Pass {
     } else {
       this.emit({ type: 'maintenance_failed', ...describeError(error) })
       // A broken assertion is a bug of ours: nothing runs by itself again until someone has looked.
-      const stop = error instanceof AssertionError ? { paused: true } : {}
+      const isBug = error instanceof AssertionError
+      const stop = isBug
+        ? { paused: true, pauseReason: `pass ${this.passId} broke an assertion` }
+        : {}
       memory.update({ state: 'error', ...stop }, this.passId)
     }
     await this.#postponeConfirm()

@@ -22,6 +22,7 @@ import type {
   PassReport,
   PassSource,
   PassStop,
+  PauseFileSight,
   PlanFilters,
   RewriteDebt,
   RewritePenalty,
@@ -29,6 +30,7 @@ import type {
   SchedulerInfo,
   SchedulerMode,
   SegmentId,
+  VacuumPlan,
   VacuumReport,
 } from '../types.ts'
 import { kickGates } from './admission.ts'
@@ -254,6 +256,11 @@ export class MaintenanceScheduler implements MaintenanceControl {
     throw new EngineError('ENGINE_ABORTED', `no vacuum: ${report.sentence}`)
   }
 
+  planVacuum(): VacuumPlan {
+    this.#mustBeOpen()
+    return this.#host.planVacuum()
+  }
+
   /** Changes nothing; only the trace shows that someone looked (F17). */
   plan(filters?: Partial<PlanFilters>): RewritePlan {
     this.#mustBeOpen()
@@ -285,12 +292,12 @@ export class MaintenanceScheduler implements MaintenanceControl {
   }
 
   /** Timers and kicks stop; a running pass ends as it would have. */
-  pause(): void {
-    this.#setLoop({ paused: true })
+  pause(reason = ''): void {
+    this.#setLoop({ paused: true, pauseReason: reason === '' ? null : reason })
   }
 
   resume(): void {
-    this.#setLoop({ paused: false })
+    this.#setLoop({ paused: false, pauseReason: null })
   }
 
   setMode(mode: SchedulerMode): void {
@@ -309,7 +316,19 @@ export class MaintenanceScheduler implements MaintenanceControl {
     this.#wakes.rearm()
   }
 
-  #setLoop(patch: { mode?: SchedulerMode; paused?: boolean }): void {
+  async setPauseFile(reason: string | null): Promise<PauseFileSight> {
+    this.#mustBeOpen()
+    if (this.#memory.facts.pauseFile === null) {
+      throw new EngineError('ENGINE_OPTIONS', 'the store was opened without a pauseFile')
+    }
+    await this.#host.writePauseFile(reason)
+    // Looks for it and says so, while the store is open; closing meanwhile changes nothing about the file.
+    this.#suppression.reason()
+    this.#wakes.rearm()
+    return this.#host.lookForPauseFile()
+  }
+
+  #setLoop(patch: Partial<Pick<SchedulerInfo, 'mode' | 'paused' | 'pauseReason'>>): void {
     if (this.#closed) return
     this.#memory.update({ ...patch, ...this.#resting(patch) }, null)
     this.#wakes.rearm()
@@ -561,7 +580,8 @@ export class MaintenanceScheduler implements MaintenanceControl {
   /** Nobody waits for it. Passes report their own failures, so what arrives here is a bug of ours. */
   #background(work: Promise<unknown>): void {
     work.catch((error: unknown) => {
-      this.#memory.update({ state: 'error', paused: true }, null)
+      const pauseReason = 'work in the background failed'
+      this.#memory.update({ state: 'error', paused: true, pauseReason }, null)
       this.#host.emit({ type: 'maintenance_failed', ...describeError(error) }, null)
     })
   }

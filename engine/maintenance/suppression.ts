@@ -17,20 +17,20 @@ export class Suppression {
     const { memory, host } = this.#environment
     const { pauseFile, phase } = memory.facts
     if (pauseFile !== null) {
-      const present = host.isPauseFilePresent()
-      if (present !== pauseFile.present) {
-        memory.update({ pauseFile: { ...pauseFile, present } }, null)
+      const sight = host.lookForPauseFile()
+      if (sight.present !== pauseFile.present || sight.reason !== pauseFile.reason) {
+        memory.update({ pauseFile: { file: pauseFile.file, ...sight } }, null)
       }
-      if (present) return 'pause_file'
+      if (sight.present) return 'pause_file'
     }
     return phase === 'steady' ? null : 'maintenance_phase'
   }
 
   text(reason: SuppressedBy): string {
     const { phase, pauseFile } = this.#environment.memory.facts
-    return reason === 'pause_file'
-      ? `Maintenance is paused by ${pauseFile?.file ?? 'a file'}.`
-      : `In the phase ${phase} no pass starts by itself.`
+    if (reason === 'maintenance_phase') return `In the phase ${phase} no pass starts by itself.`
+    const why = pauseFile?.reason == null ? '' : `: ${pauseFile.reason}`
+    return `Maintenance is paused by ${pauseFile?.file ?? 'a file'}${why}.`
   }
 
   /** A pass of this source was due and does not run. */

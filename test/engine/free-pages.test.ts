@@ -46,6 +46,12 @@ describe(`free pages (seed ${SEED})`, () => {
         expect(pages.end).toBe(end)
         expect(pages.count).toBe(free.size)
         expect(pages.lowest()).toBe(free.size === 0 ? undefined : Math.min(...free))
+        const below = random.between(0, end)
+        const inFront = [...free].filter((id) => id < below).length
+        expect([below, pages.countBelow(below)]).toEqual([below, inFront])
+        let atEnd = 0
+        while (free.has(end - 1 - atEnd)) atEnd++
+        expect(pages.atEnd).toBe(atEnd)
       }
     }
   })

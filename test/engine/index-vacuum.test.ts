@@ -87,6 +87,57 @@ describe('an index vacuum', () => {
     await again.engine.close()
   })
 
+  test('is planned from counts alone: what it then frees and moves is what the plan said', async () => {
+    const dir = memoryFolder()
+    const { engine, events } = await open(dir)
+    const kept = await sparse(engine)
+    const [seq, state] = [engine.eventSeq, JSON.stringify(engine.state())]
+    const file = fs.readFileSync(path.join(dir, 'maindb', 'index.db'))
+    const plan = engine.maintenance.planVacuum()
+    expect(plan.moves).toBe(true)
+    expect(plan.bytesBefore).toBe(indexBytes(dir))
+    expect(plan.pagesMoved).toBeGreaterThan(20)
+    expect(plan.bytesMoved).toBe(plan.pagesMoved * 4096)
+    // Nothing was changed by it: no event, no page, and the next plan is the same.
+    expect(engine.maintenance.planVacuum()).toEqual(plan)
+    expect([engine.eventSeq, JSON.stringify(engine.state())]).toEqual([seq, state])
+    expect(events.at(-1)?.seq).toBe(seq)
+    expect(fs.readFileSync(path.join(dir, 'maindb', 'index.db')).equals(file)).toBe(true)
+
+    const report = await engine.maintenance.vacuum()
+    expect(report.bytesAfter).toBe(plan.bytesAfter)
+    // Pages above a moved one are written anew; those that lay behind the end are counted as moved, too.
+    expect(report.pagesMoved).toBeGreaterThanOrEqual(plan.pagesMoved * 0.9)
+    expect(report.pagesMoved).toBeLessThanOrEqual(plan.pagesMoved * 1.1 + 2)
+    expectHolds(engine, kept)
+    expect(engine.maintenance.planVacuum()).toMatchObject({
+      bytesBefore: report.bytesAfter,
+      bytesAfter: report.bytesAfter,
+    })
+    await engine.close()
+    expect(() => engine.maintenance.planVacuum()).toThrow(/not running/)
+  })
+
+  test('is planned with the pages that readers hold, and without a walk that would not pay', async () => {
+    const dir = memoryFolder()
+    const { engine } = await open(dir)
+    for (let i = 0; i < 400; i++) await engine.put(key(i), value(i, 400))
+    await engine.checkpoint()
+    const full = engine.maintenance.planVacuum()
+    expect(full).toMatchObject({ pagesHeld: 0, bytesAfter: full.bytesBefore })
+    const snapshot = engine.snapshot('holds the old pages')
+    for (let i = 0; i < 400; i++) await engine.delete(key(i))
+    await engine.checkpoint()
+    const held = engine.maintenance.planVacuum()
+    expect(held.pagesHeld).toBeGreaterThan(10)
+    expect(held.bytesAfter).toBeLessThanOrEqual(full.bytesBefore)
+    await snapshot.close()
+    const freed = engine.maintenance.planVacuum()
+    expect(freed.pagesHeld).toBe(0)
+    expect(freed.pagesFree).toBe(held.pagesFree + held.pagesHeld)
+    await engine.close()
+  })
+
   test('lets a reader read the old tree to its end; the checkpoint after it cuts the file', async () => {
     const dir = memoryFolder()
     const { engine } = await open(dir)

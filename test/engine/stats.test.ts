@@ -182,7 +182,7 @@ function busy(): StatsInput {
         ...state.scheduler,
         state: 'running',
         phase: 'catch_up',
-        pauseFile: { file: '/run/pause', present: true },
+        pauseFile: { file: '/run/pause', present: true, reason: null },
         lastReason: 'stale_ratio',
         activePass: { passId: 3, source: 'checkpoint_kick', startedAtMs: at(0) },
         checkpointKickPending: true,

@@ -22,6 +22,7 @@ import type {
   LedgerEntry,
   MaintenanceOptions,
   MaintenancePhase,
+  PauseFileSight,
   PlanFilters,
   RewriteDebt,
   RewritePlan,
@@ -31,6 +32,7 @@ import type {
   SegmentId,
   SegmentInfo,
   Stage,
+  VacuumPlan,
   VacuumReport,
 } from '../../../engine/types.ts'
 import { rewriteReportOf } from '../../support/rewrite-report.ts'
@@ -120,6 +122,8 @@ export class FakeHost implements MaintenanceHost {
   vacuums = 0
   /** The pause file is there; asked for only where one is set. */
   pauseFile = false
+  /** What it says. */
+  pauseReason: string | null = null
   /** dryRun of each reclaim call. */
   readonly reclaims: boolean[] = []
   /** Segments that each of them was to report on. */
@@ -141,8 +145,27 @@ export class FakeHost implements MaintenanceHost {
     this.list = segments
   }
 
-  isPauseFilePresent(): boolean {
-    return this.pauseFile
+  lookForPauseFile(): PauseFileSight {
+    return { present: this.pauseFile, reason: this.pauseFile ? this.pauseReason : null }
+  }
+
+  writePauseFile(reason: string | null): Promise<void> {
+    this.pauseFile = reason !== null
+    this.pauseReason = reason === '' ? null : reason
+    return Promise.resolve()
+  }
+
+  planVacuum(): VacuumPlan {
+    return {
+      bytesBefore: 0,
+      bytesAfter: 0,
+      pagesTotal: 0,
+      pagesFree: 0,
+      pagesMoved: 0,
+      bytesMoved: 0,
+      pagesHeld: 0,
+      moves: false,
+    }
   }
 
   segments(): SegmentInfo[] {

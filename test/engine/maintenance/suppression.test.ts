@@ -139,12 +139,20 @@ describe('a pause file', () => {
     expect(host.eventsOf('maintenance_skip')).toMatchObject([
       { reason: 'pause_file', source: 'periodic', text: 'Maintenance is paused by /run/pause.' },
     ])
-    expect(scheduler.info().pauseFile).toEqual({ file: '/run/pause', present: true })
+    expect(scheduler.info().pauseFile).toEqual({
+      file: '/run/pause',
+      present: true,
+      reason: null,
+    })
     expect(scheduler.counters()).toMatchObject({ passSkipsPauseFile: 3, passSkipsPhase: 0 })
     host.pauseFile = false
     await advance(host, 2_000)
     expect(host.rewrites[0]).toEqual([id(3)])
-    expect(scheduler.info().pauseFile).toEqual({ file: '/run/pause', present: false })
+    expect(scheduler.info().pauseFile).toEqual({
+      file: '/run/pause',
+      present: false,
+      reason: null,
+    })
   })
 
   test('that goes lets a due confirm run soon after, also without a loop', async () => {
@@ -173,6 +181,81 @@ describe('a pause file', () => {
     expect((await engine.checkpointWithKick()).skipped).not.toBe(skipped)
     await engine.close()
   })
+})
+
+describe('a pause file that is put down by a request', () => {
+  test('holds passes back at once, says why, and what waited runs when it is taken away', async () => {
+    const { host, scheduler } = await world(THREE, {
+      debt: QUEUE,
+      mode: 'auto',
+      pauseFile: '/run/pause',
+    })
+    const put = await scheduler.setPauseFile('state sync until noon')
+    expect(put).toEqual({ present: true, reason: 'state sync until noon' })
+    expect(scheduler.info().pauseFile).toEqual({ file: '/run/pause', ...put })
+    await advance(host, 3_000)
+    expect(host.rewrites).toEqual([])
+    const text = 'Maintenance is paused by /run/pause: state sync until noon.'
+    expect(host.eventsOf('maintenance_skip')[0]).toMatchObject({ reason: 'pause_file', text })
+    expect(await scheduler.setPauseFile(null)).toEqual({ present: false, reason: null })
+    expect(scheduler.info().pauseFile?.present).toBe(false)
+    await advance(host, 1_000)
+    expect(host.rewrites[0]).toEqual([id(3)])
+  })
+
+  test('is refused where none is set, and by a closed store', async () => {
+    const { scheduler } = await world(THREE)
+    await expect(scheduler.setPauseFile('why')).rejects.toMatchObject({ code: 'ENGINE_OPTIONS' })
+    const { scheduler: other } = await world(THREE, { pauseFile: '/run/pause' })
+    await other.close()
+    await expect(other.setPauseFile('why')).rejects.toMatchObject({ code: 'ENGINE_NOT_OPEN' })
+  })
+
+  test('is on disk with its line, outlives the store, and of a long or odd file only a line is told', async () => {
+    const file = path.join(temporaryFolder(), 'vlog.pause')
+    const { engine, dir } = await openFixture({ pauseFile: file })
+    await engine.maintenance.setPauseFile('copying the folder')
+    expect(fs.readFileSync(file, 'utf8')).toBe('copying the folder\n')
+    await engine.close()
+    const { engine: again } = await openFixture({ pauseFile: file }, { dir })
+    const seen = async () => {
+      await again.checkpointWithKick()
+      return again.state().scheduler.pauseFile
+    }
+    expect(await seen()).toEqual({ file, present: true, reason: 'copying the folder' })
+    fs.writeFileSync(file, `  ${'x'.repeat(300)}\nsecond line`)
+    expect(await seen()).toMatchObject({ present: true, reason: 'x'.repeat(200) })
+    fs.writeFileSync(file, Buffer.alloc(5_000, 'x'))
+    expect(await seen()).toMatchObject({ present: true, reason: null })
+    await again.maintenance.setPauseFile('')
+    expect(await seen()).toMatchObject({ present: true, reason: null })
+    await again.maintenance.setPauseFile(null)
+    expect(fs.existsSync(file)).toBe(false)
+    await again.maintenance.setPauseFile(null)
+    await again.close()
+  })
+
+  test('that cannot be written is an error that says so, and the store goes on', async () => {
+    const file = path.join(temporaryFolder(), 'no-such-folder', 'vlog.pause')
+    const { engine } = await openFixture({ pauseFile: file })
+    await expect(engine.maintenance.setPauseFile('why')).rejects.toMatchObject({
+      code: 'ENGINE_IO',
+    })
+    expect((await engine.maintenance.runPass('periodic')).outcome).not.toBe('failed')
+    await engine.close()
+  })
+})
+
+test('a pause keeps the reason it was given until it is resumed', async () => {
+  const { scheduler } = await world(THREE, { mode: 'auto' })
+  scheduler.pause('a backup runs')
+  expect(scheduler.info()).toMatchObject({ paused: true, pauseReason: 'a backup runs' })
+  scheduler.setMode('step')
+  expect(scheduler.info()).toMatchObject({ paused: true, pauseReason: 'a backup runs' })
+  scheduler.pause()
+  expect(scheduler.info()).toMatchObject({ paused: true, pauseReason: null })
+  scheduler.resume()
+  expect(scheduler.info()).toMatchObject({ paused: false, pauseReason: null })
 })
 
 describe('a busy store', () => {
