@@ -1,7 +1,7 @@
 /**
  * A checkpoint moves the memtable into the tree and makes both durable:
  *
- *   1. freeze the memtable and start a new journal file, together, without a gap;
+ *   1. freeze the memtable and go on in a new journal file, together, without a gap;
  *   2. merge the frozen changes into new pages, in slices;
  *   3. sync the value log, then the index: all that the new tree names is on disk;
  *   4. write and sync the meta pages;
@@ -34,6 +34,8 @@ export interface CheckpointParts {
   leaves: LoggedLeaves
   /** null in the `fast` profile. */
   journal: Journal | null
+  /** Writers wait for the disk, so also for the name of a new journal file. */
+  awaitsNames: boolean
   slices: SliceSettings
 }
 
@@ -134,9 +136,11 @@ export class Checkpointer {
     reason: CheckpointReport['reason'],
     system: readonly SystemMove[],
   ): Promise<CheckpointReport> {
-    const { keySpace, pages, metas, valueLog, journal, slices } = this.#parts
+    const { keySpace, pages, metas, valueLog, journal, awaitsNames, slices } = this.#parts
     const started = slices.clock.monotonic()
     const slicer = new Slicer(slices)
+    if (awaitsNames && reason !== 'close') await journal?.prepare()
+    // Writes meanwhile are part of it.
     const frozen = keySpace.freeze(system.length > 0)
     const done = (entriesMerged: number, pagesWritten: number): CheckpointReport => ({
       reason,

@@ -565,6 +565,7 @@ class RestageEngine implements Engine {
         this.#status = 'closing'
         store.valueLog.sealAll()
         await this.#runCheckpoint('close')
+        await store.journal?.removeUnused()
         await store.metadata.save(store.valueLog)
       }
     } catch (error) {

@@ -35,8 +35,8 @@ export interface OpenFile {
   sync(): Promise<void>
   close(): void
   /**
-   * The same beside the thread, for a file that was deleted: its last close gives the space back, which
-   * takes milliseconds for a large one. Never rejects. Absent: only `close` is there.
+   * The same beside the thread, for a file that was deleted: its space is given back in steps, which
+   * takes tens of milliseconds for a large one. Never rejects. Absent: only `close` is there.
    */
   closeAside?(): Promise<void>
 }
@@ -235,14 +235,15 @@ class NodeFile implements OpenFile {
     })
   }
 
-  closeAside(): Promise<void> {
+  async closeAside(): Promise<void> {
     const fd = this.#fd
     if (fd === null || this.#aside > 0) {
       this.close()
-      return Promise.resolve()
+      return
     }
     this.#fd = null
-    return new Promise((resolve) => {
+    await shrinkNameless(fd)
+    await new Promise<void>((resolve) => {
       fs.close(fd, () => {
         resolve()
       })
@@ -255,6 +256,31 @@ class NodeFile implements OpenFile {
     this.#closing = true
     if (this.#aside === 0) fs.closeSync(this.#fd)
     this.#fd = null
+  }
+}
+
+/** Given back at once: syncs of other files wait for one of these at most. */
+const GIVEN_BACK_BYTES = 4 * 1024 * 1024
+
+/**
+ * Gives a deleted file's space back in steps. The last close would free all of it in one commit of the
+ * file system's journal, and every sync of a foreground writer would wait for that: 15 to 25 ms for 64 MiB
+ * instead of 5. A file that has another name, as in a copy made of links, is left alone. Never rejects.
+ */
+async function shrinkNameless(fd: number): Promise<void> {
+  try {
+    const { nlink, size } = fs.fstatSync(fd)
+    if (nlink > 0) return
+    for (let left = size - GIVEN_BACK_BYTES; left > 0; left -= GIVEN_BACK_BYTES) {
+      await new Promise<void>((resolve, reject) => {
+        fs.ftruncate(fd, left, (error) => {
+          if (error) reject(error)
+          else resolve()
+        })
+      })
+    }
+  } catch {
+    // Closing gives back what is left.
   }
 }
 

@@ -190,6 +190,7 @@ async function rebuild(files: OpenedFiles, context: StoreContext): Promise<Store
     set,
     leaves,
     journal: journaled,
+    awaitsNames: options.profile === 'durable',
     slices,
   })
   await checkpointer.run('open')

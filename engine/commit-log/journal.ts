@@ -1,6 +1,7 @@
 /**
- * The redo journal of an open store: one file at a time, appended in batches. `rotate` starts a new
- * file when a checkpoint begins; the files before it are deleted once that checkpoint is durable.
+ * The redo journal of an open store: one file at a time, appended in batches. `rotate` goes on in a new
+ * file when a checkpoint begins, which `prepare` may have made ahead; the files before it are deleted once
+ * that checkpoint is durable.
  */
 import * as path from 'node:path'
 import type { ChecksumKind } from '../checksum.ts'
@@ -29,6 +30,8 @@ export class Journal {
   #buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
   #buffered = 0
   #folderUnsynced = false
+  /** Created ahead for `rotate`; `isNamed`: its name is on disk. */
+  #next: { file: OpenFile; isNamed: boolean } | null = null
   /** Files with batches that are perhaps not on disk; the current one and ones rotated away. */
   readonly #unsynced = new Set<OpenFile>()
   /** Those of them that the running sync is about. */
@@ -95,14 +98,46 @@ export class Journal {
     })
   }
 
+  /**
+   * The file of the next `rotate` is there and named on disk when it resolves: otherwise the first writer
+   * behind it waits for that, and for whatever else the file system commits with it.
+   */
+  async prepare(): Promise<void> {
+    // Without a current file there is nothing to rotate. With one nobody creates another meanwhile, which
+    // would have a later number and be written first.
+    if (this.#file === null || this.#next !== null) return
+    const next = { file: this.#open(), isNamed: false }
+    this.#next = next
+    try {
+      await this.#fileSystem.syncFolder(this.#folder)
+    } catch (error) {
+      await this.#syncs.run(() => Promise.reject(error as Error))
+    }
+    next.isNamed = true
+  }
+
   /** Later batches go to a new file. Batches of the finished one stay part of the next `sync`. */
   rotate(): void {
     this.flush()
     if (this.#file === null) return
     this.#old.push(this.#file.path)
     this.#finished.push(this.#file)
-    this.#file = null
+    this.#file = this.#next?.file ?? null
+    if (this.#next?.isNamed === false) this.#folderUnsynced = true
+    this.#next = null
     this.#written = 0
+  }
+
+  /** Deletes files that were prepared and got no batch: for closing. */
+  async removeUnused(): Promise<void> {
+    const unused = [this.#next?.file, this.bytes === 0 ? this.#file : null]
+    this.#next = null
+    if (this.bytes === 0) this.#file = null
+    for (const file of unused) {
+      if (file === undefined || file === null) continue
+      file.close()
+      await this.#fileSystem.unlink(file.path)
+    }
   }
 
   /** Deletes the finished files; call when a durable checkpoint contains them. */
@@ -125,14 +160,20 @@ export class Journal {
 
   close(): void {
     for (const file of this.#finished.splice(0)) file.close()
+    this.#next?.file.close()
+    this.#next = null
     this.#file?.close()
     this.#file = null
   }
 
   #create(): OpenFile {
-    const name = journalFileName({ lane: JOURNAL_LANE, seq: this.#seq++ })
     this.#written = 0
     this.#folderUnsynced = true
+    return this.#open()
+  }
+
+  #open(): OpenFile {
+    const name = journalFileName({ lane: JOURNAL_LANE, seq: this.#seq++ })
     return this.#fileSystem.open(path.join(this.#folder, name), 'create')
   }
 }

@@ -73,9 +73,13 @@ export class ValueLog {
   readonly #unsynced = new Set<Segment>()
   /** A failed sync may have lost what it was about: a later one must not seem to make it durable. */
   readonly #syncs = new SerialTaskUntilFailure()
+  /** The same for the folder, apart: writers do not wait for the names of a rewrite's files. */
+  readonly #nameSyncs = new SerialTaskUntilFailure()
   /** Files created, and how many of them are in the folder's entries on disk for certain. */
   #namesCreated = 0
   #namesSynced = 0
+  /** `#namesCreated` when the newest foreground segment was. */
+  #foregroundNames = 0
 
   constructor(set: SegmentSet, options: ValueLogOptions) {
     this.set = set
@@ -131,7 +135,10 @@ export class ValueLog {
       this.set.seal(segment)
       segment = null
     }
-    segment ??= this.createSegment(FOREGROUND_LANE, 'foreground')
+    if (segment === null) {
+      segment = this.createSegment(FOREGROUND_LANE, 'foreground')
+      this.#foregroundNames = this.#namesCreated
+    }
     this.#foreground = segment
     this.#unsynced.add(segment)
     const pointer = segment.appendPlain(value, rid, this.#options.kind)
@@ -183,27 +190,33 @@ export class ValueLog {
     this.#foreground?.flush()
   }
 
-  /** All foreground appends so far, and the names of all files, are on disk when it resolves. */
+  /** All foreground appends so far, and the names of their files, are on disk when it resolves. */
   sync(): Promise<void> {
     return this.#syncs.run(async () => {
       const unsynced = [...this.#unsynced]
       this.#unsynced.clear()
+      const names = this.#foregroundNames
       // What is appended while the disk works puts its segment back into the set.
       for (const segment of unsynced) await segment.sync()
-      await this.#syncFolder()
+      await this.#syncNames(names)
     })
   }
 
   /** The names of all files are on disk when it resolves; foreground appends are not waited for. */
-  async syncNames(): Promise<void> {
-    if (this.#namesSynced < this.#namesCreated) await this.#syncs.run(() => this.#syncFolder())
+  syncNames(): Promise<void> {
+    return this.#syncNames(this.#namesCreated)
   }
 
-  async #syncFolder(): Promise<void> {
-    const created = this.#namesCreated
-    if (this.#namesSynced === created) return
-    await this.#options.fileSystem.syncFolder(this.#options.folder)
-    this.#namesSynced = created
+  /** The first so many files are in the folder's entries on disk. */
+  async #syncNames(wanted: number): Promise<void> {
+    if (this.#namesSynced >= wanted) return
+    await this.#nameSyncs.run(async () => {
+      // One that ran meanwhile may have done it.
+      if (this.#namesSynced >= wanted) return
+      const created = this.#namesCreated
+      await this.#options.fileSystem.syncFolder(this.#options.folder)
+      this.#namesSynced = created
+    })
   }
 
   /** Closes a segment that is still written, so that a rewrite may take it as a source. */

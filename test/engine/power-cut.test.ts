@@ -15,7 +15,6 @@ import {
   quickFileSystem,
   removeFolder,
   value,
-  yieldNow,
 } from '../support/engine-fixture.ts'
 import { FaultFileSystem, type CutMode, type FileCall } from '../support/fault-file-system.ts'
 import { SEED, randomFrom } from '../support/random.ts'
@@ -130,13 +129,19 @@ describe('a power cut', () => {
     const first = disk.process()
     // The checkpoint waits for its disk for good, so that both journals stay.
     let isStuck = false
+    let reach = (): void => undefined
+    const reached = new Promise<void>((resolve) => (reach = resolve))
     const stuck: FileSystem = {
       ...first.fileSystem,
       open: (file, mode) => {
         const opened = first.fileSystem.open(file, mode)
         const sync = opened.sync.bind(opened)
         const never = new Promise<void>(() => undefined)
-        opened.sync = () => (isStuck && file.endsWith('index.db') ? never : sync())
+        opened.sync = () => {
+          if (!isStuck || !file.endsWith('index.db')) return sync()
+          reach()
+          return never
+        }
         return opened
       },
     }
@@ -144,7 +149,7 @@ describe('a power cut', () => {
     isStuck = true
     await acknowledged.put(engine, key(1), value(1, 20))
     void engine.checkpoint()
-    await yieldNow()
+    await reached
     await acknowledged.put(engine, key(1), value(2, 20))
     first.kill()
     expect(fs.readdirSync(path.join(disk.root, 'maindb', 'wal')).length).toBe(2)
