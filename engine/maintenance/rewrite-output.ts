@@ -35,6 +35,10 @@ export class RewriteOutput {
   readonly #rows: number[] = []
   readonly #hashes: number[] = []
   #moves: PointerMoves | null = null
+  /** Memory of moves that were made, for the next ones. */
+  readonly #spare: PointerMoves[] = []
+  /** Filled in for each copy: one object for all. */
+  readonly #place = { segmentId: 0, offset: 0, length: 0 }
   #unsynced = 0
 
   constructor(parts: { valueLog: ValueLog; kind: ChecksumKind; takeRid: () => RidWords }) {
@@ -55,7 +59,19 @@ export class RewriteOutput {
 
   /** What is added from now on are values of these records; nothing of others may be unsynced. */
   begin(records: LiveRecords): void {
-    this.#moves = new PointerMoves(records)
+    this.#moves = this.#emptyMoves(records)
+  }
+
+  /** Nobody looks at these moves any more. */
+  giveBack(moves: PointerMoves): void {
+    this.#spare.push(moves)
+  }
+
+  #emptyMoves(records: LiveRecords): PointerMoves {
+    const spare = this.#spare.pop()
+    if (spare === undefined) return new PointerMoves(records)
+    spare.begin(records)
+    return spare
   }
 
   /** `row` is the record's, `hash` its key's. */
@@ -84,6 +100,7 @@ export class RewriteOutput {
   /** Sound records that become plain ones as they are, `plainNext` at most. */
   async addRun(run: RecordRun): Promise<void> {
     this.groups.tookPlain(run.count)
+    const moves = this.#needMoves()
     for (let from = 0; from < run.count;) {
       const segment = this.#valueLog.rewriteSegment(run.bytesOf(from))
       // Its memory may be needed for the next run.
@@ -98,8 +115,13 @@ export class RewriteOutput {
         if (bytes + length > room && to > from) break
         const rid = this.#takeRid()
         run.setRid(to, rid, this.#kind)
-        const at = { segmentId: segment.id, offset, length: length - CRC_BYTES }
-        this.#copied(segment, { row: run.row(to), hash: run.hash(to), to: at, rid })
+        const at = this.#place
+        at.segmentId = segment.id
+        at.offset = offset
+        at.length = length - CRC_BYTES
+        const row = run.row(to)
+        segment.keys?.add(offset, moves.records.key(row))
+        moves.add(row, run.hash(to), at, rid)
         bytes += length
         offset += length
       }
@@ -121,7 +143,7 @@ export class RewriteOutput {
   sync(): { moves: PointerMoves; done: Promise<void> } {
     this.#writeGroup()
     const moves = this.#needMoves()
-    this.#moves = new PointerMoves(moves.records)
+    this.#moves = this.#emptyMoves(moves.records)
     const segments = [...this.#unsyncedSegments]
     this.#unsyncedSegments.clear()
     this.#current = null

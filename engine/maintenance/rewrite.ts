@@ -4,7 +4,8 @@
  *   1. find the records that live in a source and their keys, in slices (`live-keys.ts`);
  *   2. copy them to output segments, in slices;
  *   3. sync the output a piece at a time, while copying goes on; only then
- *   4. swap, a batch at a time: a key gets its new pointer if it still holds exactly the old one.
+ *   4. swap, a batch at a time, while the next piece is copied: a key gets its new pointer if it still
+ *      holds exactly the old one.
  *
  * A source may also hold leaf pages of a foreign index, which move at the next checkpoint, and values of
  * its system tree: their copies are published by a checkpoint of their own, before the rewrite ends.
@@ -103,6 +104,8 @@ class Rewrite {
   readonly #bytesRequested: number
   /** Piece that the disk works on. */
   #syncing: Piece | null = null
+  /** The piece before it, whose keys get their new pointers. */
+  #swapping: Promise<void> = Promise.resolve()
   /** Asks for keys in the order of swapping. */
   readonly #finger: KeyFinger
   /** Newest change, as long as nobody but this rewrite changed anything since it began. */
@@ -164,9 +167,10 @@ class Rewrite {
       await this.#copySources()
       // Also after a cancellation: what was copied is paid for, swapping it is cheap.
       while (this.#syncing !== null) await this.#advance()
+      await this.#swapping
     } catch (error) {
-      // Whatever the disk still works on is nobody's to wait for; its failure is told already.
-      await this.#syncing?.done.catch(() => undefined)
+      // Nothing of this rewrite goes on behind its failure, and there is only one to tell.
+      await Promise.allSettled([this.#syncing?.done, this.#swapping])
       throw error
     }
     await this.#moveLeaves()
@@ -242,11 +246,12 @@ class Rewrite {
     return this.#parts.keySpace.seq === this.#quietSeq
   }
 
-  /** Starts the sync of what was copied, and swaps what the sync before made durable. */
+  /** Starts the sync of what was copied, and the swapping of what the sync before made durable. */
   async #advance(): Promise<void> {
     const before = this.#syncing
     // One at a time: the disk would only queue them, and foreground syncs behind both.
     await before?.done
+    await this.#swapping
     await this.#standBack()
     const { moves, done } = this.#output.sync()
     // Its failure is met where it is awaited.
@@ -254,23 +259,25 @@ class Rewrite {
     this.#syncing = moves.count === 0 ? null : { moves, done, seen: this.#pieceSeen }
     this.#pieceSeen = this.#parts.keySpace.root
     this.#slicer.restart()
-    if (before !== null) await this.#swapPiece(before)
+    if (before === null) return
+    // Copying waits for its reads and writes most of the time: swapping goes on in between.
+    this.#swapping = this.#swapPiece(before)
+    this.#swapping.catch(() => undefined)
   }
 
+  /** Each batch is a slice of its own, because copying has slices beside it. */
   async #swapPiece({ moves, seen }: Piece): Promise<void> {
-    const { clock } = this.#parts.slices
+    const { clock, yieldNow } = this.#parts.slices
     for (let from = 0; from < moves.count; from += this.#batchRecords) {
       const to = Math.min(moves.count, from + this.#batchRecords)
       const begun = clock.monotonic()
       this.#swap(moves, { from, to, seen })
       this.#longestSwapMs = Math.max(this.#longestSwapMs, clock.monotonic() - begun)
-      if (this.#syncEachBatch) {
-        await this.#parts.syncSwaps()
-        this.#slicer.restart()
-      } else if (this.#slicer.due) await this.#slicer.pause()
+      if (this.#syncEachBatch) await this.#parts.syncSwaps()
+      else await yieldNow()
     }
     await this.#parts.relieve()
-    this.#slicer.restart()
+    this.#output.giveBack(moves)
   }
 
   /** One batch, without a gap between comparing and changing. */

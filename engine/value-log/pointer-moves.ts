@@ -11,7 +11,7 @@ const FIRST_ROWS = 1024
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
 export class PointerMoves {
-  readonly records: LiveRecords
+  records: LiveRecords
   count = 0
   #row = new Uint32Array(FIRST_ROWS)
   #hash = new Int32Array(FIRST_ROWS)
@@ -23,6 +23,12 @@ export class PointerMoves {
 
   constructor(records: LiveRecords) {
     this.records = records
+  }
+
+  /** No moves, of these records, in the same memory. */
+  begin(records: LiveRecords): void {
+    this.records = records
+    this.count = 0
   }
 
   /** `row` is the record's, `hash` its key's. */

@@ -87,7 +87,7 @@ describe('a prepared journal file', () => {
   })
   const where = (folder: string): ConstructorParameters<typeof Journal>[1] => ({
     folder,
-    kind: 'ieee' as ChecksumKind,
+    kind: 'ieee',
     nextSeq: 1,
     old: [],
   })
