@@ -61,11 +61,12 @@ export function planVacuum({
     bytesMoved: pagesMoved * PAGE_BYTES,
     pagesHeld: held,
     moves,
+    readers: keySpace.readerCount,
   }
 }
 
 /** Else the walk over the tree would cost more than it brings. */
-function isWorthMoving(free: number, total: number): boolean {
+export function isWorthMoving(free: number, total: number): boolean {
   return free * WORTH_ONE_IN >= total
 }
 

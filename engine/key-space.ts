@@ -275,6 +275,10 @@ export class KeySpace {
     return { seq: this.#seq, tables, root: this.#root }
   }
 
+  get readerCount(): number {
+    return this.#readers.size
+  }
+
   /** Oldest root version that a reader may still walk. */
   oldestVersion(): number {
     let oldest = this.#root.version

@@ -560,6 +560,8 @@ export interface VacuumPlan {
   pagesHeld: number
   /** false: so few pages are free that none would be moved; only free space at the end would go. */
   moves: boolean
+  /** Readers open now: what a vacuum moves stays on disk a second time until the last of them ends. */
+  readers: number
 }
 
 /** An index vacuum: pages of index.db moved to the front, and its end cut off. */

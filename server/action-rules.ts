@@ -22,6 +22,10 @@ export const ACTION_RULES: Record<ActionName, ActionRule> = {
   pause: acts,
   resume: acts,
   mode: acts,
+  'set-phase': acts,
+  'set-pause-file': acts,
+  // Deletes nothing, but copies pages and waits for the disk.
+  vacuum: { ...acts, planned: true },
   'advance-clock': acts,
   'step-phase': acts,
   'resume-pass': acts,

@@ -8,17 +8,20 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import type { AppConfig } from './app.ts'
 import type { CommandRun } from './command-support.ts'
 import { DEFAULT_WORKLOAD, DEMO_DIR, DEMO_ENGINE } from './demo.ts'
-import { type FileSystem, findIndex, nodeFileSystem } from './engine-door.ts'
+import { type EngineOptions, type FileSystem, findIndex, nodeFileSystem } from './engine-door.ts'
 import { addExitLoopCommand } from './exit-loop-command.ts'
 import { addGcCommand } from './gc-command.ts'
 import { addInspectCommand, type InspectCommand } from './inspect-command.ts'
 import { addMaintOnceCommand } from './maint-once-command.ts'
 import { addPlanCommand } from './plan-command.ts'
 import { addRewriteCommand } from './rewrite-command.ts'
-import type { Profile, SchedulerMode } from './protocol.ts'
+import { addVacuumCommand } from './vacuum-command.ts'
+import type { MaintenancePhase, Profile, SchedulerMode } from './protocol.ts'
 import { storeIdOf } from './stores.ts'
 
 export const DEFAULT_PORT = 4810
+/** Upstream's name: scripts that set it for a node need not know of us. */
+const PAUSE_FILE_ENV = 'TREEDB_VLOG_MAINTENANCE_PAUSE_FILE'
 
 export interface ServeConfig {
   app: AppConfig
@@ -68,6 +71,8 @@ interface ServeOptions {
   host: string
   mode: SchedulerMode
   profile: Profile
+  phase?: MaintenancePhase
+  pauseFile?: string
   token?: string
   viewerToken?: string
   allowRoot: string[]
@@ -93,6 +98,7 @@ export function readIntent(from: Surroundings): Intent {
     addMaintOnceCommand,
     addExitLoopCommand,
     addRewriteCommand,
+    addVacuumCommand,
   ]
   for (const add of commands) add(program, onRun)
   const collect = (part: string): void => {
@@ -146,6 +152,16 @@ function makeProgram(serve: (dir: string | undefined, options: ServeOptions) => 
       )
         .choices(['durable', 'wal_on_fast', 'fast'])
         .default('durable'),
+    )
+    .addOption(
+      new Option(
+        '--phase <phase>',
+        'what the node around the store is doing; in any other phase than steady no pass starts by itself (default: steady)',
+      ).choices(['steady', 'restore', 'catch_up']),
+    )
+    .option(
+      '--pause-file <file>',
+      `while this file is there no pass starts by itself; its first line says why (default: none; also ${PAUSE_FILE_ENV})`,
     )
     .option('--workload', 'start the workload (default for the demo store only)')
     .option('--no-workload', 'do not start the workload')
@@ -210,6 +226,15 @@ function serveIntent(
   if (options.readOnly && options.create) return stop('--read-only and --create exclude each other')
   if (options.readOnly && options.workload === true)
     return stop('--read-only and --workload exclude each other')
+  for (const [flag, value] of [
+    ['--phase', options.phase],
+    ['--pause-file', options.pauseFile],
+  ] as const) {
+    if (options.readOnly && value !== undefined)
+      return stop(
+        `--read-only and ${flag} exclude each other: nothing runs that could be held back`,
+      )
+  }
   const dir = path.resolve(from.cwd, dirArgument ?? DEMO_DIR)
   const problem = folderProblem(from.fileSystem, dir, {
     mayCreate: isDemo || options.create,
@@ -217,7 +242,7 @@ function serveIntent(
   })
   if (problem !== null) return stop(problem)
 
-  const hosted = { mode: options.mode, profile: options.profile }
+  const hosted = hostedOptions(from, options)
   const tokens = {
     operator: options.token ?? environmentToken(from, 'RESTAGE_TOKEN'),
     viewer: options.viewerToken ?? environmentToken(from, 'RESTAGE_VIEWER_TOKEN'),
@@ -256,6 +281,16 @@ function serveIntent(
       openBrowser: options.open && !options.jsonReady && from.isTerminal && hasDesktop(from),
       jsonReady: options.jsonReady,
     },
+  }
+}
+
+function hostedOptions(from: Surroundings, options: ServeOptions): EngineOptions {
+  const pauseFile = options.pauseFile ?? from.env[PAUSE_FILE_ENV] ?? ''
+  return {
+    mode: options.mode,
+    profile: options.profile,
+    ...(options.phase === undefined ? {} : { phase: options.phase }),
+    ...(pauseFile === '' ? {} : { pauseFile: path.resolve(from.cwd, pauseFile) }),
   }
 }
 

@@ -2,7 +2,13 @@
  * The part of the wire contract about control: who may do what, actions in two steps, the audit
  * list, opening and closing stores. Types only; `protocol.ts` hands them on.
  */
-import type { MaintenanceOptions, Profile, SchedulerMode, SegmentId } from '../engine/types.ts'
+import type {
+  MaintenanceOptions,
+  Profile,
+  SchedulerMode,
+  SegmentId,
+  VacuumPlan,
+} from '../engine/types.ts'
 import type { ActionName, Actions, ErrorCode, StoreInfo, StoreMode } from './protocol.ts'
 
 // ---------------------------------------------------------------- who may do what
@@ -36,19 +42,23 @@ export interface SessionBody {
 // ---------------------------------------------------------------- plans (two-step actions)
 
 /** Actions that can be planned; those with `planned` in their rule must be. */
-export type PlannedAction = 'gc' | 'rewrite' | 'release-pin'
+export type PlannedAction = 'gc' | 'rewrite' | 'release-pin' | 'vacuum'
 
 /** POST {API_BASE}/stores/:storeId/plans -> { plan }. A dry run that is kept; changes nothing. */
 export type PlanRequest =
   | { action: 'gc'; body: Record<string, never> }
   | { action: 'rewrite'; body: Actions['rewrite']['body'] }
   | { action: 'release-pin'; body: Actions['release-pin']['body'] }
+  | { action: 'vacuum'; body: Record<string, never> }
 
 export interface StoredPlan {
   planId: string
   storeId: string
   request: PlanRequest
-  /** SHA-256, hex, over everything the effect was computed from. */
+  /**
+   * SHA-256, hex, over everything the effect was computed from; of a vacuum, whose counts move with every
+   * checkpoint, over whether it moves and frees anything.
+   */
   inputHash: string
   /** Server's wall clock. */
   createdAtMs: number
@@ -71,20 +81,22 @@ export interface PlanEffect {
     bytesLive: number
     bytesStale: number
   }[]
-  /** Record bytes that will be read and written again: at most this many, live bytes only fall. */
+  /** Record bytes that will be read and written again: at most this many, live bytes only fall. Of a vacuum its pages, about. */
   bytesCopied: number
-  /** Files of deleted segments, and of rewritten ones once nothing keeps them. */
+  /** Files of deleted segments, and of rewritten ones once nothing keeps them; of a vacuum the end of index.db. */
   bytesFreed: number
-  /** Freed bytes less the copies. */
+  /** Freed bytes less the copies; those of a vacuum take places that are free already. */
   bytesGained: number
+  /** null unless the index is vacuumed. */
+  index: VacuumPlan | null
   /** Files go for good. */
   irreversible: boolean
 }
 
 export interface PlanConfirmation {
-  /** Segments that are rewritten or deleted. */
+  /** Segments that are rewritten or deleted; 0 of a vacuum. */
   segments: number
-  /** Their whole files. */
+  /** Their whole files; of a vacuum what it frees. */
   bytes: number
 }
 
@@ -104,6 +116,7 @@ export type AppliedPlan =
   | { plan: StoredPlan; action: 'gc'; answer: Actions['gc']['answer'] }
   | { plan: StoredPlan; action: 'rewrite'; answer: Actions['rewrite']['answer'] }
   | { plan: StoredPlan; action: 'release-pin'; answer: Actions['release-pin']['answer'] }
+  | { plan: StoredPlan; action: 'vacuum'; answer: Actions['vacuum']['answer'] }
 
 // ---------------------------------------------------------------- audit
 

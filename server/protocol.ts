@@ -19,14 +19,17 @@ import type {
   GcReport,
   LatencyFigures,
   MaintenanceOptions,
+  MaintenancePhase,
   PassOutcome,
   PassReport,
   PassSource,
   PassStop,
+  PauseFileSight,
   PlanFilters,
   RewritePlan,
   SegmentId,
   SchedulerMode,
+  VacuumReport,
 } from '../engine/types.ts'
 import type { Role } from './protocol-control.ts'
 
@@ -199,9 +202,19 @@ export interface Actions {
   stage: { body: { filters?: Partial<PlanFilters> }; answer: { pass: PassReport } }
   /** A manual pass over exactly these segments. */
   rewrite: { body: { segmentIds: SegmentId[] }; answer: { pass: PassReport } }
-  pause: { body: Record<string, never>; answer: { paused: true } }
+  /** The reason, one line, is shown to whoever wonders why nothing runs. */
+  pause: { body: { reason?: string }; answer: { paused: true } }
   resume: { body: Record<string, never>; answer: { paused: false } }
   mode: { body: { mode: SchedulerMode }; answer: { mode: SchedulerMode } }
+  /** What the node around the store is doing: in any phase but `steady` no pass starts by itself. */
+  'set-phase': { body: { phase: MaintenancePhase }; answer: { phase: MaintenancePhase } }
+  /**
+   * Puts the pause file down with one line that says why ('' = nothing), or takes it away (null). It
+   * outlives this server. ENGINE_OPTIONS when the store was opened without one.
+   */
+  'set-pause-file': { body: { reason: string | null }; answer: PauseFileSight }
+  /** Gives free space of index.db back; the store stays in use. Planned, because it copies pages. */
+  vacuum: { body: Record<string, never>; answer: { vacuum: VacuumReport } }
   /** Step mode only. */
   'advance-clock': { body: { ms: number }; answer: { nowMs: number } }
   /**

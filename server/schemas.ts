@@ -13,9 +13,11 @@ import type {
   ClientMessage,
   GateName,
   MaintenanceOptions,
+  MaintenancePhase,
   MaintenancePolicy,
   OpenStoreBody,
   PassOutcome,
+  PlannedAction,
   PlanRequest,
   Profile,
   SchedulerMode,
@@ -221,6 +223,10 @@ const base64 = Type.String({
 })
 
 const label = Type.String({ minLength: 1, maxLength: 200 })
+/** What a person says in one line. */
+const line = Type.String({ maxLength: 200, pattern: '^[^\\r\\n]*$' })
+
+const maintenancePhase = oneOf<MaintenancePhase>({ steady: 0, restore: 0, catch_up: 0 })
 
 /** Bodies of POST actions/<name>. */
 export const actionBodySchemas = {
@@ -240,9 +246,12 @@ export const actionBodySchemas = {
   plan: Type.Object({ filters: Type.Optional(planFilters) }, closed),
   stage: Type.Object({ filters: Type.Optional(planFilters) }, closed),
   rewrite: Type.Object({ segmentIds }, closed),
-  pause: nothing,
+  pause: Type.Object({ reason: Type.Optional(line) }, closed),
   resume: nothing,
   mode: Type.Object({ mode: Type.Union([Type.Literal('auto'), Type.Literal('step')]) }, closed),
+  'set-phase': Type.Object({ phase: maintenancePhase }, closed),
+  'set-pause-file': Type.Object({ reason: Type.Union([line, Type.Null()]) }, closed),
+  vacuum: nothing,
   'advance-clock': Type.Object({ ms: durationMs }, closed),
   'step-phase': Type.Object({ source: Type.Optional(passSource) }, closed),
   'resume-pass': nothing,
@@ -288,15 +297,14 @@ export const planParamsSchema = Type.Object({
   planId: Type.String({ minLength: 1, maxLength: 100 }),
 })
 
-const planned = <Name extends 'gc' | 'rewrite' | 'release-pin', Body extends TSchema>(
-  action: Name,
-  body: Body,
-) => Type.Object({ action: Type.Literal(action), body }, closed)
+const planned = <Name extends PlannedAction, Body extends TSchema>(action: Name, body: Body) =>
+  Type.Object({ action: Type.Literal(action), body }, closed)
 
 export const planRequestSchema = Type.Union([
   planned('gc', nothing),
   planned('rewrite', actionBodySchemas.rewrite),
   planned('release-pin', actionBodySchemas['release-pin']),
+  planned('vacuum', nothing),
 ])
 
 export const applyPlanBodySchema = Type.Object(

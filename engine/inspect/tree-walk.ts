@@ -218,6 +218,9 @@ function readIndexed(walk: Walk, id: number, depth: number): TreePage | undefine
   return { page: page === stored ? makePage(stored.bytes.slice()) : page, name }
 }
 
+/** Of the names under which leaf pages in the value log are counted. */
+export const LOGGED_PAGE_SUFFIX = '_in_log'
+
 /** The same for a leaf page in the value log. */
 function readLogged(walk: Walk, ref: LeafRef, sink: WalkSink): TreePage | undefined {
   const segment = walk.reader.segment(ref.segmentId)
@@ -226,7 +229,7 @@ function readLogged(walk: Walk, ref: LeafRef, sink: WalkSink): TreePage | undefi
   if (!walk.leavesVisited.add(resolved)) throw corrupt(name, 'reached twice')
   sink.leafRef(resolved)
   const stored = loggedLeaf(walk.reader, walk.kind, ref)
-  if (!isNamed(walk, stored, '_in_log')) return undefined
+  if (!isNamed(walk, stored, LOGGED_PAGE_SUFFIX)) return undefined
   const page = decodeLeaf(stored, pageId(stored))
   validateLeaf(page, pageId(stored))
   return { page, name }

@@ -147,6 +147,8 @@ export class MaintenanceScheduler implements MaintenanceControl {
       await this.#memory.replacePenalties(rest, change)
       this.#memory.count({ penaltiesExpired: found.penalties.length - rest.length }, null)
     }
+    // So that the state tells of a pause file from the start, not from the first pass it holds back.
+    this.#suppression.reason()
     this.#started = true
     this.#wakes.arm()
   }

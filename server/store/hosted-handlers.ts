@@ -81,14 +81,20 @@ function passHandlers({ engine }: HostedParts): RequestHandlers<PassRequest> {
     plan: ({ filters }) => ({ plan: maintenance.plan(filters) }),
     stage: async ({ filters }) => ({ pass: await maintenance.stage(filters) }),
     rewrite: async ({ segmentIds }) => ({ pass: await maintenance.rewrite(segmentIds) }),
-    pause: () => {
-      maintenance.pause()
+    vacuum: async () => ({ vacuum: await maintenance.vacuum() }),
+    pause: ({ reason }) => {
+      maintenance.pause(reason)
       return { paused: true }
     },
     resume: () => {
       maintenance.resume()
       return { paused: false }
     },
+    'set-phase': ({ phase }) => {
+      maintenance.setPhase(phase)
+      return { phase }
+    },
+    'set-pause-file': ({ reason }) => maintenance.setPauseFile(reason),
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { Engine } from '../engine-door.ts'
-import type { PlanEffect, PlanRequest, SegmentId, SegmentInfo } from '../protocol.ts'
+import type { PlanEffect, PlanRequest, SegmentId, SegmentInfo, VacuumPlan } from '../protocol.ts'
 import { Refusal } from '../refusal.ts'
 import type { HostedParts } from './hosted-handlers.ts'
 import type { PlanDraft, Requests } from './worker-contract.ts'
@@ -44,7 +44,48 @@ export async function draftPlan(engine: Engine, request: PlanRequest): Promise<P
         'deleted',
       )
     }
+    case 'vacuum':
+      return vacuumDraft(request, engine.maintenance.planVacuum())
   }
+}
+
+/** A store in use frees and takes pages with every checkpoint: so much more to copy is the same plan. */
+const VACUUM_SLACK_RATIO = 0.25
+const VACUUM_SLACK_BYTES = 1024 * 1024
+
+function vacuumDraft(request: PlanRequest, index: VacuumPlan): PlanDraft {
+  const bytesFreed = index.bytesBefore - index.bytesAfter
+  const input = [request, index.moves, bytesFreed > 0]
+  return {
+    inputHash: createHash('sha256').update(JSON.stringify(input)).digest('hex'),
+    effect: {
+      segments: [],
+      bytesCopied: index.bytesMoved,
+      bytesFreed,
+      bytesGained: bytesFreed,
+      index,
+      irreversible: false,
+    },
+    confirm: { segments: 0, bytes: bytesFreed },
+    // However large: nothing is lost by it, and it can be cancelled.
+    weight: 'plain',
+    sentence: vacuumSentence(index, bytesFreed),
+  }
+}
+
+function vacuumSentence({ bytesMoved, readers }: VacuumPlan, bytesFreed: number): string {
+  if (bytesFreed === 0) return 'index.db has no space to give back'
+  const copies = bytesMoved === 0 ? 'no page' : `about ${bytesMoved} bytes of pages`
+  const waits =
+    readers === 0
+      ? ''
+      : `, but not before ${readers === 1 ? 'the open reader ends' : `the ${readers} open readers end`}`
+  return `${copies} of index.db would be copied to its front, and ${bytesFreed} bytes of the file given back${waits}`
+}
+
+function mayCopy({ action }: PlanRequest, bytesCopiedMax: number): number {
+  if (action !== 'vacuum') return bytesCopiedMax
+  return bytesCopiedMax * (1 + VACUUM_SLACK_RATIO) + VACUUM_SLACK_BYTES
 }
 
 /** Runs exactly what `inputHash` stands for; PLAN_CHANGED otherwise, and nothing was done. */
@@ -55,7 +96,8 @@ export async function applyPlan(
   const { engine, held } = parts
   const { maintenance } = engine
   const now = await draftPlan(engine, request)
-  if (now.inputHash !== inputHash || now.effect.bytesCopied > bytesCopiedMax) {
+  const copies = now.effect.bytesCopied
+  if (now.inputHash !== inputHash || copies > mayCopy(request, bytesCopiedMax)) {
     throw new Refusal(
       'PLAN_CHANGED',
       `the store has changed since the plan was made: now ${now.sentence}`,
@@ -76,6 +118,8 @@ export async function applyPlan(
       held.delete(pinId)
       return { action: 'release-pin', answer: { deleted: await reader.release() } }
     }
+    case 'vacuum':
+      return { action: 'vacuum', answer: { vacuum: await maintenance.vacuum() } }
   }
 }
 
@@ -118,6 +162,7 @@ function draft(request: PlanRequest, segments: SegmentInfo[], fate: Fate): PlanD
       bytesCopied,
       bytesFreed: bytes,
       bytesGained: bytes - bytesCopied,
+      index: null,
       irreversible: segments.length > 0,
     },
     confirm,

@@ -73,6 +73,22 @@ describe('command line', () => {
     expect(configOf(['--no-workload']).app.stores[0]?.init.workload.autostart).toBe(false)
   })
 
+  test('a phase and a pause file are passed on; a script may name the file in the environment', () => {
+    const engineOf = (args: string[], env: Record<string, string> = {}) =>
+      configOf(['store', ...args], { env }).app.stores[0]?.init.engine
+    expect(engineOf([])).toEqual({ mode: 'auto', profile: 'durable' })
+    expect(engineOf(['--phase', 'restore', '--pause-file', 'run/vlog.pause'])).toMatchObject({
+      phase: 'restore',
+      pauseFile: '/work/run/vlog.pause',
+    })
+    const env = { TREEDB_VLOG_MAINTENANCE_PAUSE_FILE: '/run/vlog.pause' }
+    expect(engineOf([], env)).toMatchObject({ pauseFile: '/run/vlog.pause' })
+    expect(engineOf(['--pause-file', '/other'], env)).toMatchObject({ pauseFile: '/other' })
+    expect(textOf(['store', '--phase', 'later'])).toMatch(/steady, restore, catch_up/)
+    expect(textOf(['store', '--read-only', '--phase', 'steady'])).toContain('--phase exclude')
+    expect(textOf(['store', '--read-only', '--pause-file', 'x'])).toContain('--pause-file exclude')
+  })
+
   test('--read-only attaches', () => {
     expect(configOf(['maindb', '--read-only']).app.stores[0]?.init.mode).toBe('attached')
     expect(textOf(['--read-only'])).toContain('needs a DIR')

@@ -13,6 +13,7 @@ import {
   type PlansBody,
   type StoreBody,
   type StoredPlan,
+  type StoreSnapshot,
   type StoresBody,
 } from '../../server/protocol.ts'
 import type { StoreClient } from '../../server/store/store-client.ts'
@@ -21,6 +22,7 @@ import {
   startServer,
   STORE,
   temporaryFolder,
+  VIEWER_TOKEN,
   WORKER_URL,
   type TestServer,
 } from './test-server.ts'
@@ -30,6 +32,24 @@ async function storeWithDebt(): Promise<TestServer> {
   const server = await startServer({ dir: temporaryFolder() })
   await server.put('k', 400, 'a')
   await server.put('k', 200, 'b', 2)
+  await server.act('checkpoint', {})
+  return server
+}
+
+/** An index of more than a megabyte that needs a part of it. */
+async function storeWithSparseIndex(): Promise<TestServer> {
+  const server = await startServer({
+    dir: temporaryFolder(),
+    engine: { ...SMALL_STEP_STORE, inlineThreshold: 2048 },
+  })
+  await server.put('k', 2_000, 'a')
+  await server.act('checkpoint', {})
+  const operations = Array.from({ length: 2_000 }, (_, i) => ({
+    op: 'delete',
+    key: Buffer.from(`k${String(i).padStart(6, '0')}`).toString('base64'),
+  })).filter((_, i) => i % 20 !== 0)
+  await server.post(`/stores/${STORE}/batch`, { operations })
+  await server.act('checkpoint', {})
   await server.act('checkpoint', {})
   return server
 }
@@ -129,7 +149,14 @@ describe('a stored plan', () => {
     const plans = new Plans(60_000, () => nowMs)
     const draft = {
       inputHash: 'h',
-      effect: { segments: [], bytesCopied: 0, bytesFreed: 0, bytesGained: 0, irreversible: false },
+      effect: {
+        segments: [],
+        bytesCopied: 0,
+        bytesFreed: 0,
+        bytesGained: 0,
+        index: null,
+        irreversible: false,
+      },
       confirm: { segments: 0, bytes: 0 },
       weight: 'plain',
       sentence: '',
@@ -146,6 +173,48 @@ describe('a stored plan', () => {
     await expect(plans.apply(store, plan.planId, plan.confirm)).rejects.toMatchObject({
       code: 'PLAN_EXPIRED',
     })
+  })
+
+  test('to vacuum says what it copies and frees, runs once, and is refused when nothing is left to free', async () => {
+    const server = await storeWithSparseIndex()
+    const direct = await server.post(`/stores/${STORE}/actions/vacuum`, {})
+    expect([direct.status, direct.body.error.code]).toEqual([428, 'PLAN_REQUIRED'])
+    const plan = await server.plan({ action: 'vacuum', body: {} })
+    const { effect, confirm } = plan
+    expect(plan).toMatchObject({ status: 'open', weight: 'plain' })
+    expect(effect).toMatchObject({ segments: [], irreversible: false, index: { moves: true } })
+    expect(effect.bytesFreed).toBeGreaterThan(512 * 1024)
+    expect(effect.bytesCopied).toBe(effect.index?.bytesMoved)
+    expect(confirm).toEqual({ segments: 0, bytes: effect.bytesFreed })
+    expect(plan.sentence).toContain(`${effect.bytesFreed} bytes of the file given back`)
+    const other = await server.plan({ action: 'vacuum', body: {} })
+
+    const url = `/stores/${STORE}/plans`
+    const { body } = await server.post<AppliedPlan>(`${url}/${plan.planId}/apply`, { confirm })
+    if (body.action !== 'vacuum') throw new Error('another action was applied')
+    const { bytesBefore, bytesAfter } = body.answer.vacuum
+    expect(bytesBefore - bytesAfter).toBe(effect.bytesFreed)
+    const late = await server.post(`${url}/${other.planId}/apply`, { confirm: other.confirm })
+    expect([late.status, late.body.error.code]).toEqual([409, 'PLAN_CHANGED'])
+    expect(late.body.error.message).toContain('no space to give back')
+    const { body: audit } = await server.get<AuditBody>('/audit')
+    expect(audit.entries.map((entry) => entry.outcome)).toContain('refused')
+  })
+
+  test('to vacuum goes with a checkpoint in between, and names readers that would keep the pages', async () => {
+    const server = await storeWithSparseIndex()
+    const plan = await server.plan({ action: 'vacuum', body: {} })
+    await server.put('other', 5)
+    await server.act('checkpoint', {})
+    const { pinId } = await server.act('hold-snapshot', { label: 'a backup' })
+    const url = `/stores/${STORE}/plans/${plan.planId}/apply`
+    const { body } = await server.post<AppliedPlan>(url, { confirm: plan.confirm })
+    if (body.action !== 'vacuum') throw new Error('another action was applied')
+    expect(body.answer.vacuum.pagesHeld).toBeGreaterThan(0)
+    const again = await server.plan({ action: 'vacuum', body: {} })
+    expect(again.effect.index).toMatchObject({ readers: 1 })
+    expect(again.sentence).toMatch(/not before the open reader ends|no space to give back/)
+    await server.carryOut({ action: 'release-pin', body: { pinId } })
   })
 
   test('to release a pin names the segments that only it keeps', async () => {
@@ -296,6 +365,70 @@ describe('several stores', () => {
     expect([hosted.status, hosted.body.error.code]).toEqual([403, 'READ_ONLY'])
     const attached = await server.post<StoreBody>('/stores', { dir, mode: 'attached' })
     expect(attached.body.store.status).toBe('open')
+  })
+})
+
+describe('what holds maintenance back', () => {
+  const scheduler = async (server: TestServer) =>
+    (await server.get<StoreSnapshot>(`/stores/${STORE}/state`)).body.state.scheduler
+
+  test('a phase, a pause and a pause file are set with their reasons, told live, and ended', async () => {
+    const pauseFile = path.join(temporaryFolder(), 'maintenance.pause')
+    const engine = { ...SMALL_STEP_STORE, pauseFile, phase: 'restore' as const }
+    const server = await startServer({ dir: temporaryFolder(), engine })
+    const live = await server.live().hello(STORE)
+    await live.find('snapshot')
+    expect((await scheduler(server)).phase).toBe('restore')
+    expect(await server.act('set-phase', { phase: 'catch_up' })).toEqual({ phase: 'catch_up' })
+    const frame = await live.find('frame', ({ events }) =>
+      events.some((event) => event.type === 'maintenance_phase_change'),
+    )
+    expect(frame.events).toContainEqual(
+      expect.objectContaining({
+        type: 'maintenance_phase_change',
+        from: 'restore',
+        to: 'catch_up',
+      }),
+    )
+    const { kickSkipped } = await server.act('checkpoint', {})
+    expect(kickSkipped).toBe('In the phase catch_up no pass starts by itself.')
+
+    await server.act('pause', { reason: 'a backup runs' })
+    expect(await scheduler(server)).toMatchObject({ paused: true, pauseReason: 'a backup runs' })
+    await server.act('resume', {})
+    expect(await scheduler(server)).toMatchObject({ paused: false, pauseReason: null })
+
+    const sight = { present: true, reason: 'state sync' }
+    expect(await server.act('set-pause-file', { reason: 'state sync' })).toEqual(sight)
+    expect(fs.readFileSync(pauseFile, 'utf8')).toBe('state sync\n')
+    expect((await scheduler(server)).pauseFile).toEqual({ file: pauseFile, ...sight })
+    const gone = { present: false, reason: null }
+    expect(await server.act('set-pause-file', { reason: null })).toEqual(gone)
+    expect(fs.existsSync(pauseFile)).toBe(false)
+    const { body: audit } = await server.get<AuditBody>('/audit')
+    const done = audit.entries.filter((entry) => entry.outcome === 'done').map(({ what }) => what)
+    expect(done.join()).toMatch(/set-phase.*pause.*resume.*set-pause-file.*set-pause-file/)
+  })
+
+  test('is refused with a phase that is none, a reason of two lines, or without a pause file', async () => {
+    const server = await startServer({ dir: temporaryFolder() })
+    const refused: [string, unknown, string][] = [
+      ['set-phase', { phase: 'later' }, 'BAD_REQUEST'],
+      ['set-phase', {}, 'BAD_REQUEST'],
+      ['pause', { reason: 'one\ntwo' }, 'BAD_REQUEST'],
+      ['pause', { reason: 'x'.repeat(201) }, 'BAD_REQUEST'],
+      ['set-pause-file', {}, 'BAD_REQUEST'],
+      ['set-pause-file', { reason: 'why' }, 'ENGINE_OPTIONS'],
+    ]
+    for (const [name, body, code] of refused) {
+      const answer = await server.post(`/stores/${STORE}/actions/${name}`, body)
+      expect([name, answer.status, answer.body.error.code]).toEqual([name, 400, code])
+    }
+    for (const name of ['set-phase', 'set-pause-file', 'vacuum']) {
+      const answer = await server.post(`/stores/${STORE}/actions/${name}`, {}, VIEWER_TOKEN)
+      expect([name, answer.body.error.code]).toEqual([name, 'FORBIDDEN_ROLE'])
+    }
+    expect(await scheduler(server)).toMatchObject({ phase: 'steady', paused: false })
   })
 })
 

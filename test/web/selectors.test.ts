@@ -128,6 +128,17 @@ describe('whatIsNext', () => {
     )
   })
 
+  test('what holds passes back is said with its reason and what ends it, all of it', () => {
+    const pauseFile = { file: '/run/pause', present: true, reason: 'state sync' }
+    const held = ask({ ...staged, scheduler: { ...staged.scheduler, phase: 'restore', pauseFile } })
+    expect(held.headline).toBe('Nothing runs by itself: a pause file is there: state sync.')
+    expect(held.reasons).toHaveLength(2)
+    expect(held.reasons[0]).toContain('/run/pause')
+    expect(held.reasons[1]).toContain('steady')
+    const stepped = { ...staged.scheduler, phase: 'restore' as const, mode: 'step' as const }
+    expect(ask({ ...staged, scheduler: stepped }).headline).toContain('Advance the clock')
+  })
+
   test('says that writes are not quiet, with both numbers', () => {
     const open = makeState({ segments, debt: { queue: ids, ledger: [], stage: null } })
     const next = ask(open, makeStore(), makeGauges({ lastWriteAtMs: NOW - 3000 }))

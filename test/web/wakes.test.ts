@@ -56,6 +56,24 @@ describe('what wakes a pass next', () => {
     ])
   })
 
+  test('nothing by itself while a pause, a pause file or a phase holds it back; a kick says which', () => {
+    const present = { file: '/run/pause', present: true, reason: 'state sync' }
+    const each: [Partial<EngineState['scheduler']>, string][] = [
+      [{ paused: true, pauseReason: 'a backup runs' }, 'the scheduler is paused: a backup runs'],
+      [{ paused: true, pauseReason: null }, 'the scheduler is paused'],
+      [{ pauseFile: present }, 'a pause file is there: state sync'],
+      [{ phase: 'catch_up' }, 'the node is in the phase catch-up'],
+    ]
+    for (const [facts, why] of each) {
+      const engine = scheduled(facts, staged)
+      expect(wakes(engine).map(({ source }) => source)).toEqual(['checkpoint_kick'])
+      const [kick] = nextWakes({ engine, options, gauges: makeGauges(), nowMs: NOW })
+      expect(kick?.preview).toMatchObject({ kind: 'blocked', text: `is skipped: ${why}` })
+    }
+    const gone = { file: '/run/pause', present: false, reason: null }
+    expect(wakes(scheduled({ pauseFile: gone, phase: 'steady' }, staged))).toHaveLength(3)
+  })
+
   test('the queue runner wakes for a queue, after its pause', () => {
     const queued = { ...staged, debt: { ...staged.debt, stage: null } }
     const runner = { policy: 'queue_runner' } as const

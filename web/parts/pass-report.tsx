@@ -1,7 +1,13 @@
 // One pass, explained: the sentence, the gates, what it did with bytes and durations, and the queue
 // before and after.
 import type { ReactNode } from 'react'
-import type { GcReport, PassReport, PassStep, RewriteDebt } from '../../server/protocol.ts'
+import type {
+  GcReport,
+  PassReport,
+  PassStep,
+  RewriteDebt,
+  VacuumReport,
+} from '../../server/protocol.ts'
 import { describeDebt } from '../lib/describe-event.ts'
 import {
   formatBytes,
@@ -142,7 +148,7 @@ function StepText({ step }: { step: PassStep }): ReactNode {
     case 'age_block':
       return `${plural(step.segments, 'segment')} too young; retry at ${formatTime(step.untilMs)}`
     case 'vacuum':
-      return step.report.text
+      return <VacuumFlow report={step.report} />
     case 'restage':
       return `${plural(step.remaining, 'segment')} staged again; confirm due at ${formatTime(step.dueAtMs)}`
   }
@@ -180,6 +186,18 @@ function RewriteFlow({ step }: { step: Extract<PassStep, { kind: 'rewrite' }> })
       {report.swapsLost > 0 && `, ${plural(report.swapsLost, 'swap')} lost to newer writes`}.
       Longest slice <Duration value={report.longestSliceMs} />
       {report.cancelled && '. Cancelled before the end'}.
+    </>
+  )
+}
+
+export function VacuumFlow({ report }: { report: VacuumReport }): ReactNode {
+  const { bytesBefore, bytesAfter, pagesMoved, pagesHeld, cancelled } = report
+  return (
+    <>
+      <Bytes value={bytesBefore - bytesAfter} /> of index.db given back,{' '}
+      <Bytes value={bytesAfter} /> left; {plural(pagesMoved, 'page')} copied to the front
+      {pagesHeld > 0 && `; readers hold ${plural(pagesHeld, 'old page')} until they end`}
+      {cancelled && '; cancelled before its end'}.
     </>
   )
 }

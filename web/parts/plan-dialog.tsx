@@ -1,7 +1,7 @@
 // The second, informed yes of an action that destroys or costs: the stored dry run with its bytes and
 // segments, its expiry, and a confirmation that grows with what is at stake.
 import { useState, type ReactNode } from 'react'
-import type { StoredPlan } from '../../server/protocol.ts'
+import type { StoredPlan, VacuumPlan } from '../../server/protocol.ts'
 import { formatBytes, formatCount, formatCountdown, plural, shortBytes } from '../lib/format.ts'
 import { applyPlan, dropPlan } from '../state/session.ts'
 import { useUi } from '../state/ui-store.ts'
@@ -22,6 +22,7 @@ const titles = {
   gc: 'Delete what nothing keeps?',
   rewrite: 'Rewrite these segments?',
   'release-pin': 'Release this reader?',
+  vacuum: 'Make the index shorter?',
 } as const
 
 function Stored({ plan }: { plan: StoredPlan }): ReactNode {
@@ -30,7 +31,7 @@ function Stored({ plan }: { plan: StoredPlan }): ReactNode {
   const pageNow = usePageNow(500)
   const leftMs = plan.expiresAtMs - plan.createdAtMs - (pageNow - shownAtMs)
   const { effect, confirm, weight } = plan
-  const nothing = confirm.segments === 0
+  const nothing = effect.index === null ? confirm.segments === 0 : effect.bytesFreed === 0
   const wants = weight === 'typed' && !nothing
   const ready = leftMs > 0 && (!wants || typed.trim() === String(confirm.segments))
   const close = () => void dropPlan(plan)
@@ -50,9 +51,7 @@ function Stored({ plan }: { plan: StoredPlan }): ReactNode {
             disabled={!ready}
             onClick={() => void applyPlan(plan)}
           >
-            {nothing
-              ? 'Run it anyway'
-              : `${effect.irreversible ? 'Delete' : 'Apply'}: ${plural(confirm.segments, 'segment')}, ${formatBytes(confirm.bytes)}`}
+            {nothing ? 'Run it anyway' : applyText(plan)}
           </button>
         </>
       }
@@ -61,7 +60,7 @@ function Stored({ plan }: { plan: StoredPlan }): ReactNode {
         {shortBytes(plan.sentence)}
       </p>
       <dl className="facts" data-testid="stored-plan" data-plan-id={plan.planId}>
-        <dt>copies at most</dt>
+        <dt>{effect.index === null ? 'copies at most' : 'copies about'}</dt>
         <dd>
           <Bytes value={effect.bytesCopied} />
         </dd>
@@ -73,6 +72,7 @@ function Stored({ plan }: { plan: StoredPlan }): ReactNode {
         <dd>
           <Bytes value={effect.bytesGained} />
         </dd>
+        {effect.index !== null && <IndexFacts index={effect.index} />}
         <dt>can be undone</dt>
         <dd>{effect.irreversible ? 'no: files go for good' : 'nothing is lost by it'}</dd>
         <dt>valid</dt>
@@ -110,5 +110,38 @@ function Stored({ plan }: { plan: StoredPlan }): ReactNode {
         </label>
       )}
     </Dialog>
+  )
+}
+
+function applyText({ effect, confirm }: StoredPlan): string {
+  const bytes = formatBytes(confirm.bytes)
+  if (effect.index !== null) return `Vacuum: give back ${bytes}`
+  return `${effect.irreversible ? 'Delete' : 'Apply'}: ${plural(confirm.segments, 'segment')}, ${bytes}`
+}
+
+function IndexFacts({ index }: { index: VacuumPlan }): ReactNode {
+  const { bytesBefore, bytesAfter, pagesTotal, pagesFree, pagesHeld, readers } = index
+  return (
+    <>
+      <dt>index.db</dt>
+      <dd>
+        <Bytes value={bytesBefore} /> now, <Bytes value={bytesAfter} /> afterwards
+      </dd>
+      <dt>its pages</dt>
+      <dd className="num">
+        {formatCount(pagesFree)} of {formatCount(pagesTotal)} free
+        {pagesHeld > 0 && `, ${formatCount(pagesHeld)} more once older roots are gone`}
+      </dd>
+      {bytesAfter < bytesBefore && (
+        <>
+          <dt>readers</dt>
+          <dd>
+            {readers === 0
+              ? 'none: the file gets shorter at once'
+              : `${plural(readers, 'reader')} open: the file gets shorter once they end`}
+          </dd>
+        </>
+      )}
+    </>
   )
 }

@@ -15,6 +15,7 @@ import {
   plural,
   segmentLabel,
 } from '../lib/format.ts'
+import { heldBackBy } from './held-back.ts'
 import { segmentById, stageOf, totalsOf } from './selectors.ts'
 
 export interface Preview {
@@ -41,6 +42,8 @@ const confirmSources = new Set<PassSource>(['rewrite_stage_confirm', 'rewrite_st
 /** The kick that follows from a checkpoint: its own gates, then those of a hot pass. */
 export function previewKick(input: PreviewInput): Preview {
   const { engine, options, nowMs } = input
+  const [held] = heldBackBy(engine.scheduler)
+  if (held !== undefined) return blocked(`is skipped: ${held.why}`)
   if (options.disableCheckpointKick) return blocked('is skipped: checkpoint kicks are switched off')
   const last = engine.scheduler.lastCheckpointKickAtMs
   if (last !== null && nowMs - last < options.checkpointKickMinIntervalMs) {

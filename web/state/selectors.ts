@@ -26,6 +26,7 @@ import type { Route, SegmentOrder } from '../lib/route.ts'
 import { keeperShort, sourceWords } from '../lib/words.ts'
 import type { AppState, PassRun } from './app-state.ts'
 import { findSegment } from './apply-event.ts'
+import { heldBackBy } from './held-back.ts'
 
 export interface Totals {
   bytesTotal: number
@@ -234,17 +235,20 @@ export function whatIsNext(input: NextInput): NextView {
       reasons: [],
     }
   }
-  if (scheduler.paused) {
+  const held = heldBackBy(scheduler)
+  const [first] = held
+  // Step mode starts nothing anyway; of the rest only a pause is worth a word there.
+  if (first !== undefined && (scheduler.mode === 'auto' || scheduler.paused)) {
     return {
-      headline: 'Nothing runs: the scheduler is paused.',
-      reasons: ['Resume it under Step.'],
+      headline: `Nothing runs by itself: ${first.why}.`,
+      reasons: held.map((one) => one.until),
     }
   }
   const step = scheduler.mode === 'step'
   const stage = stageOf(debt, nowMs)
-  const first = debt.queue[0]
-  if (first !== undefined) {
-    const name = segmentLabel(first)
+  const head = debt.queue[0]
+  if (head !== undefined) {
+    const name = segmentLabel(head)
     if (stage.kind === 'waiting') {
       const wait = formatCountdown(stage.dueInMs)
       return step

@@ -2,6 +2,7 @@
 // of engine/maintenance/wakes.ts. Pure; what would happen is expected, because gates are judged then.
 import type { PassSource } from '../../server/protocol.ts'
 import { formatCountdown } from '../lib/format.ts'
+import { heldBackBy } from './held-back.ts'
 import { previewKick, previewPass, type Preview, type PreviewInput } from './preview.ts'
 
 export interface Wake {
@@ -17,7 +18,7 @@ export function nextWakes(input: PreviewInput): Wake[] {
   const { scheduler } = input.engine
   // What the running pass leaves decides what is woken next; until then all would be refused alike.
   if (scheduler.activePass !== null) return [atCheckpoint(input)]
-  const runsByItself = scheduler.mode === 'auto' && !scheduler.paused
+  const runsByItself = scheduler.mode === 'auto' && heldBackBy(scheduler).length === 0
   const wakes = runsByItself ? [...deferred(input), ...tick(input)] : []
   return [...wakes, atCheckpoint(input)]
 }

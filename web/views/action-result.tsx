@@ -12,9 +12,10 @@ import {
 } from '../lib/format.ts'
 import { errorSentences, workloadWords } from '../lib/words.ts'
 import { CandidateTable } from '../parts/candidate-table.tsx'
-import { GcFlow, PassReportView } from '../parts/pass-report.tsx'
+import { GcFlow, PassReportView, VacuumFlow } from '../parts/pass-report.tsx'
 import { SegmentChip } from '../parts/segment-chip.tsx'
 import { Bytes } from '../parts/value.tsx'
+import { phaseWords } from '../state/held-back.ts'
 import {
   uiStore,
   useUi,
@@ -45,6 +46,9 @@ const actionWords: Record<Deed, string> = {
   pause: 'Pause',
   resume: 'Resume',
   mode: 'Mode',
+  'set-phase': 'Phase',
+  'set-pause-file': 'Pause file',
+  vacuum: 'Index vacuum',
   'advance-clock': 'Clock',
   'hold-snapshot': 'Hold snapshot',
   'release-snapshot': 'Release snapshot',
@@ -114,6 +118,7 @@ function hasBody(result: ActionResult): boolean {
     case 'stage':
     case 'rewrite':
     case 'gc':
+    case 'vacuum':
     case 'plan':
     case 'verify':
     case 'run-until':
@@ -209,6 +214,14 @@ function summary(result: ActionResult): string {
       return 'passes start by themselves again.'
     case 'mode':
       return `${result.answer.mode} mode.`
+    case 'set-phase':
+      return `the node is in the phase ${phaseWords[result.answer.phase]}.`
+    case 'set-pause-file':
+      return result.answer.present
+        ? 'it is there: no pass starts by itself now.'
+        : 'it is gone, and holds nothing back any more.'
+    case 'vacuum':
+      return `done ${took}.`
     case 'advance-clock':
       return `the engine’s clock is at ${formatTime(result.answer.nowMs)}.`
     case 'hold-snapshot':
@@ -259,6 +272,12 @@ function ResultBody({ result }: { result: ActionResult }): ReactNode {
       return (
         <p>
           <GcFlow report={result.answer.gc} />
+        </p>
+      )
+    case 'vacuum':
+      return (
+        <p>
+          <VacuumFlow report={result.answer.vacuum} />
         </p>
       )
     case 'plan':

@@ -7,12 +7,14 @@ import { ActionButton } from '../parts/action-button.tsx'
 import { useEngineNow } from '../parts/hooks.ts'
 import { Panel } from '../parts/panel.tsx'
 import { PreviewLine } from '../parts/preview-line.tsx'
+import { heldBackBy } from '../state/held-back.ts'
 import { previewKick, previewPass } from '../state/preview.ts'
 import { whyNoActions } from '../state/selectors.ts'
 import { act, makePlan } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
 import { useUi } from '../state/ui-store.ts'
 import { ResultPanel } from './action-result.tsx'
+import { SchedulerButtons } from './hold-back.tsx'
 import { OptionsEditor } from './options-editor.tsx'
 import { PhaseDebugger } from './phase-debugger.tsx'
 import { PlanForm } from './plan-form.tsx'
@@ -29,10 +31,11 @@ export function StepView(): ReactNode {
   if (store === null || scheduler === null) return null
   const why = whyNoActions({ store, link }, session)
   const step = scheduler.mode === 'step'
+  const [held] = heldBackBy(scheduler)
   const title = step
     ? 'Step mode: nothing runs until you say so'
-    : scheduler.paused
-      ? 'Paused: only passes you start run'
+    : held !== undefined
+      ? `Only passes you start run: ${held.why}`
       : 'Passes run by themselves; start one by hand'
   return (
     <div className="debugger">
@@ -40,7 +43,7 @@ export function StepView(): ReactNode {
       <Panel id="step" name="Step" title={title} large>
         {why !== null && <p className="note">{why}</p>}
         <PassButtons />
-        <SchedulerButtons step={step} paused={scheduler.paused} />
+        <SchedulerButtons scheduler={scheduler} />
         <PhaseDebugger />
         <ClockButtons step={step} />
         <RunUntilForm step={step} />
@@ -141,45 +144,18 @@ function PassButtons(): ReactNode {
           GC…
         </ActionButton>
         <ActionButton
+          name="vacuum"
+          about="Gives free space of the index back. Shows first what it would copy and free."
+          onPress={() => void makePlan({ action: 'vacuum', body: {} })}
+        >
+          Vacuum index…
+        </ActionButton>
+        <ActionButton
           name="verify"
           about="Scans every key and compares the live bytes found with those tracked. Changes nothing."
           onPress={() => void act('verify', {})}
         >
           Verify live bytes
-        </ActionButton>
-      </div>
-    </fieldset>
-  )
-}
-
-function SchedulerButtons({ step, paused }: { step: boolean; paused: boolean }): ReactNode {
-  return (
-    <fieldset className="group">
-      <legend>Scheduler</legend>
-      <div className="buttons">
-        {paused ? (
-          <ActionButton name="resume" onPress={() => void act('resume', {})}>
-            Resume
-          </ActionButton>
-        ) : (
-          <ActionButton
-            name="pause"
-            about="No pass starts by itself until it is resumed."
-            onPress={() => void act('pause', {})}
-          >
-            Pause
-          </ActionButton>
-        )}
-        <ActionButton
-          name="mode"
-          about={
-            step
-              ? 'Timers and kicks start passes again, on the wall clock.'
-              : 'The clock stands still and passes run only when you start them.'
-          }
-          onPress={() => void act('mode', { mode: step ? 'auto' : 'step' })}
-        >
-          {step ? 'Switch to auto mode' : 'Switch to step mode'}
         </ActionButton>
       </div>
     </fieldset>

@@ -4,6 +4,7 @@ import type { ReactNode } from 'react'
 import type { StoreInfo } from '../../server/protocol.ts'
 import { formatCount, formatDuration, formatTime, exactTime, formatAge } from '../lib/format.ts'
 import { useEngineNow, usePageNow, useThrottled } from '../parts/hooks.ts'
+import { heldBackBy } from '../state/held-back.ts'
 import { connectionView, theSentence } from '../state/selectors.ts'
 import { retryNow, switchStore } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
@@ -106,15 +107,17 @@ function SchedulerFact(): ReactNode {
       <span className={scheduler.state === 'error' ? 'bad' : undefined}>
         {scheduler.state === 'error' ? '✕ error' : scheduler.state}
       </span>
-      {scheduler.paused && <strong className="warn">paused</strong>}
-      {scheduler.phase !== 'steady' && (
-        <strong className="warn">held back: {scheduler.phase.replace('_', '-')}</strong>
-      )}
-      {scheduler.pauseFile?.present === true && (
-        <strong className="warn" title={scheduler.pauseFile.file}>
-          held back by a file
+      {heldBackBy(scheduler).map(({ by, short, why, until }) => (
+        <strong
+          key={by}
+          className="warn held-back"
+          data-testid="held-back"
+          data-by={by}
+          title={`Nothing runs by itself: ${why}. ${until}`}
+        >
+          {short}
         </strong>
-      )}
+      ))}
     </div>
   )
 }

@@ -165,6 +165,7 @@ export class FakeHost implements MaintenanceHost {
       bytesMoved: 0,
       pagesHeld: 0,
       moves: false,
+      readers: 0,
     }
   }
 

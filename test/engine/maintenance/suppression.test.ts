@@ -218,6 +218,7 @@ describe('a pause file that is put down by a request', () => {
     expect(fs.readFileSync(file, 'utf8')).toBe('copying the folder\n')
     await engine.close()
     const { engine: again } = await openFixture({ pauseFile: file }, { dir })
+    expect(again.state().scheduler.pauseFile).toMatchObject({ present: true })
     const seen = async () => {
       await again.checkpointWithKick()
       return again.state().scheduler.pauseFile
