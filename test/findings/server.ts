@@ -98,8 +98,8 @@ export const SERVER: readonly PutBack[] = [
     edits: [
       {
         file: 'server/store/plan-drafts.ts',
-        find: 'if (now.inputHash !== inputHash || now',
-        replace: 'if (now',
+        find: 'if (now.inputHash !== inputHash || copies',
+        replace: 'if (copies',
       },
     ],
     test: { file: CONTROL, name: 'of a GC is refused once more became dead' },
