@@ -60,9 +60,6 @@ const actionWords: Record<Deed, string> = {
   reread: 'Read again',
 }
 
-/** Below the strip and above the last lines of the window counts as in sight. */
-const IN_SIGHT = { fromTop: 100, fromBottom: 200 }
-
 export function ResultPanel({ placeholder = false }: { placeholder?: boolean }): ReactNode {
   const result = useUi((state) => state.result)
   const failure = useUi((state) => state.failure)
@@ -71,11 +68,8 @@ export function ResultPanel({ placeholder = false }: { placeholder?: boolean }):
   useEffect(() => {
     const element = box.current
     if (element === null || (failure === null && !(result !== null && hasBody(result)))) return
-    // Scrolls only when the answer would otherwise go unseen, as on a phone.
-    const { top } = element.getBoundingClientRect()
-    if (top < IN_SIGHT.fromTop || top > innerHeight - IN_SIGHT.fromBottom) {
-      element.scrollIntoView({ block: 'start' })
-    }
+    // Scrolls only when the answer would otherwise go unseen, as on a phone; where to, the stylesheet says.
+    if (!isInSight(element)) element.scrollIntoView({ block: 'start' })
   }, [result, failure])
   if (result === null && failure === null && busy === null) {
     return placeholder ? (
@@ -106,6 +100,16 @@ export function ResultPanel({ placeholder = false }: { placeholder?: boolean }):
       )}
     </section>
   )
+}
+
+/** Room below its top that an answer needs to be noticed. */
+const NOTICED = 200
+
+/** Below the strip, which covers what is under it, and far enough above the end of the window. */
+function isInSight(element: HTMLElement): boolean {
+  const { top } = element.getBoundingClientRect()
+  const strip = document.querySelector('.strip')?.getBoundingClientRect().bottom ?? 0
+  return top >= strip && top <= innerHeight - NOTICED
 }
 
 /** An answer of one line is seen where it acts: in the pins, the workload, the clock. */

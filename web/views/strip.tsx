@@ -1,6 +1,6 @@
 // The strip that never leaves: which store, in which mode, connected or not, what the scheduler and
 // the clock do, and the sentence that answers "how much debt, in what state, when next".
-import type { ReactNode } from 'react'
+import { useLayoutEffect, useRef, type ReactNode, type RefObject } from 'react'
 import type { StoreInfo } from '../../server/protocol.ts'
 import { formatCount, formatDuration, formatTime, exactTime, formatAge } from '../lib/format.ts'
 import { useEngineNow, usePageNow, useThrottled } from '../parts/hooks.ts'
@@ -11,8 +11,10 @@ import { useApp } from '../state/store.ts'
 import { setTheme, uiStore, useUi, type Theme } from '../state/ui-store.ts'
 
 export function Strip(): ReactNode {
+  const box = useRef<HTMLElement>(null)
+  useStripHeight(box)
   return (
-    <header className="strip">
+    <header ref={box} className="strip" data-testid="strip">
       <div className="strip-facts">
         <h1 className="brand strip-brand">Restage</h1>
         <StoreName />
@@ -36,6 +38,23 @@ export function Strip(): ReactNode {
       <SentenceLine />
     </header>
   )
+}
+
+/** Tells the stylesheet how much of the window the strip covers: what scrolls into sight stops below it. */
+function useStripHeight(box: RefObject<HTMLElement | null>): void {
+  useLayoutEffect(() => {
+    const element = box.current
+    if (element === null) return
+    const root = document.documentElement.style
+    const measure = () => root.setProperty('--strip-height', `${String(element.offsetHeight)}px`)
+    measure()
+    const observer = new ResizeObserver(measure)
+    observer.observe(element)
+    return () => {
+      observer.disconnect()
+      root.removeProperty('--strip-height')
+    }
+  }, [box])
 }
 
 function StoreName(): ReactNode {
