@@ -21,7 +21,7 @@ async function saved(page: Page, testId: string): Promise<{ name: string; conten
 /** Plain fields only, as these files have them. */
 async function csv(page: Page, name: string): Promise<Record<string, string>[]> {
   const file = await saved(page, `csv-${name}`)
-  expect(file.name).toBe(`restage-${name}.csv`)
+  expect(file.name).toMatch(new RegExp(`^restage-[^/]+-${name}-\\d{8}T\\d{6}Z\\.csv$`))
   const [head = '', ...lines] = file.content.toString().split('\r\n')
   const names = head.split(',')
   return lines.map((line) => {
@@ -33,7 +33,9 @@ async function csv(page: Page, name: string): Promise<Record<string, string>[]> 
 /** Colour of a token of the stylesheet, as the page has it now. */
 function token(page: Page, name: string): Promise<number[]> {
   return page.evaluate((property) => {
-    const text = getComputedStyle(document.documentElement).getPropertyValue(property).trim()
+    const written = getComputedStyle(document.documentElement).getPropertyValue(property).trim()
+    // The build shortens "#ffffff" to "#fff".
+    const text = written.length === 4 ? written.replace(/[^#]/g, '$&$&') : written
     return [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16))
   }, name)
 }
@@ -62,25 +64,55 @@ async function look(page: Page, png: Buffer, wanted: number[][]) {
           if (off < 60) found[index] = (found[index] ?? 0) + 1
         })
       }
-      return { width: bitmap.width, height: bitmap.height, distinct: distinct.size, found }
+      const pixels = bitmap.width * bitmap.height
+      return { width: bitmap.width, height: bitmap.height, pixels, distinct: distinct.size, found }
     },
     [png.toString('base64'), wanted] as const,
   )
+}
+
+async function blackPixels(page: Page, png: Buffer): Promise<number> {
+  return page.evaluate(async (base64) => {
+    const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))
+    const bitmap = await createImageBitmap(new Blob([bytes], { type: 'image/png' }))
+    const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d')
+    if (context === null) throw new Error('no canvas')
+    context.drawImage(bitmap, 0, 0)
+    const { data } = context.getImageData(0, 0, bitmap.width, bitmap.height)
+    let black = 0
+    for (let at = 0; at < data.length; at += 4) {
+      const [red = 0, green = 0, blue = 0] = data.subarray(at, at + 3)
+      if (red + green + blue < 12) black += 1
+    }
+    return black
+  }, png.toString('base64'))
+}
+
+interface Picture {
+  tokens: string[]
+  shown: string
+  /** Of all pixels, at least this share is the ground of the panel. */
+  groundShare: number
 }
 
 /** Saves the PNG of a chart and checks it against the element it pictures. */
 async function checkPicture(
   page: Page,
   name: string,
-  { tokens, shown }: { tokens: string[]; shown: string },
+  { tokens, shown, groundShare }: Picture,
 ): Promise<void> {
   const box = await page.locator(shown).first().boundingBox()
   const { name: fileName, content } = await saved(page, `png-${name}`)
-  expect(fileName).toBe(`restage-${name}.png`)
+  expect(fileName).toMatch(new RegExp(`^restage-[^/]+-${name}-\\d{8}T\\d{6}Z\\.png$`))
   expect(content.subarray(0, 8).toString('latin1')).toBe('\x89PNG\r\n\x1a\n')
   expect(content.length).toBeGreaterThan(4000)
   const wanted = await Promise.all(tokens.map((one) => token(page, one)))
-  const picture = await look(page, content, wanted)
+  const ground = await token(page, '--surface')
+  const picture = await look(page, content, [...wanted, ground])
+  // A shape that has lost its style is filled with black, which no token is.
+  expect(await blackPixels(page, content), `black pixels in ${name}`).toBe(0)
+  const ofGround = picture.found.pop() ?? 0
+  expect(ofGround / picture.pixels, `share of the ground in ${name}`).toBeGreaterThan(groundShare)
   // Twice the size on screen, so that it is sharp where it is pasted.
   expect(picture.width).toBeGreaterThanOrEqual(Math.floor(box?.width ?? 0) * 2 - 2)
   expect(picture.width).toBeLessThanOrEqual(Math.ceil(box?.width ?? 0) * 2 + 2)
@@ -111,12 +143,17 @@ test('every chart is saved as a picture of it, in both themes', async () => {
     await page.emulateMedia({ colorScheme: scheme })
     await show(page, 'overview')
     await page.locator('#history .recharts-area').first().waitFor()
-    await checkPicture(page, 'debt', { tokens: ['--live', '--text-2'], shown: '#history .picture' })
+    await checkPicture(page, 'debt', {
+      tokens: ['--live', '--text-2'],
+      shown: '#history .picture',
+      groundShare: 0.3,
+    })
     await show(page, 'passes')
     await page.getByTestId('timeline-pass').first().waitFor()
     await checkPicture(page, 'passes', {
       tokens: ['--line', '--text-2'],
       shown: '#timeline .timeline',
+      groundShare: 0.85,
     })
     await show(page, 'segments')
     await page
@@ -130,6 +167,7 @@ test('every chart is saved as a picture of it, in both themes', async () => {
     await checkPicture(page, name?.replace('png-', '') ?? '', {
       tokens: ['--live'],
       shown: '[data-testid="drawer"] .recharts-responsive-container',
+      groundShare: 0.2,
     })
     await page.keyboard.press('Escape')
   }

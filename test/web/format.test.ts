@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import {
   UNKNOWN,
   exactBytes,
+  exportName,
   formatBytes,
   formatCount,
   formatCountdown,
@@ -131,4 +132,19 @@ test('exact bytes in a sentence of the server are read in three digits', () => {
     'at most 2.00 KiB live of 1 segment of 4.00 KiB',
   )
   expect(shortBytes('no segment would be touched')).toBe('no segment would be touched')
+})
+
+describe('exportName', () => {
+  const atMs = Date.UTC(2026, 10, 26, 21, 5, 3, 400)
+
+  test('says the store, what it is, and the time of the engine', () => {
+    expect(exportName('demo', 'debt', atMs)).toBe('restage-demo-debt-20261126T210503Z')
+  })
+
+  test('a name of any kind becomes part of a file name', () => {
+    expect(exportName('../a b/ü:*?', 'passes', null)).toBe('restage-a-b-ü-passes')
+    expect(exportName('...', 'queue', null)).toBe('restage-queue')
+    expect(exportName(null, 'queue', atMs)).toBe('restage-queue-20261126T210503Z')
+    expect(exportName('x'.repeat(200), 'debt', null).length).toBeLessThan(60)
+  })
 })

@@ -116,6 +116,24 @@ export function exactTime(atMs: number | null | undefined): string {
   return `${new Date(atMs).toISOString()} (${String(atMs)} ms)`
 }
 
+/** As much of a store's name as a file's name bears. */
+const STORE_NAME_MAX = 40
+
+/**
+ * "restage-demo-debt-20261126T210503Z": what is exported, of which store, at which engine time. What no file
+ * system takes becomes a hyphen; a store or a time that is not known is left out.
+ */
+export function exportName(store: string | null, what: string, atMs: number | null): string {
+  const plain = (store ?? '')
+    .replace(/[^\p{L}\p{N}._]+/gu, '-')
+    .slice(0, STORE_NAME_MAX)
+    .replace(/^[-.]+|[-.]+$/g, '')
+  const time = atMs === null ? '' : new Date(atMs).toISOString().slice(0, 19).replace(/[-:]/g, '')
+  return ['restage', plain, what, time === '' ? '' : `${time}Z`]
+    .filter((part) => part !== '')
+    .join('-')
+}
+
 /** "1 segment", "4 segments". */
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${formatCount(count)} ${count === 1 ? one : many}`
