@@ -2,7 +2,7 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { describe, expect, test } from 'vitest'
-import type { ChecksumKind } from '../../engine/checksum.ts'
+
 import { Journal } from '../../engine/commit-log/journal.ts'
 import { nodeFileSystem, type FileSystem } from '../../engine/file-system.ts'
 import {
