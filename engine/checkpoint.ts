@@ -25,6 +25,9 @@ import type { SegmentSet } from './value-log/segment-set.ts'
 import type { ValueLog } from './value-log/value-log.ts'
 import { samePointer, type ValuePointer } from './value-pointer.ts'
 
+/** Index bytes of one sync while writers wait for the disk. */
+const PACED_PIECE_BYTES = 256 * 1024
+
 export interface CheckpointParts {
   keySpace: KeySpace
   pages: PageStore
@@ -162,12 +165,14 @@ export class Checkpointer {
       pages.trim()
     }
     const changes = await slicer.run(keySpace.frozenChanges())
-    const merged = await slicer.run(mergeChanges(pages, before.userRoot, changes))
+    const merged = await slicer.run(mergeChanges(pages, before.userRoot, changes), () =>
+      this.#syncPiece(),
+    )
     const moves = movesOf(pages, before.systemRoot, system)
     const systemTree = await slicer.run(mergeChanges(pages, before.systemRoot, moves.changes))
     // Meanwhile only the active memtable can have changed: the root is ours alone to replace.
     await valueLog.sync()
-    await pages.file.sync()
+    await pages.sync()
     const root = {
       userRoot: merged.root,
       systemRoot: systemTree.root,
@@ -176,7 +181,7 @@ export class Checkpointer {
     await metas.publish(metaTree(pages, root), (pageNumber) => {
       this.#metaGenerations[pageNumber] = frozen.generation
     })
-    if (cutsOff) pages.giveBack()
+    if (cutsOff) await pages.giveBack(slices.yieldNow)
     keySpace.publish(root)
     const retired = [...merged.retired, ...systemTree.retired]
     pages.retire(root.version, retired)
@@ -185,6 +190,13 @@ export class Checkpointer {
     this.#reportRecoverable()
     const entries = changes.length + moves.changes.length
     return done(entries, merged.pagesWritten + systemTree.pagesWritten)
+  }
+
+  /** While writers wait for the disk: theirs has to wait for this one, so there is never much in it. */
+  #syncPiece(): Promise<void> | undefined {
+    const { pages, slices } = this.#parts
+    if (pages.unsyncedBytes < PACED_PIECE_BYTES || slices.isAwaited?.() !== true) return undefined
+    return pages.sync()
   }
 
   /**

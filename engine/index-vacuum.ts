@@ -156,7 +156,7 @@ async function moveStep(
   const moved = await slicer.run(relocate(pages, before[tree], request))
   progress.longestSliceMs = Math.max(progress.longestSliceMs, slicer.longestSliceMs)
   if (moved.root !== before[tree]) {
-    await pages.file.sync()
+    await pages.sync()
     const root: TreeRoot = { ...before, [tree]: moved.root, version: before.version + 1 }
     await metas.publish(metaTree(pages, root), () => undefined)
     keySpace.replaceRoot(root)
@@ -167,14 +167,15 @@ async function moveStep(
   return moved
 }
 
-async function cutOff({ keySpace, pages, metas, checkpointer }: IndexVacuumParts): Promise<void> {
+async function cutOff(parts: IndexVacuumParts): Promise<void> {
+  const { keySpace, pages, metas, checkpointer, slices } = parts
   pages.release(keySpace.oldestVersion())
   const { totalPages } = pages
   pages.trim()
   if (pages.totalPages < totalPages) {
     await metas.publish(metaTree(pages, keySpace.root), () => undefined)
   }
-  pages.giveBack()
+  await pages.giveBack(slices.yieldNow)
   if (pages.waitingPages > 0) checkpointer.cutOffLater()
 }
 

@@ -31,10 +31,27 @@ const KIND_POINTER = 2
 const FIRST_ENTRIES = 1024
 /** 32 bits of key and the entry's number make one exact float. */
 const SORTABLE_ENTRIES = 2 ** 21
-/** Ranks of one first byte of the word. */
-const PILE = 2 ** 24 * SORTABLE_ENTRIES
+/** Sorted by their keys: so few that numbers would not be faster. */
+const FEW_ENTRIES = 16
+/** Ranks of one pile, were they evenly spread; and the most that are sorted in one go. */
+const PILE_ENTRIES = 512
+const PILE_ENTRIES_MAX = 4096
 /** Entries between two pauses of a sort, less one. */
-const SLICE_MASK = 2 ** 14 - 1
+const SLICE_MASK = 2 ** 12 - 1
+
+/** How a sort goes on: behind so many bytes, so many words of four bytes deep. */
+interface Words {
+  skip: number
+  words: number
+}
+
+/** Each word deeper is a call deeper: keys made to agree in long stretches must not use up the stack. */
+const WORDS_MAX = 32
+
+/** Four bytes of the key that a rank is of. */
+function wordOf(rank: number): number {
+  return Math.floor(rank / SORTABLE_ENTRIES)
+}
 
 export class Memtable {
   /** Generation: roots that contain it contain all its writes. */
@@ -220,69 +237,105 @@ export class Memtable {
     return bytesA - bytesB
   }
 
-  /**
-   * Numbers sort many times faster than keys: entries are ordered by the four bytes behind what all
-   * keys begin with, and only where those are equal by the keys themselves. They are dealt out by the
-   * first of the four bytes before, so that the thread can be given back between two sorts.
-   */
   *#sort(): Generator<void, Uint32Array> {
-    const count = this.#size
-    const sorted = new Uint32Array(count)
-    if (count > SORTABLE_ENTRIES) {
-      for (let entry = 0; entry < count; entry++) sorted[entry] = entry
-      return sorted.sort((a, b) => this.#compare(a, b))
-    }
-    const skip = this.#sharedPrefix()
-    const ranks = new Float64Array(count)
-    const starts = new Uint32Array(257)
-    for (let entry = 0; entry < count; entry++) {
-      const word = this.#wordAt(entry, skip)
-      ranks[entry] = word * SORTABLE_ENTRIES + entry
-      const after = (word >>> 24) + 1
-      starts[after] = (starts[after] as number) + 1
-      if ((entry & SLICE_MASK) === SLICE_MASK) yield
-    }
-    for (let i = 1; i <= 256; i++) starts[i] = (starts[i] as number) + (starts[i - 1] as number)
-    const dealt = new Float64Array(count)
-    const next = starts.slice()
-    for (let entry = 0; entry < count; entry++) {
-      const rank = ranks[entry] as number
-      const pile = Math.floor(rank / PILE)
-      const at = next[pile] as number
-      dealt[at] = rank
-      next[pile] = at + 1
-      if ((entry & SLICE_MASK) === SLICE_MASK) yield
-    }
-    for (let pile = 0; pile < 256; pile++) {
-      const from = starts[pile] as number
-      const to = starts[pile + 1] as number
-      if (from === to) continue
-      this.#sortPile(dealt.subarray(from, to), sorted.subarray(from, to))
-      yield
-    }
+    const sorted = new Uint32Array(this.#size)
+    for (let entry = 0; entry < sorted.length; entry++) sorted[entry] = entry
+    if (sorted.length > SORTABLE_ENTRIES) return sorted.sort((a, b) => this.#compare(a, b))
+    yield* this.#sortFrom(sorted, { skip: yield* this.#sharedPrefix(), words: WORDS_MAX })
     return sorted
   }
 
-  /** Ranks of some entries to these entries in key order. */
-  #sortPile(ranks: Float64Array, sorted: Uint32Array): void {
-    const compare = (a: number, b: number): number => this.#compare(a, b)
-    ranks.sort()
+  /**
+   * Orders entries whose keys agree in the first `skip` bytes, by `words` more at most, then by the keys
+   * themselves. Numbers sort many times faster than keys:
+   * they are ordered by the next four bytes, and where those are equal by the four behind.
+   */
+  *#sortFrom(entries: Uint32Array, by: Words): Generator<void> {
+    const count = entries.length
+    const { skip } = by
+    if (count <= FEW_ENTRIES || by.words === 0) {
+      entries.sort((a, b) => this.#compare(a, b))
+      return
+    }
+    const ranks = new Float64Array(count)
+    let isBehindAll = true
+    for (let i = 0; i < count; i++) {
+      const entry = entries[i] as number
+      if ((this.#keyBytes[entry] as number) > skip) isBehindAll = false
+      ranks[i] = this.#wordAt(entry, skip) * SORTABLE_ENTRIES + entry
+      if ((i & SLICE_MASK) === SLICE_MASK) yield
+    }
+    // Zeros at their ends are all that tells them apart, so they are few.
+    if (isBehindAll) entries.sort((a, b) => this.#compare(a, b))
+    else yield* this.#sortRanks(ranks, entries, by)
+  }
+
+  /** Ranks to the entries they are of, in order. Many are dealt out by their words, few sorted at once. */
+  *#sortRanks(ranks: Float64Array, sorted: Uint32Array, by: Words): Generator<void> {
+    const count = ranks.length
+    if (count <= PILE_ENTRIES_MAX) {
+      ranks.sort()
+      yield* this.#sortTies(ranks, sorted, by)
+      return
+    }
+    let [least, most] = [Infinity, 0]
+    for (let i = 0; i < count; i++) {
+      const word = wordOf(ranks[i] as number)
+      if (word < least) least = word
+      if (word > most) most = word
+      if ((i & SLICE_MASK) === SLICE_MASK) yield
+    }
+    if (least === most) {
+      yield* this.#sortTies(ranks, sorted, by)
+      return
+    }
+    const piles = Math.ceil(count / PILE_ENTRIES)
+    const scale = piles / (most - least + 1)
+    const starts = new Uint32Array(piles + 1)
+    for (let i = 0; i < count; i++) {
+      const pile = Math.floor((wordOf(ranks[i] as number) - least) * scale)
+      starts[pile + 1] = (starts[pile + 1] as number) + 1
+      if ((i & SLICE_MASK) === SLICE_MASK) yield
+    }
+    for (let i = 1; i <= piles; i++) starts[i] = (starts[i] as number) + (starts[i - 1] as number)
+    const dealt = new Float64Array(count)
+    const next = starts.slice()
+    for (let i = 0; i < count; i++) {
+      const rank = ranks[i] as number
+      const pile = Math.floor((wordOf(rank) - least) * scale)
+      const at = next[pile] as number
+      dealt[at] = rank
+      next[pile] = at + 1
+      if ((i & SLICE_MASK) === SLICE_MASK) yield
+    }
+    for (let pile = 0; pile < piles; pile++) {
+      const [from, to] = [starts[pile] as number, starts[pile + 1] as number]
+      if (to - from > 0) {
+        yield* this.#sortRanks(dealt.subarray(from, to), sorted.subarray(from, to), by)
+      }
+    }
+  }
+
+  /** The same for ranks in the order of their words: only equal ones are left to be told apart. */
+  *#sortTies(ranks: Float64Array, sorted: Uint32Array, by: Words): Generator<void> {
+    const count = ranks.length
+    const next = { skip: by.skip + 4, words: by.words - 1 }
     let from = 0
     let word = -1
-    for (let i = 0; i < ranks.length; i++) {
-      const rank = ranks[i] as number
-      const thisWord = Math.floor(rank / SORTABLE_ENTRIES)
-      sorted[i] = rank - thisWord * SORTABLE_ENTRIES
+    for (let i = 0; i <= count; i++) {
+      const thisWord = i < count ? wordOf(ranks[i] as number) : -1
+      if (i < count) sorted[i] = (ranks[i] as number) - thisWord * SORTABLE_ENTRIES
+      if ((i & SLICE_MASK) === SLICE_MASK) yield
       if (thisWord === word) continue
-      if (i - from > 1) sorted.subarray(from, i).sort(compare)
+      if (i - from > 1) yield* this.#sortFrom(sorted.subarray(from, i), next)
       from = i
       word = thisWord
     }
-    if (ranks.length - from > 1) sorted.subarray(from).sort(compare)
+    yield
   }
 
   /** Bytes that all keys begin with. */
-  #sharedPrefix(): number {
+  *#sharedPrefix(): Generator<void, number> {
     if (this.#size === 0) return 0
     const first = this.keyOf(0)
     let shared = first.length
@@ -294,6 +347,7 @@ export class Memtable {
       let same = 0
       while (same < shared && chunk[from + same] === first[same]) same++
       shared = same
+      if ((entry & SLICE_MASK) === SLICE_MASK) yield
     }
     return shared
   }

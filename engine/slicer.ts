@@ -45,15 +45,23 @@ export class Slicer {
     this.#sliceStart = this.#settings.clock.monotonic()
   }
 
-  /** Drives a generator to its end, pausing where it yields. */
-  async run<T>(work: Generator<unknown, T>): Promise<T> {
+  /**
+   * Drives a generator to its end, pausing where it yields. `between` may have something of its own to wait
+   * for there: that is a pause too.
+   */
+  async run<T>(work: Generator<unknown, T>, between?: () => Promise<void> | undefined): Promise<T> {
     for (;;) {
       const step = work.next()
       if (step.done === true) {
         this.#held()
         return step.value
       }
-      if (this.due) await this.pause()
+      const waiting = between?.()
+      if (waiting !== undefined) {
+        this.#held()
+        await waiting
+        this.restart()
+      } else if (this.due) await this.pause()
     }
   }
 

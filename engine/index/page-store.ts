@@ -36,6 +36,8 @@ import {
 
 /** index.db grows by this; upstream's files are whole multiples of it. */
 export const INDEX_CHUNK_BYTES = 256 * 1024
+/** A file that gets shorter holds the thread for about a millisecond for so much. */
+const GIVEN_BACK_BYTES = 4 * INDEX_CHUNK_BYTES
 /** Pages 0 and 1 are the metas. */
 export const FIRST_TREE_PAGE = 2
 
@@ -101,6 +103,7 @@ export class PageStore {
   #cachedPages = 0
   #clockHand = 0
   #fileBytes: number
+  #unsyncedBytes = 0
   #free: FreePages
   #retired: Retired[] = []
   readonly #readLogged: (ref: LeafRef) => Page
@@ -165,9 +168,7 @@ export class PageStore {
   }
 
   write(id: number, page: Page): void {
-    const end = (id + 1) * PAGE_BYTES
-    if (end > this.#fileBytes) this.#resize(end)
-    this.file.write(this.#asStored(id, page).bytes, 0, PAGE_BYTES, id * PAGE_BYTES)
+    this.#put(id, this.#asStored(id, page))
     if (id >= FIRST_TREE_PAGE) this.#remember(id, page)
   }
 
@@ -183,12 +184,17 @@ export class PageStore {
     const to = this.allocate()
     const type = stored.view.getUint16(PAGE_TYPE_AT, true)
     sealPage(stored, { id: to, type, count: pageCount(stored) }, this.kind)
-    const end = (to + 1) * PAGE_BYTES
-    if (end > this.#fileBytes) this.#resize(end)
-    this.file.write(stored.bytes, 0, PAGE_BYTES, to * PAGE_BYTES)
+    this.#put(to, stored)
     // What is read often stays in memory under its new name.
     if (this.#cache[id] !== undefined) this.#remember(to, plainPage(stored, to))
     return to
+  }
+
+  #put(id: number, stored: Page): void {
+    const end = (id + 1) * PAGE_BYTES
+    if (end > this.#fileBytes) this.#resize(end)
+    this.file.write(stored.bytes, 0, PAGE_BYTES, id * PAGE_BYTES)
+    this.#unsyncedBytes += PAGE_BYTES
   }
 
   /** These pages are read by root versions below `version` only. */
@@ -261,11 +267,28 @@ export class PageStore {
     this.#free.trim()
   }
 
-  /** The file ends with the index. Returns the bytes that are given back. */
-  giveBack(): number {
-    const before = this.#fileBytes
-    if (roundUp(this.totalPages * PAGE_BYTES) < before) this.#resize(this.totalPages * PAGE_BYTES)
-    return before - this.#fileBytes
+  /**
+   * The file ends with the index. It gets shorter in steps with pauses between, because each holds the
+   * thread; nobody else may make the index longer meanwhile.
+   */
+  async giveBack(pause: () => Promise<void>): Promise<void> {
+    for (;;) {
+      const end = roundUp(this.totalPages * PAGE_BYTES)
+      if (end >= this.#fileBytes) return
+      this.#resize(Math.max(end, this.#fileBytes - GIVEN_BACK_BYTES))
+      await pause()
+    }
+  }
+
+  /** Pages written since the last sync began, in bytes. */
+  get unsyncedBytes(): number {
+    return this.#unsyncedBytes
+  }
+
+  /** What was written before the call is on disk when it resolves. */
+  async sync(): Promise<void> {
+    this.#unsyncedBytes = 0
+    await this.file.sync()
   }
 
   #resize(bytes: number): void {

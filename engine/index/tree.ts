@@ -198,6 +198,9 @@ export interface Changes {
   at(index: number): Change | undefined
 }
 
+/** Entries merged between two yields, when all belong to one leaf. */
+const CHANGES_A_STEP = 512
+
 /** A small leftover takes in an untouched neighbour only when both fit one page with room to spare. */
 const ABSORB_BELOW = LEAF_CAPACITY / 2
 const ABSORB_LIMIT = LEAF_CAPACITY * 0.9
@@ -228,10 +231,18 @@ class Merge {
   *run(root: number): Generator<void, number> {
     if (this.#changes.length === 0) return root
     const refs = yield* this.#mergeNode(root, 0, this.#changes.length)
-    if (refs.length === 0) return this.#writeLeaves(new EntryRun(), false)[0]?.child ?? root
+    if (refs.length === 0) return this.#writeEmpty()
     const top = writeRoot(this.#store, refs)
     this.pagesWritten += top.pagesWritten
     return this.#withoutLoneParents(top.root)
+  }
+
+  /** An empty tree is an empty leaf. */
+  #writeEmpty(): number {
+    const id = this.#store.allocate()
+    this.#store.write(id, new EntryRun().layOut(0, 0, id, this.#store.kind))
+    this.pagesWritten++
+    return id
   }
 
   /** A root with one child is that child. */
@@ -250,9 +261,8 @@ class Merge {
     const page = this.#store.read(id)
     this.retired.push(id)
     if (pageType(page) === PAGE_LEAF) {
-      const merged = this.#mergeLeaf(page, from, to)
-      yield
-      return merged.run.count === 0 ? [] : this.#writeLeaves(merged.run, merged.appended)
+      const merged = yield* this.#mergeLeaf(page, from, to)
+      return merged.run.count === 0 ? [] : yield* this.#writeLeaves(merged.run, merged.appended)
     }
     const childrenAreLeaves = pageType(this.#store.read(childAt(page, 0))) === PAGE_LEAF
     const refs = childrenAreLeaves
@@ -278,10 +288,6 @@ class Merge {
     const refs: ChildRef[] = []
     let pending = new EntryRun()
     let appended = false
-    const flush = (): void => {
-      if (pending.count > 0) refs.push(...this.#writeLeaves(pending, appended))
-      pending = new EntryRun()
-    }
     let at = from
     for (let i = 0; i < pageCount(page); i++) {
       const end = this.#endOfChild(page, i, at, to)
@@ -291,20 +297,23 @@ class Merge {
           this.retired.push(id)
           pending.pushPage(this.#store.read(id))
         } else {
-          flush()
+          refs.push(...(yield* this.#writeLeaves(pending, appended)))
+          pending = new EntryRun()
           refs.push({ key: childKey(page, i), child: id })
         }
         continue
       }
-      const merged = this.#mergeLeaf(this.#store.read(id), at, end)
+      const merged = yield* this.#mergeLeaf(this.#store.read(id), at, end)
       this.retired.push(id)
-      if (pending.bytes + merged.run.bytes > LEAF_CAPACITY) flush()
-      pending.append(merged.run)
+      if (pending.bytes + merged.run.bytes <= LEAF_CAPACITY) pending.append(merged.run)
+      else {
+        refs.push(...(yield* this.#writeLeaves(pending, appended)))
+        pending = merged.run
+      }
       appended = merged.appended
       at = end
-      yield
     }
-    flush()
+    refs.push(...(yield* this.#writeLeaves(pending, appended)))
     return refs
   }
 
@@ -330,12 +339,18 @@ class Merge {
   }
 
   /** Old entries and changes [from, to) in key order. `appended`: all changes lie behind the old entries. */
-  #mergeLeaf(page: Page, from: number, to: number): { run: EntryRun; appended: boolean } {
+  *#mergeLeaf(
+    page: Page,
+    from: number,
+    to: number,
+  ): Generator<void, { run: EntryRun; appended: boolean }> {
     const run = new EntryRun()
     const count = pageCount(page)
     let index = 0
     let appended = true
     for (let c = from; c < to; c++) {
+      // All changes may belong to one leaf: the first of a tree, or the last one when keys ascend.
+      if ((c - from) % CHANGES_A_STEP === CHANGES_A_STEP - 1) yield
       const change = this.#changes.at(c) as Change
       for (; index < count; index++) {
         const start = entryStart(page, index)
@@ -353,17 +368,18 @@ class Merge {
       const start = entryStart(page, index)
       run.push(page.bytes, start, entryBytes(page, start))
     }
+    yield
     return { run, appended }
   }
 
-  #writeLeaves(run: EntryRun, dense: boolean): ChildRef[] {
+  *#writeLeaves(run: EntryRun, dense: boolean): Generator<void, ChildRef[]> {
     const refs: ChildRef[] = []
-    const cuts = run.count === 0 ? [[0, 0] as [number, number]] : run.cuts(dense)
-    for (const [from, to] of cuts) {
+    for (const [from, to] of run.cuts(dense)) {
       const id = this.#store.allocate()
       this.#store.write(id, run.layOut(from, to, id, this.#store.kind))
       this.pagesWritten++
-      refs.push({ key: to > from ? run.keyAt(from) : new Uint8Array(0), child: id })
+      refs.push({ key: run.keyAt(from), child: id })
+      yield
     }
     return refs
   }

@@ -89,6 +89,32 @@ describe('memtable', () => {
     }
   })
 
+  test.each<[string, number, (i: number) => string]>([
+    ['digits behind a long beginning', 60_000, (i) => `key/${String(i).padStart(12, '0')}`],
+    ['one word for all but one', 60_000, (i) => (i === 7 ? 'admin' : `user:${i * 7919}`)],
+    ['two words for all', 60_000, (i) => `account/${i % 2}/items/${i}`],
+    ['nothing but ends', 2_000, (i) => `k${'\0'.repeat(i)}`],
+    ['agreeing in long stretches', 300, (i) => `${'x'.repeat(4 * i)}${i % 3}`],
+  ])('sorts keys in slices: %s', (_, count, keyOf) => {
+    const table = new Memtable(1)
+    const keys = Array.from({ length: count }, (_unused, i) => bytes(keyOf((i * 31) % count)))
+    keys.forEach((key, i) => {
+      put(table, key, pointer(i + 4), i)
+    })
+    const sorting = table.sorting()
+    let steps = 0
+    let step = sorting.next()
+    for (; step.done !== true; step = sorting.next()) steps++
+    const expected = keys.sort((a, b) => Buffer.compare(a, b))
+    const at = expected.findIndex((key, i) => {
+      return Buffer.compare(key, table.keyOf((step.value)[i] as number)) !== 0
+    })
+    expect(at).toBe(-1)
+    expect(step.value).toHaveLength(count)
+    // Nothing goes over more than a few thousand entries at once.
+    expect(steps).toBeGreaterThanOrEqual(Math.floor(count / 1024))
+  })
+
   test('finds the first key at or behind a bound', () => {
     const table = new Memtable(1)
     for (const key of ['b', 'd', 'f']) put(table, bytes(key), pointer(4), 1)

@@ -182,6 +182,40 @@ function randomChanges(random: Random, bench: Bench): Map<string, Uint8Array | n
   return changes
 }
 
+test('M9: a merge gives the thread back after each page, also when all changes belong to one leaf', () => {
+  const file = quickFileSystem.open(path.join(memoryFolder(), 'index.db'), 'create')
+  const pages = new PageStore(file, 'ieee', { totalPages: 3, cacheBytes: 1024 * 1024 })
+  pages.write(2, new EntryRun().layOut(0, 0, 2, 'ieee'))
+  let written = 0
+  const write = pages.write.bind(pages)
+  pages.write = (id, page) => {
+    written++
+    write(id, page)
+  }
+  const ascending = (from: number): Change[] =>
+    Array.from({ length: 20_000 }, (_, i) => ({
+      key: key(from + i),
+      value: { kind: 'inline', value: value(i, 8) },
+    }))
+  let root = 2
+  for (const from of [0, 20_000]) {
+    const work = mergeChanges(pages, root, ascending(from))
+    let most = 0
+    let steps = 0
+    let before = written
+    let step = work.next()
+    for (; step.done !== true; step = work.next()) {
+      most = Math.max(most, written - before)
+      before = written
+      steps++
+    }
+    // Entries are merged in steps as well, before any page is written.
+    expect(steps).toBeGreaterThan(step.value.pagesWritten + 20_000 / 1024)
+    expect(most).toBeLessThanOrEqual(2)
+    root = step.value.root
+  }
+})
+
 describe(`merging into the tree (seed ${SEED})`, () => {
   let bench: Bench
   beforeEach(() => (bench = new Bench()))

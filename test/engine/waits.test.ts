@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 
 import { Journal } from '../../engine/commit-log/journal.ts'
 import { nodeFileSystem, type FileSystem } from '../../engine/file-system.ts'
+import { INDEX_CHUNK_BYTES, PageStore } from '../../engine/index/page-store.ts'
 import {
   key,
   memoryFolder,
@@ -12,6 +13,7 @@ import {
   quickFileSystem,
   temporaryFolder,
   value,
+  yieldNow,
 } from '../support/engine-fixture.ts'
 
 const MIB = 2 ** 20
@@ -77,6 +79,61 @@ describe('a durable put', () => {
     values.release()
     expect((await rewrite).error).toBeNull()
     await engine.close()
+  })
+})
+
+describe('a checkpoint while a writer waits for the disk', () => {
+  test('syncs the index in pieces, so that the writer never waits for much', async () => {
+    let isHeld = false
+    let release = (): void => undefined
+    const released = new Promise<void>((resolve) => (release = resolve))
+    let indexSyncs = 0
+    const watched: FileSystem = {
+      ...quickFileSystem,
+      open(file, mode) {
+        const opened = quickFileSystem.open(file, mode)
+        const sync = opened.sync.bind(opened)
+        opened.sync = async () => {
+          if (file.endsWith('index.db')) indexSyncs++
+          if (isHeld && /value-l0-.*log$/.test(file)) await released
+          await sync()
+        }
+        return opened
+      },
+    }
+    const { engine } = await openFixture(
+      { profile: 'durable' },
+      { dir: memoryFolder(), fileSystem: watched },
+    )
+    // About 1.5 MiB of leaves.
+    const operations = Array.from({ length: 6000 }, (_, i) => {
+      return { op: 'put' as const, key: key(i), value: value(i, 200) }
+    })
+    await engine.batch(operations)
+    isHeld = true
+    const put = engine.put(key(9000), value(9000, 4000))
+    const before = indexSyncs
+    const checkpoint = engine.checkpoint()
+    for (let turns = 0; indexSyncs < before + 3 && turns < 10_000; turns++) await yieldNow()
+    expect(indexSyncs).toBeGreaterThanOrEqual(before + 3)
+    release()
+    await Promise.all([put, checkpoint])
+    await engine.close()
+  })
+})
+
+describe('the free end of index.db', () => {
+  test('is given back in steps with pauses between', async () => {
+    const file = nodeFileSystem.open(path.join(temporaryFolder(), 'index.db'), 'create')
+    file.truncate(5 * MIB)
+    const pages = new PageStore(file, 'ieee', { totalPages: 2, cacheBytes: MIB })
+    const sizes: number[] = []
+    await pages.giveBack(() => {
+      sizes.push(file.size())
+      return Promise.resolve()
+    })
+    expect(sizes).toEqual([4 * MIB, 3 * MIB, 2 * MIB, MIB, INDEX_CHUNK_BYTES])
+    file.close()
   })
 })
 

@@ -11,7 +11,7 @@ export const RULES: readonly PutBack[] = [
   {
     id: 'index-synced-before-meta',
     defect: 'a meta page names pages that are not on disk yet',
-    edits: [{ file: 'engine/checkpoint.ts', find: '    await pages.file.sync()\n', replace: '' }],
+    edits: [{ file: 'engine/checkpoint.ts', find: '    await pages.sync()\n', replace: '' }],
     test: { file: POWER, name: NAMED_EARLY },
   },
   {
