@@ -15,6 +15,7 @@ import type {
   LatencyCounts,
   MaintenanceOptions,
   MaintenancePhase,
+  MaintenancePreview,
   PassReport,
   PassSource,
   PassStop,
@@ -169,6 +170,11 @@ export interface MaintenanceControl {
   kickFromCheckpoint(): Promise<{ pass: PassReport | null; skipped: string | null }>
   /** Dry: changes nothing, not even by a checkpoint. */
   plan(filters?: Partial<PlanFilters>): RewritePlan
+  /**
+   * What every pass would do now, and what starts the next one: decided as the passes decide, and not
+   * executed. Changes nothing, not even the trace. Plans are made in slices, each once for all of them.
+   */
+  preview(): Promise<MaintenancePreview>
   /** Plans and stages what the filters select. */
   stage(filters?: Partial<PlanFilters>): Promise<PassReport>
   /** A manual pass over exactly these segments. */

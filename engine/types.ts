@@ -667,6 +667,65 @@ export interface PassReport {
   error: { code: string; message: string } | null
 }
 
+// ---------------------------------------------------------------- passes that have not run
+
+/**
+ * What a pass would come to if it began at `atMs` and nothing changed until then: the pass's own decision,
+ * taken and not executed. What it cannot know is how a copy goes: that it fails, is cancelled or does not pay.
+ */
+export interface PassPreview {
+  source: PassSource
+  /** Engine clock. */
+  atMs: number
+  /** null: there would be no pass at all; the sentence says why. */
+  outcome: Exclude<PassOutcome, 'failed' | 'cancelled'> | null
+  /** In the order met, up to and with the first that blocks; the report of the pass begins with the same. */
+  gates: Gate[]
+  /** As in the report; without a pass the gate that refused it, null when no gate did. */
+  blockedBy: GateName | null
+  /** For a person: what would be done, or why nothing. */
+  sentence: string
+  /** Would leave the queue without a rewrite, in order. */
+  dropped: SegmentId[]
+  /** Chosen by a plan and staged, in order. */
+  staged: SegmentId[]
+  /** Would be rewritten, in order. */
+  rewritten: SegmentId[]
+  /** Live bytes of these, or as many of them as the budget pays for. */
+  bytesCopied: number
+  /** Dead already and deleted on their own; GC after a rewrite is not in it. */
+  deleted: SegmentId[]
+  /** Whole files: of the deleted ones, and of the rewritten ones once nothing keeps them. */
+  bytesFreed: number
+  /** Queued afterwards, and whether behind a confirm delay. */
+  queueAfter: SegmentId[]
+  stagedAfter: boolean
+}
+
+/** What may start a pass without being asked. */
+export interface PreviewedWake {
+  source: PassSource
+  /** tick and timer: at `atMs`; slot: a kick that waited; checkpoint: whenever the foreground makes one. */
+  on: 'tick' | 'timer' | 'slot' | 'checkpoint'
+  /** Engine clock; null = an occasion and not a time. */
+  atMs: number | null
+  pass: PassPreview
+}
+
+/** All previews of one moment. */
+export interface MaintenancePreview {
+  /** Engine clock. */
+  atMs: number
+  /** Soonest first, a checkpoint last; only that while nothing may start by itself. */
+  wakes: PreviewedWake[]
+  /** A checkpoint that is asked for now, with the kick that follows from it. */
+  checkpoint: PassPreview
+  /** A pass of each source that is asked for now. */
+  asked: Record<Exclude<PassSource, 'manual'>, PassPreview>
+  /** Real time that making it took. */
+  elapsedMs: number
+}
+
 // ---------------------------------------------------------------- engine state
 
 export type Profile = 'durable' | 'wal_on_fast' | 'fast'

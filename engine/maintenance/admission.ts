@@ -2,9 +2,9 @@
  * The gates that a pass meets before it may look at debt or plan anything: a busy store, a pending
  * stage or a paused loop cost nothing but these comparisons (M5, F7). Pure.
  */
-import type { Gate } from '../types.ts'
+import type { EngineEventBody, Gate } from '../types.ts'
 import { totalBytes } from './floors.ts'
-import { atLeast, atMost, flag } from './gates.ts'
+import { atLeast, atMost, flag, isBlocking } from './gates.ts'
 import {
   isAgeRetry,
   isConfirm,
@@ -14,6 +14,7 @@ import {
   sinceText,
   type PassInput,
 } from './pass-input.ts'
+import type { HeldBack } from './suppression.ts'
 import { bytesText, countText, durationText, waitText } from './text.ts'
 
 /** All of them, in the order met; the caller stops at the first that blocks. */
@@ -92,6 +93,42 @@ export function kickGates(
       : `${bytesText(total)} in ${countText(segments, 'segment')}; the floor is ${bytesText(options.triggerTotalBytes)}.`,
   })
   return [interval, floor]
+}
+
+export type KickSkip = Extract<EngineEventBody, { type: 'checkpoint_kick_skip' }>
+
+/**
+ * Why no kick follows from a checkpoint, before the slot is looked at; null: one does. `heldBack` is asked
+ * last, because it may look for a file.
+ */
+export function kickRefusal(
+  input: PassInput,
+  heldBack: () => HeldBack | null,
+): Pick<KickSkip, 'reason' | 'text' | 'gate'> | null {
+  const { automatic, options, mode, paused } = input
+  if (automatic && mode === 'step') {
+    const text = 'In step mode a checkpoint kicks nothing by itself.'
+    return { reason: 'step_mode', text, gate: null }
+  }
+  if (automatic && options.disableCheckpointKick) {
+    return { reason: 'disabled', text: 'Checkpoint kicks are switched off.', gate: null }
+  }
+  if (paused) return { reason: 'paused', text: 'The scheduler is paused.', gate: null }
+  const held = heldBack()
+  if (held !== null) return { ...held, gate: null }
+  const gate = [...kickGates(input), ...kickStageGates(input)].find(isBlocking)
+  if (gate === undefined) return null
+  const reasons: Partial<Record<Gate['name'], KickSkip['reason']>> = {
+    kick_min_interval: 'min_interval',
+    stage_not_pending: 'stage_pending',
+  }
+  return { reason: reasons[gate.name] ?? 'trigger_floor', text: gate.text, gate }
+}
+
+/** Staged debt is left alone until it is due: upstream's kick takes the slot to find that out (D10). */
+function kickStageGates({ automatic, debt }: PassInput): Gate[] {
+  if (!automatic || debt.stage === null) return []
+  return [flag('stage_not_pending', false, 'The debt is staged; its confirm will run it.')]
 }
 
 /** The confirm waits for the delay; everyone else for the confirm (upstream's steps 8 and 9). */

@@ -2,6 +2,7 @@
 import type {
   Gate,
   GateName,
+  PassOutcome,
   RewriteDebt,
   RewritePlan,
   RewriteReason,
@@ -46,6 +47,11 @@ export type Action =
   | { kind: 'rewrite_ids'; segmentIds: SegmentId[] }
   | { kind: 'gc'; observed: SegmentId[] }
   | { kind: 'vacuum' }
+
+/** What a pass is remembered for: debt that was staged first, a rewrite, then bytes that GC freed. */
+export function passOutcome<T extends PassOutcome>(acted: T, deleted: number): T | 'reclaimed' {
+  return acted !== 'rewrote' && acted !== 'staged' && deleted > 0 ? 'reclaimed' : acted
+}
 
 /** Queued segments are executed; the pass picks them by their bytes at that moment. */
 export interface QueueRewrite {

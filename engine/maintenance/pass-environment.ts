@@ -27,11 +27,14 @@ export interface PassCall {
   readonly kickGates: readonly Gate[]
 }
 
-/** The decision's input as of now, with the planner called straight. */
-export function passInput(environment: PassEnvironment, call: PassCall): PassInput {
+/** The decision's input as of now, with the planner called straight; a later `nowMs` looks ahead. */
+export function passInput(
+  environment: PassEnvironment,
+  call: PassCall,
+  nowMs = environment.host.clock.now(),
+): PassInput {
   const { host, memory, options } = environment
   const segments = host.segments()
-  const nowMs = host.clock.now()
   const cooling = coolingOf(memory.penalties, { nowMs, segments }, options)
   return {
     ...call,

@@ -11,6 +11,9 @@ import type { Pass } from './pass.ts'
 import type { PassInput } from './pass-input.ts'
 import { coolingOf } from './penalties.ts'
 
+/** Makes the plan that a decision asks for; null = dropped before its end. */
+export type PlanMaker = (filters: PlanFilters) => Promise<RewritePlan | null>
+
 /** Says which plan the decision needs; never leaves this file. */
 class PlanWanted extends Error {
   readonly filters: PlanFilters
@@ -21,9 +24,26 @@ class PlanWanted extends Error {
   }
 }
 
+export async function decideWithPlans(input: PassInput, make: PlanMaker): Promise<Decision> {
+  const made = new Map<string, RewritePlan | null>()
+  const plan = (filters: PlanFilters): RewritePlan | null => {
+    const found = made.get(JSON.stringify(filters))
+    if (found === undefined) throw new PlanWanted(filters)
+    return found
+  }
+  for (;;) {
+    try {
+      return decidePass({ ...input, plan })
+    } catch (error) {
+      if (!(error instanceof PlanWanted)) throw error
+      const { filters } = error
+      made.set(JSON.stringify(filters), await make(filters))
+    }
+  }
+}
+
 export class PassPlans {
   readonly #pass: Pass
-  readonly #made = new Map<string, RewritePlan | null>()
   readonly #elapsedMs = new Map<RewritePlan, number>()
 
   constructor(pass: Pass) {
@@ -34,21 +54,8 @@ export class PassPlans {
     return this.#elapsedMs.get(plan) ?? 0
   }
 
-  async decide(input: PassInput): Promise<Decision> {
-    const plan = (filters: PlanFilters): RewritePlan | null => {
-      const made = this.#made.get(JSON.stringify(filters))
-      if (made === undefined) throw new PlanWanted(filters)
-      return made
-    }
-    for (;;) {
-      try {
-        return decidePass({ ...input, plan })
-      } catch (error) {
-        if (!(error instanceof PlanWanted)) throw error
-        const { filters } = error
-        this.#made.set(JSON.stringify(filters), await this.#plan(filters, input))
-      }
-    }
+  decide(input: PassInput): Promise<Decision> {
+    return decideWithPlans(input, (filters) => this.#plan(filters, input))
   }
 
   /** null: cancelled by the foreground after its grace, or by time. A failure is thrown. */

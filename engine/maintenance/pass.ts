@@ -26,7 +26,7 @@ import type {
 import { bound } from './bounds.ts'
 import type { Decision } from './decide.ts'
 import { gcSwitch } from './decide-gc.ts'
-import type { Action, PrunePlan } from './decision.ts'
+import { passOutcome, type Action, type PrunePlan } from './decision.ts'
 import { byteFlowOf, yieldOf } from './effect.ts'
 import { isBlocking } from './gates.ts'
 import { postpone, segmentLookup } from './ledger.ts'
@@ -228,8 +228,7 @@ export class Pass {
     const outcome = await this.#act(decision)
     if (outcome === 'rewrote') return outcome
     const deleted = decision.gc ? await this.reclaim('standalone') : this.#skipGc(decision)
-    // What a pass is remembered for: debt that was staged first, then bytes that came free.
-    return outcome !== 'staged' && deleted > 0 ? 'reclaimed' : outcome
+    return passOutcome(outcome, deleted)
   }
 
   #countStageSkips({ action }: Decision): void {

@@ -14,11 +14,11 @@ import type {
   Breakpoint,
   CheckpointReport,
   Counters,
-  EngineEventBody,
   Gate,
   GcReport,
   MaintenanceOptions,
   MaintenancePhase,
+  MaintenancePreview,
   PassReport,
   PassSource,
   PassStop,
@@ -33,11 +33,10 @@ import type {
   VacuumPlan,
   VacuumReport,
 } from '../types.ts'
-import { kickGates } from './admission.ts'
+import { kickGates, kickRefusal, type KickSkip } from './admission.ts'
 import { refitBucket } from './budget.ts'
 import { filtersFor } from './decide-fresh.ts'
 import { staleTriggerFloor, totalBytes } from './floors.ts'
-import { flag, isBlocking } from './gates.ts'
 import type { MaintenanceHost } from './host.ts'
 import { clampStage, segmentLookup } from './ledger.ts'
 import { MaintenanceMemory, restingState } from './memory.ts'
@@ -52,12 +51,11 @@ import type { ManualRequest } from './pass-input.ts'
 import { planEvent } from './pass-plans.ts'
 import { coolingOf, liftPenalties } from './penalties.ts'
 import { planRewrite } from './planner.ts'
+import { Previews } from './previews.ts'
 import { decodeState, expireHistory } from './state-file.ts'
 import { Stepper } from './stepper.ts'
 import { Suppression } from './suppression.ts'
 import { AUTOMATIC, callFor, Wakes } from './wakes.ts'
-
-type SkipReason = Extract<EngineEventBody, { type: 'checkpoint_kick_skip' }>['reason']
 
 const PHASES: readonly MaintenancePhase[] = ['steady', 'restore', 'catch_up']
 
@@ -81,6 +79,7 @@ export class MaintenanceScheduler implements MaintenanceControl {
   readonly #stepper: Stepper
   readonly #suppression: Suppression
   readonly #wakes: Wakes
+  readonly #previews: Previews
   #slot: Slot | null = null
   #lastPassId = 0
   #started = false
@@ -119,6 +118,7 @@ export class MaintenanceScheduler implements MaintenanceControl {
       run: (call) => this.#background(this.#run(call)),
       runKick: (source) => this.#background(this.#runKick({ source, ...AUTOMATIC })),
     })
+    this.#previews = new Previews(this.#environment, this.#suppression, this.#wakes)
   }
 
   // ---------------------------------------------------------------- life
@@ -278,6 +278,11 @@ export class MaintenanceScheduler implements MaintenanceControl {
     return plan
   }
 
+  async preview(): Promise<MaintenancePreview> {
+    this.#mustBeOpen()
+    return this.#previews.make(this.#slot?.pass ?? null)
+  }
+
   async setDebt(debt: RewriteDebt, minStaleRatio: number | null = null): Promise<void> {
     this.#mustBeOpen()
     if (this.#slot !== null || this.#settingDebt) {
@@ -423,11 +428,8 @@ export class MaintenanceScheduler implements MaintenanceControl {
     const { reason, noop } = report
     const kicks = reason === 'foreground' || reason === 'interval' || reason === 'size'
     if (!kicks || noop || !this.#started) return
-    const { mode } = this.#memory.facts
     if (this.#closed) {
-      this.#skipKick('closing', 'The store is closing.', null)
-    } else if (mode === 'step') {
-      this.#skipKick('step_mode', 'In step mode a checkpoint kicks nothing by itself.', null)
+      this.#skipKick({ reason: 'closing', text: 'The store is closing.', gate: null })
     } else {
       this.#background(this.#kickNow(true))
     }
@@ -442,33 +444,20 @@ export class MaintenanceScheduler implements MaintenanceControl {
 
   /** Its own gates first: a kick that is refused does not take the slot and is not counted (D10). */
   async #kickNow(automatic: boolean): Promise<KickAnswer> {
-    if (this.#environment.options.disableCheckpointKick && automatic) {
-      return this.#skipKick('disabled', 'Checkpoint kicks are switched off.', null)
-    }
-    if (this.#memory.facts.paused) {
-      return this.#skipKick('paused', 'The scheduler is paused.', null)
-    }
-    const suppressed = this.#suppression.reason()
-    if (suppressed !== null) {
-      return this.#skipKick(suppressed, this.#suppression.text(suppressed), null)
-    }
     const input = passInput(this.#environment, callFor('checkpoint_kick', { automatic }))
-    const gates = kickGates(input)
-    const block = [...gates, ...this.#stageGate(automatic)].find(isBlocking)
-    if (block !== undefined) {
-      const reasons: Partial<Record<Gate['name'], SkipReason>> = {
-        kick_min_interval: 'min_interval',
-        stage_not_pending: 'stage_pending',
-      }
-      return this.#skipKick(reasons[block.name] ?? 'trigger_floor', block.text, block)
+    const refusal = kickRefusal(input, () => this.#suppression.look())
+    if (refusal !== null) {
+      if (refusal.reason === 'stage_pending') this.#countStaged()
+      return this.#skipKick(refusal)
     }
     if (this.#slot !== null) {
       const text = 'Another pass is running.'
-      if (!automatic) return this.#skipKick('already_active', text, null)
+      if (!automatic) return this.#skipKick({ reason: 'already_active', text, gate: null })
       this.#collide('checkpoint_kick', this.#slot)
       this.#wakes.latchKick()
       return { pass: null, skipped: text }
     }
+    const gates = kickGates(input)
     this.#kick = this.#runKick({ source: 'checkpoint_kick', automatic, kickGates: gates })
     try {
       return await this.#kick
@@ -477,15 +466,11 @@ export class MaintenanceScheduler implements MaintenanceControl {
     }
   }
 
-  /** Staged debt is left alone until it is due: upstream's kick takes the slot to find that out (D10). */
-  #stageGate(automatic: boolean): Gate[] {
+  #countStaged(): void {
     const { stage } = this.#memory.debt
-    if (!automatic || stage === null) return []
-    const due = stage.dueAtMs <= this.#host.clock.now()
+    const due = stage !== null && stage.dueAtMs <= this.#host.clock.now()
     const counter = due ? 'passSkipsStageDueReserved' : 'passSkipsStageNotDue'
     this.#memory.count({ [counter]: 1 }, null)
-    const text = 'The debt is staged; its confirm will run it.'
-    return [flag('stage_not_pending', false, text)]
   }
 
   async #runKick(how: {
@@ -522,13 +507,12 @@ export class MaintenanceScheduler implements MaintenanceControl {
     return { pass: report, skipped: null }
   }
 
-  #skipKick(reason: SkipReason, text: string, gate: Gate | null): KickAnswer {
+  #skipKick(why: Pick<KickSkip, 'reason' | 'text' | 'gate'>): KickAnswer {
     const segments = this.#host.segments().length
     const queueLen = this.#memory.debt.queue.length
-    const facts = { reason, text, gate, segments, queueLen }
-    this.#host.emit({ type: 'checkpoint_kick_skip', ...facts }, null)
+    this.#host.emit({ type: 'checkpoint_kick_skip', ...why, segments, queueLen }, null)
     this.#memory.count({ checkpointKickSkips: 1 }, null)
-    return { pass: null, skipped: text }
+    return { pass: null, skipped: why.text }
   }
 
   #collide(source: PassSource, slot: Slot): void {

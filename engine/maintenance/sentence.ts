@@ -8,6 +8,9 @@ import { bytesText, countText, durationText, percentText, segmentText, waitText 
 
 type Told = Omit<PassReport, 'sentence'>
 
+/** What the words of a pass that did nothing are taken from; a preview has no more. */
+export type Scene = Pick<Told, 'source' | 'steps' | 'gates' | 'endedAtMs'>
+
 /** The segment a rewrite was of, with its economics when it started. */
 export interface RewrittenSegment {
   segmentId: SegmentId
@@ -38,7 +41,7 @@ export function describePass(report: Told, rewritten: readonly RewrittenSegment[
   }
 }
 
-function doneText(report: Told, rewritten: readonly RewrittenSegment[]): string {
+function doneText(report: Scene, rewritten: readonly RewrittenSegment[]): string {
   const parts: string[] = []
   for (const step of report.steps) {
     const text = stepText(step, report)
@@ -49,7 +52,7 @@ function doneText(report: Told, rewritten: readonly RewrittenSegment[]): string 
   return capitalized(parts.join('; '))
 }
 
-function rewriteText(report: Told, rewritten: readonly RewrittenSegment[]): string {
+function rewriteText(report: Scene, rewritten: readonly RewrittenSegment[]): string {
   const [first] = rewritten
   if (first === undefined) return ''
   const sum = (of: (step: PassStep) => number): number =>
@@ -78,7 +81,7 @@ function rewriteText(report: Told, rewritten: readonly RewrittenSegment[]): stri
 }
 
 /** Empty for steps that the rest of the sentence tells. */
-function stepText(step: PassStep, report: Told): string {
+function stepText(step: PassStep, report: Scene): string {
   switch (step.kind) {
     case 'prune_missing':
       return `dropped ${step.segmentIds.length} queued that exist no more`
@@ -124,7 +127,7 @@ function blockedText(report: Told): string {
   return gate === undefined ? 'Blocked.' : `Nothing done: ${lowered(gate.text)}`
 }
 
-function nothingText(report: Told): string {
+export function nothingText(report: Scene): string {
   const before = doneText(report, [])
   const lead = before === '' ? '' : `${before}. `
   if (report.source === 'rewrite_stage_confirm') {
@@ -165,16 +168,16 @@ function coolingText(count: number, that = ''): string {
   return `${countText(count, 'segment')} ${that}${count === 1 ? 'cools' : 'cool'} down`
 }
 
-function lastPlan(report: Told): RewritePlan | null {
+function lastPlan(report: Scene): RewritePlan | null {
   const step = report.steps.findLast((s) => s.kind === 'plan')
   return step?.plan ?? null
 }
 
-function capitalized(text: string): string {
+export function capitalized(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1)
 }
 
 /** "value-l0-..." and "GC" stay as they are. */
-function lowered(text: string): string {
+export function lowered(text: string): string {
   return /^[A-Z][a-z ]/.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text
 }

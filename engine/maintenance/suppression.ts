@@ -2,8 +2,14 @@
  * What holds back all passes that nobody asked for, beside pause and step mode: a phase of the node in
  * which its foreground needs the disk, and a file that an operator puts down. Asked-for passes run.
  */
-import type { PassSource, SuppressedBy } from '../types.ts'
+import type { PassSource, SchedulerInfo, SuppressedBy } from '../types.ts'
 import type { PassEnvironment } from './pass-environment.ts'
+
+export interface HeldBack {
+  reason: SuppressedBy
+  /** A sentence for a person. */
+  text: string
+}
 
 export class Suppression {
   readonly #environment: PassEnvironment
@@ -12,25 +18,44 @@ export class Suppression {
     this.#environment = environment
   }
 
-  /** As of now; looks for the file. null: nothing is held back. */
+  /** As of now; looks for the file and tells what it saw. null: nothing is held back. */
   reason(): SuppressedBy | null {
-    const { memory, host } = this.#environment
-    const { pauseFile, phase } = memory.facts
-    if (pauseFile !== null) {
-      const sight = host.lookForPauseFile()
-      if (sight.present !== pauseFile.present || sight.reason !== pauseFile.reason) {
-        memory.update({ pauseFile: { file: pauseFile.file, ...sight } }, null)
-      }
-      if (sight.present) return 'pause_file'
-    }
-    return phase === 'steady' ? null : 'maintenance_phase'
+    return this.look()?.reason ?? null
   }
 
-  text(reason: SuppressedBy): string {
-    const { phase, pauseFile } = this.#environment.memory.facts
-    if (reason === 'maintenance_phase') return `In the phase ${phase} no pass starts by itself.`
-    const why = pauseFile?.reason == null ? '' : `: ${pauseFile.reason}`
-    return `Maintenance is paused by ${pauseFile?.file ?? 'a file'}${why}.`
+  /** The same with its words. */
+  look(): HeldBack | null {
+    const { memory } = this.#environment
+    const { pauseFile } = memory.facts
+    const seen = this.#sight()
+    if (seen !== null && pauseFile !== null) {
+      const { present, reason } = seen
+      if (present !== pauseFile.present || reason !== pauseFile.reason) {
+        memory.update({ pauseFile: seen }, null)
+      }
+    }
+    return this.#heldBy(seen)
+  }
+
+  /** The same for whoever only wants to know: nothing is remembered or told. */
+  peek(): HeldBack | null {
+    return this.#heldBy(this.#sight())
+  }
+
+  #sight(): SchedulerInfo['pauseFile'] {
+    const { memory, host } = this.#environment
+    const { pauseFile } = memory.facts
+    return pauseFile === null ? null : { file: pauseFile.file, ...host.lookForPauseFile() }
+  }
+
+  #heldBy(seen: SchedulerInfo['pauseFile']): HeldBack | null {
+    const { phase } = this.#environment.memory.facts
+    if (seen?.present === true) {
+      const why = seen.reason === null ? '' : `: ${seen.reason}`
+      return { reason: 'pause_file', text: `Maintenance is paused by ${seen.file}${why}.` }
+    }
+    if (phase === 'steady') return null
+    return { reason: 'maintenance_phase', text: `In the phase ${phase} no pass starts by itself.` }
   }
 
   /** A pass of this source was due and does not run. */
@@ -39,8 +64,7 @@ export class Suppression {
     this.#environment.memory.count({ [counter]: 1 }, null)
   }
 
-  tell(reason: SuppressedBy, source: PassSource): void {
-    const text = this.text(reason)
+  tell({ reason, text }: HeldBack, source: PassSource): void {
     this.#environment.host.emit({ type: 'maintenance_skip', reason, source, text }, null)
   }
 }

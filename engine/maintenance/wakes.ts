@@ -6,7 +6,7 @@
  * What is started is chosen from the state of that moment and never from what was asked for earlier,
  * so a retry cannot run with another one's source (D2).
  */
-import type { PassSource } from '../types.ts'
+import type { MaintenanceOptions, PassSource, PreviewedWake } from '../types.ts'
 import { decidePass } from './decide.ts'
 import type { Decision } from './decision.ts'
 import { isIdle } from './pass.ts'
@@ -18,6 +18,16 @@ export const AUTOMATIC = { automatic: true }
 
 /** A confirm that left its stage due in spite of everything waits at least this long; else it could spin. */
 const CONFIRM_RETRY_MIN_MS = 1_000
+
+type DeferredSource = 'rewrite_stage_confirm' | 'rewrite_age_blocked' | 'rewrite_queue_pending'
+
+/** A pass that will start by itself, if nothing changes. */
+export interface Upcoming {
+  on: Exclude<PreviewedWake['on'], 'checkpoint'>
+  /** Not before now. */
+  atMs: number
+  call: PassCall
+}
 
 export interface WakeTarget {
   /** Loaded and not closed. */
@@ -34,6 +44,11 @@ export function callFor(
   return { source, request: null, automatic: false, gcTick: false, kickGates: [], ...how }
 }
 
+/** Kicks and confirms may always run GC, periodic passes every n-th time. */
+function tickCall(tick: number, options: Pick<MaintenanceOptions, 'gcEvery'>): PassCall {
+  return callFor('periodic', { automatic: true, gcTick: tick % options.gcEvery === 0 })
+}
+
 export class Wakes {
   readonly #environment: PassEnvironment
   readonly #suppression: Suppression
@@ -46,9 +61,8 @@ export class Wakes {
   #kickWaitsSinceMs: number | null = null
   #retryWaitsSinceMs: number | null = null
   #cancelTick: (() => void) | null = null
-  #cancelStage: (() => void) | null = null
-  #cancelAge: (() => void) | null = null
-  #cancelQueue: (() => void) | null = null
+  #tickAtMs = 0
+  #cancelDeferred: (() => void) | null = null
   #cancelPauseLook: (() => void) | null = null
 
   constructor(environment: PassEnvironment, suppression: Suppression, target: WakeTarget) {
@@ -86,6 +100,31 @@ export class Wakes {
     this.#disarm()
     if (this.#runsByItself) this.arm()
     if (!this.#defers) this.#forget()
+  }
+
+  /**
+   * Soonest first. Empty while nothing may start by itself, and while a pass runs: what it leaves decides
+   * what is woken next.
+   */
+  upcoming(): Upcoming[] {
+    const { host, memory, options } = this.#environment
+    if (!this.#runsByItself || this.#target.isSlotTaken()) return []
+    if (this.#suppression.peek() !== null) return []
+    const nowMs = host.clock.now()
+    const next: Upcoming[] = []
+    if (this.#defers && memory.facts.checkpointKickPending) {
+      next.push({ on: 'slot', atMs: nowMs, call: callFor('checkpoint_pending', AUTOMATIC) })
+    }
+    const deferred = this.#defers ? this.#deferred() : null
+    if (deferred !== null) {
+      const atMs = Math.max(nowMs, deferred.atMs)
+      next.push({ on: 'timer', atMs, call: callFor(deferred.source, AUTOMATIC) })
+    }
+    if (!options.disableLoop) {
+      const atMs = Math.max(nowMs, this.#tickAtMs)
+      next.push({ on: 'tick', atMs, call: tickCall(this.#ticks + 1, options) })
+    }
+    return next.sort((a, b) => a.atMs - b.atMs)
   }
 
   /** Somebody outside of passes has set it. */
@@ -206,12 +245,13 @@ export class Wakes {
 
   /** A phase or the pause file holds this pass back: counted, told, and looked at again. */
   #isHeldBack(source: PassSource): boolean {
-    const reason = this.#suppression.reason()
-    if (reason === null) return false
+    const held = this.#suppression.look()
+    if (held === null) return false
+    const { reason } = held
     this.#suppression.count(reason)
     const isTick = source === 'periodic'
     const told = `held back by ${reason}`
-    if (!isTick || this.#idleWhy !== told) this.#suppression.tell(reason, source)
+    if (!isTick || this.#idleWhy !== told) this.#suppression.tell(held, source)
     if (isTick) this.#idleWhy = told
     // A phase is ended by whoever set it; nobody says when the file goes.
     if (reason === 'pause_file') this.#armPauseLook()
@@ -253,12 +293,8 @@ export class Wakes {
   }
 
   #disarmDeferred(): void {
-    this.#cancelStage?.()
-    this.#cancelAge?.()
-    this.#cancelQueue?.()
-    this.#cancelStage = null
-    this.#cancelAge = null
-    this.#cancelQueue = null
+    this.#cancelDeferred?.()
+    this.#cancelDeferred = null
   }
 
   #armTick(): void {
@@ -266,36 +302,42 @@ export class Wakes {
     this.#cancelTick = null
     const { host, options } = this.#environment
     if (options.disableLoop) return
-    const atMs = host.clock.now() + options.loopIntervalMs
-    this.#cancelTick = host.clock.setTimer(atMs, () => {
+    this.#tickAtMs = host.clock.now() + options.loopIntervalMs
+    this.#cancelTick = host.clock.setTimer(this.#tickAtMs, () => {
       this.#armTick()
       this.#tick()
     })
   }
 
   /**
-   * At any time one timer of each kind at most, for the state as it is now, so an earlier deadline
-   * takes the place of a later one. One that fires while a pass holds the slot is remembered.
+   * At any time one timer at most, for the state as it is now, so an earlier deadline takes the place of
+   * a later one. One that fires while a pass holds the slot is remembered.
    */
   #armDeferred(): void {
     this.#disarmDeferred()
-    if (!this.#defers) return
-    const { memory, host, options } = this.#environment
-    const { debt, facts } = memory
-    const { clock } = host
-    if (debt.stage !== null) {
-      const atMs = Math.max(debt.stage.dueAtMs, this.#confirmNotBeforeMs)
-      this.#cancelStage = clock.setTimer(atMs, () => this.#due('rewrite_stage_confirm'))
-    } else if (facts.ageBlockedUntilMs !== null) {
-      const atMs = facts.ageBlockedUntilMs
-      this.#cancelAge = clock.setTimer(atMs, () => this.#due('rewrite_age_blocked'))
-    } else if (options.policy === 'queue_runner' && debt.queue.length > 0) {
-      const atMs = facts.queueCooldownUntilMs ?? clock.now()
-      this.#cancelQueue = clock.setTimer(atMs, () => this.#due('rewrite_queue_pending'))
-    }
+    const next = this.#defers ? this.#deferred() : null
+    if (next === null) return
+    const { source, atMs } = next
+    this.#cancelDeferred = this.#environment.host.clock.setTimer(atMs, () => this.#due(source))
   }
 
-  #due(source: 'rewrite_stage_confirm' | 'rewrite_age_blocked' | 'rewrite_queue_pending'): void {
+  /** Of staged debt, else of what is too young, else of the queue runner; null: none of them waits. */
+  #deferred(): { source: DeferredSource; atMs: number } | null {
+    const { memory, host, options } = this.#environment
+    const { debt, facts } = memory
+    if (debt.stage !== null) {
+      const atMs = Math.max(debt.stage.dueAtMs, this.#confirmNotBeforeMs)
+      return { source: 'rewrite_stage_confirm', atMs }
+    }
+    if (facts.ageBlockedUntilMs !== null) {
+      return { source: 'rewrite_age_blocked', atMs: facts.ageBlockedUntilMs }
+    }
+    if (options.policy !== 'queue_runner' || debt.queue.length === 0) return null
+    const atMs = facts.queueCooldownUntilMs ?? host.clock.now()
+    return { source: 'rewrite_queue_pending', atMs }
+  }
+
+  #due(source: DeferredSource): void {
     const { host, memory, options } = this.#environment
     if (!this.#target.isSlotTaken()) {
       if (this.#isHeldBack(source)) return
@@ -322,8 +364,7 @@ export class Wakes {
     const { memory, options } = this.#environment
     this.#ticks += 1
     if (this.#target.isSlotTaken() || this.#isHeldBack('periodic')) return
-    const gcTick = this.#ticks % options.gcEvery === 0
-    const call = callFor('periodic', { automatic: true, gcTick })
+    const call = tickCall(this.#ticks, options)
     const input = passInput(this.#environment, call)
     const decision = decidePass(input)
     if (!isIdle(decision)) {

@@ -447,9 +447,9 @@ export const SCHEDULER: readonly PutBack[] = [
     defect: 'a kick on staged debt takes the slot to find that out',
     edits: [
       {
-        file: 'engine/maintenance/scheduler.ts',
-        find: 'const block = [...gates, ...this.#stageGate(automatic)].find(isBlocking)',
-        replace: 'const block = gates.find(isBlocking)',
+        file: 'engine/maintenance/admission.ts',
+        find: 'const gate = [...kickGates(input), ...kickStageGates(input)].find(isBlocking)',
+        replace: 'const gate = kickGates(input).find(isBlocking)',
       },
     ],
     test: { file: SOURCES, name: 'D10: a kick on staged debt is refused without taking the slot' },
