@@ -56,18 +56,26 @@ export function useWidth<T extends HTMLElement>(): [RefObject<T | null>, number]
   return [ref, width]
 }
 
-/** Follows `value` at most once per `everyMs`, for announcements that must not chatter. */
-export function useThrottled<T>(value: T, everyMs: number): T {
-  const [shown, setShown] = useState(value)
-  const latest = useRef(value)
+/**
+ * Follows `value` at most once per `everyMs`, for announcements that must not chatter; at once where it is
+ * about something else than before.
+ */
+export function useThrottled<T>(value: T, everyMs: number, about = ''): T {
+  const [shown, setShown] = useState({ value, about })
+  const latest = useRef({ value, about })
   useEffect(() => {
-    latest.current = value
-  }, [value])
+    latest.current = { value, about }
+  }, [value, about])
   useEffect(() => {
-    const timer = setInterval(() => setShown(latest.current), everyMs)
+    const timer = setInterval(() => {
+      const next = latest.current
+      setShown((now) => (now.value === next.value && now.about === next.about ? now : next))
+    }, everyMs)
     return () => clearInterval(timer)
   }, [everyMs])
-  return shown
+  if (shown.about === about) return shown.value
+  setShown({ value, about })
+  return value
 }
 
 /** Follows `value` that much later; one that changes sooner is left out. */

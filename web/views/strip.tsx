@@ -212,7 +212,9 @@ function SentenceLine(): ReactNode {
       : engine === null
         ? 'Waiting for the first numbers.'
         : theSentence(engine, nowMs)
-  const announced = useThrottled(sentence, ANNOUNCE_EVERY_MS)
+  // Of another store, and its first numbers, without delay: what was said is about another one.
+  const about = `${store?.storeId ?? ''} ${engine === null ? 'waits' : 'told'}`
+  const announced = useThrottled(sentence, ANNOUNCE_EVERY_MS, about)
   const old = engine !== null && link.phase !== 'live'
   const behind = useApp((state) => state.behind)
   const fellBehind = behind !== null && pageNow - behind.atMs < BEHIND_SHOWN_MS
@@ -233,7 +235,7 @@ function SentenceLine(): ReactNode {
           {formatCount(behind.toSeq)} were left out of the trace; the numbers are complete.
         </p>
       )}
-      <p className="sr-only" aria-live="polite">
+      <p className="sr-only" aria-live="polite" data-testid="announced">
         {announced}
       </p>
     </div>
