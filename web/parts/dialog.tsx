@@ -12,6 +12,7 @@ interface DialogProps {
 
 export function Dialog({ title, onClose, children, actions }: DialogProps): ReactNode {
   const ref = useRef<HTMLDialogElement>(null)
+  const heading = useRef<HTMLHeadingElement>(null)
   // Closed before it goes: as long as it is modal, nothing outside of it can take the focus.
   useLayoutEffect(() => {
     const dialog = ref.current
@@ -20,7 +21,10 @@ export function Dialog({ title, onClose, children, actions }: DialogProps): Reac
   useFocusReturn(ref)
   useEffect(() => {
     const dialog = ref.current
-    if (dialog !== null && !dialog.open) dialog.showModal()
+    if (dialog === null || dialog.open) return
+    dialog.showModal()
+    // The browser takes the first button, which may stand below a page of text: one reads from the top.
+    heading.current?.focus()
   }, [])
   return (
     <dialog
@@ -36,9 +40,11 @@ export function Dialog({ title, onClose, children, actions }: DialogProps): Reac
       }}
     >
       <div className="dialog-body">
-        <h2>{title}</h2>
+        <h2 ref={heading} tabIndex={-1}>
+          {title}
+        </h2>
         {children}
-        <div className="row end">
+        <div className="row end dialog-actions">
           {actions ?? (
             <button type="button" onClick={onClose}>
               Close

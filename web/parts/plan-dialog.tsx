@@ -76,7 +76,7 @@ function Stored({ plan }: { plan: StoredPlan }): ReactNode {
         <dt>can be undone</dt>
         <dd>{effect.irreversible ? 'no: files go for good' : 'nothing is lost by it'}</dd>
         <dt>valid</dt>
-        <dd className="num">
+        <dd>
           {leftMs > 0 ? `for ${formatCountdown(leftMs)}, as long as nothing changes` : 'expired'}
         </dd>
       </dl>
@@ -128,7 +128,7 @@ function IndexFacts({ index }: { index: VacuumPlan }): ReactNode {
         <Bytes value={bytesBefore} /> now, <Bytes value={bytesAfter} /> afterwards
       </dd>
       <dt>its pages</dt>
-      <dd className="num">
+      <dd>
         {formatCount(pagesFree)} of {formatCount(pagesTotal)} free
         {pagesHeld > 0 && `, ${formatCount(pagesHeld)} more once older roots are gone`}
       </dd>

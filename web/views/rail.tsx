@@ -13,7 +13,7 @@ import {
   Workflow,
   type LucideIcon,
 } from 'lucide-react'
-import { useEffect, useState, type ReactNode } from 'react'
+import { useEffect, useRef, useState, type ReactNode } from 'react'
 import { viewNames, type ViewName } from '../lib/route.ts'
 import { viewFacts } from '../lib/views.ts'
 import { useApp } from '../state/store.ts'
@@ -32,7 +32,7 @@ const icons: Record<ViewName, LucideIcon> = {
   stores: Database,
 }
 
-/** As many as fit a phone with names that can be read; the rest is one press away. */
+/** The first views, as many as fit a phone with names that can be read; the rest is one press away. */
 const IN_BAR: readonly ViewName[] = ['overview', 'segments', 'queue', 'passes']
 
 export function Rail(): ReactNode {
@@ -40,20 +40,29 @@ export function Rail(): ReactNode {
   const attached = useApp((state) => state.store?.mode === 'attached')
   const [more, setMore] = useState(false)
   const shown = viewNames.filter((name) => !attached || viewFacts[name].attached)
+  const rail = useRef<HTMLElement>(null)
   useEffect(() => {
     if (!more) return
     const onKey = (event: KeyboardEvent) => {
       if (event.key === 'Escape') setMore(false)
     }
+    const onPointer = (event: PointerEvent) => {
+      if (!(event.target instanceof Node) || rail.current?.contains(event.target) !== true) {
+        setMore(false)
+      }
+    }
     document.addEventListener('keydown', onKey)
-    return () => document.removeEventListener('keydown', onKey)
+    document.addEventListener('pointerdown', onPointer)
+    return () => {
+      document.removeEventListener('keydown', onKey)
+      document.removeEventListener('pointerdown', onPointer)
+    }
   }, [more])
   const entry = (name: ViewName) => (
     <RailEntry
       key={name}
       name={name}
       current={name === view}
-      inBar={IN_BAR.includes(name)}
       onGo={() => {
         setMore(false)
         goTo(name)
@@ -61,21 +70,25 @@ export function Rail(): ReactNode {
     />
   )
   return (
-    <nav className={more ? 'rail rail-more' : 'rail'} aria-label="Views">
+    <nav ref={rail} className={more ? 'rail rail-more' : 'rail'} aria-label="Views">
       <p className="brand rail-brand">Restage</p>
-      <ul className="rail-list">
-        {shown.map(entry)}
+      <ul className="rail-list rail-in-bar">
+        {shown.filter((name) => IN_BAR.includes(name)).map(entry)}
         <li className="rail-more-entry">
           <button
             type="button"
             className={IN_BAR.includes(view) ? 'rail-entry' : 'rail-entry rail-current'}
             aria-expanded={more}
+            data-testid="rail-more"
             onClick={() => setMore(!more)}
           >
             <Ellipsis className="rail-icon" aria-hidden="true" />
             <span>More</span>
           </button>
         </li>
+      </ul>
+      <ul className="rail-list rail-beyond" data-testid="rail-beyond">
+        {shown.filter((name) => !IN_BAR.includes(name)).map(entry)}
       </ul>
     </nav>
   )
@@ -84,15 +97,14 @@ export function Rail(): ReactNode {
 interface RailEntryProps {
   name: ViewName
   current: boolean
-  inBar: boolean
   onGo: () => void
 }
 
-function RailEntry({ name, current, inBar, onGo }: RailEntryProps): ReactNode {
+function RailEntry({ name, current, onGo }: RailEntryProps): ReactNode {
   const Icon = icons[name]
   const facts = viewFacts[name]
   return (
-    <li className={inBar ? 'rail-in-bar' : 'rail-beyond'}>
+    <li>
       <a
         href={`#/${name}`}
         className={current ? 'rail-entry rail-current' : 'rail-entry'}
