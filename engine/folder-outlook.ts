@@ -30,7 +30,7 @@ export function planFolder(
     segments,
     filters: { ...filtersFor(floor, maintenance), ...how.filters },
     nowMs: how.nowMs,
-    liveBytesKnown: reading.liveBytesKnown,
+    liveBytesKnown: reading.attachment.liveBytesUnknown === null,
   })
 }
 

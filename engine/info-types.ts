@@ -43,8 +43,9 @@ export interface ValueLogReads {
 
 export interface EngineInfo {
   dir: string
-  layout: 'split' | 'wal'
-  checksum: 'ieee' | 'crc32c'
+  /** null: a folder that is only read shows neither layout, or holds nothing that a checksum covers. */
+  layout: 'split' | 'wal' | null
+  checksum: 'ieee' | 'crc32c' | null
   profile: Profile
   profileLoses: string
   readOnly: boolean

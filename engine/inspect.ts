@@ -37,6 +37,7 @@ import type {
   InspectRecording,
   InspectReport,
   InspectSegment,
+  CountedSegment,
 } from './inspect/report.ts'
 import { readSegments } from './inspect/segments.ts'
 import { buildState } from './inspect/state.ts'
@@ -194,8 +195,9 @@ interface Gathered {
   references: References
   walk: Walk
   trees: TreesReading | undefined
-  segments: InspectSegment[]
-  keyCount: number
+  segments: CountedSegment[]
+  /** null: no tree. */
+  keyCount: number | null
   replayed: boolean
   verified: boolean
 }
@@ -216,7 +218,7 @@ async function readFolder(
   const isMoving = asked.hasChanged()
   if (isMoving && asked.mayRetry) return undefined
   const { choice, journal, keyCount, trees } = gathered
-  const commitSeq = choice?.meta.commitSeq ?? 0
+  const commitSeq = choice?.meta.commitSeq ?? null
   const journalSegments = journal.segments()
   sayWhatIsOdd(gathered, scope)
   if (isMoving) {
@@ -233,6 +235,12 @@ async function readFolder(
   const { recording } = asked
   const report = {
     ...makeReport(gathered, scope.problems.list(), unsupported),
+    ...(lowerBound === null
+      ? {}
+      : {
+          segments: gathered.segments.map(withoutReferences),
+          live_bytes_unknown: lowerBound.message,
+        }),
     ...(recording === undefined ? {} : { recording }),
   }
   const other = choice?.other ?? null
@@ -251,16 +259,17 @@ async function readFolder(
         : { metaPage: other.pageNumber, segments: trees.otherRootSegments },
     keepersUnknown: lowerBound ?? otherRootUnknown(gathered),
   })
-  const info = infoOf(folder, gathered.detected ?? 'ieee')
+  const info = infoOf(folder, gathered.detected ?? null)
   const attachment = {
     readAtMs: asked.nowMs,
     commitSeq,
     keyCount,
+    liveBytesUnknown: lowerBound?.message ?? null,
     journalPending: journal.records,
     unsupported,
     problems: [...report.problems, ...scope.notes.list()],
   }
-  return { report, liveBytesKnown: lowerBound === null, state, info, attachment }
+  return { report, state, info, attachment }
 }
 
 async function gather(
@@ -326,7 +335,7 @@ async function gatherWith(
       trees !== undefined &&
       canReplay(journal, files.commandLog, scope.problems)
     if (replayed) replay(trees, journal, reader)
-    const keyCount = trees?.keyCount ?? 0
+    const keyCount = trees?.keyCount ?? null
     return {
       folder,
       index,
@@ -402,15 +411,29 @@ function makeReport(gathered: Gathered, problems: string[], unsupported: string[
   }
 }
 
+/** What was met is less than there may be, and no number says by how much. */
+function withoutReferences(segment: CountedSegment): InspectSegment {
+  return {
+    ...segment,
+    live_bytes: null,
+    stale_bytes: null,
+    live_disk_bytes: null,
+    referenced_records: null,
+    referenced_disk_records: null,
+    referencing_pointers: null,
+    leaf_refs: null,
+  }
+}
+
 /** The same in the order of names, so that two readings of one folder are the same text. */
 function byName<T>(values: Record<string, T>): Record<string, T> {
   return Object.fromEntries(Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
-function infoOf(folder: FolderMap, checksum: ChecksumKind): EngineInfo {
+function infoOf(folder: FolderMap, checksum: ChecksumKind | null): EngineInfo {
   return {
     dir: folder.root,
-    layout: folder.layout,
+    layout: folder.layoutSeen,
     checksum,
     // A profile is a writer's choice and leaves no trace; a reader has nothing to lose.
     profile: 'durable',

@@ -57,25 +57,42 @@ export function statsOf(input: StatsInput): Record<string, string> {
 
 /**
  * The part that a folder says of itself when it is only read: segments, queue, ledger, stage and
- * penalties. What a writer counts while it runs is not on disk, and so not here.
+ * penalties. What a writer counts while it runs is not on disk, and so not here; neither are live
+ * bytes that are not known.
  */
-export function folderStatsOf(state: EngineState, nowMs: number): Record<string, string> {
+export function folderStatsOf(
+  state: EngineState,
+  nowMs: number,
+  { liveBytesKnown = true }: { liveBytesKnown?: boolean } = {},
+): Record<string, string> {
   const { stats, add } = collector()
   add(GENERATION, segmentStats(state))
   add(GENERATION, { 'rewrite.queue_len': state.debt.queue.length, 'rewrite.queue_loaded': true })
   add(GENERATION, debtStats(state, nowMs))
   add('treedb.', retainedStats(state))
-  return stats
+  if (liveBytesKnown) return stats
+  return Object.fromEntries(Object.entries(stats).filter(([key]) => !needsLiveBytes(key)))
+}
+
+/** Live bytes of segments as they are now; those of the ledger were written down when it was made. */
+function needsLiveBytes(key: string): boolean {
+  return /\.bytes\.(live|stale)\.|\.queue_live_hint\.bytes$/.test(key)
 }
 
 /** Why each key without a value has none; with `stats` it has every key of upstream, once. */
 export function absentStatsOf(
   stats: Readonly<Record<string, string>>,
   source: 'engine' | 'folder',
+  /** Why live bytes are not known; null when they are. */
+  liveBytesUnknown: string | null = null,
 ): Record<string, string> {
   const absent: Record<string, string> = {}
   for (const [key, form] of STAT_FORMS) {
-    if (stats[key] === undefined) absent[key] = reasonOf(key.replace(GENERATION, ''), form, source)
+    if (stats[key] !== undefined) continue
+    absent[key] =
+      liveBytesUnknown !== null && needsLiveBytes(key)
+        ? liveBytesUnknown
+        : reasonOf(key.replace(GENERATION, ''), form, source)
   }
   return { ...absent, ...ABSENT_STATS }
 }

@@ -885,8 +885,8 @@ export interface EngineState {
   penalties: RewritePenalty[]
   pins: Pin[]
   counters: Counters
-  /** Last published checkpoint. */
-  checkpoint: { commitSeq: number; atMs: number | null; elapsedMs: number | null }
+  /** Last published checkpoint; its commit is null where a folder that is only read tells none. */
+  checkpoint: { commitSeq: number | null; atMs: number | null; elapsedMs: number | null }
 }
 
 /** Policy numbers of maintenance, resolved. Extreme values switch things off as said. */

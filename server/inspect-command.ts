@@ -69,10 +69,10 @@ function describe(command: InspectCommand, reading: FolderReading): string {
   const { report, attachment, info, state } = reading
   const lines = [
     info.dir,
-    `  layout     ${info.layout}, checksum ${report.checksum ?? 'not known'}`,
+    `  layout     ${info.layout ?? 'not known'}, checksum ${report.checksum ?? 'not known'}`,
     `  tree       ${treeText(reading)}`,
     `  pages      ${grouped(report.index.pages)} in ${bytesText(report.index.file_bytes)}: ${encodingsText(reading)}`,
-    `  keys       ${grouped(report.key_count)}${report.replayed ? ', the journal laid over them' : ''}`,
+    `  keys       ${keysText(reading)}`,
     `  journal    ${journalText(reading)}`,
     `  debt       ${debtText(reading)}`,
     `  recording  ${recordingText(reading)}`,
@@ -82,9 +82,11 @@ function describe(command: InspectCommand, reading: FolderReading): string {
     ...section('Problems', attachment.problems),
     ...section('Not read by this version', attachment.unsupported),
   ]
-  const dead = state.segments.filter(
-    ({ bytesLive, bytesTotal }) => bytesLive === 0 && bytesTotal > 0,
-  )
+  // Live bytes that are not known are no sign of death.
+  const dead =
+    attachment.liveBytesUnknown === null
+      ? state.segments.filter(({ bytesLive, bytesTotal }) => bytesLive === 0 && bytesTotal > 0)
+      : []
   if (dead.length > 0) lines.push(`${grouped(dead.length)} segments hold nothing live.`)
   lines.push(
     report.verified === true
@@ -112,6 +114,11 @@ function recordingText({ report }: FolderReading): string {
 function treeText({ report }: FolderReading): string {
   if (report.meta === null || report.meta_page === null) return 'none that can be read'
   return `meta page ${report.meta_page}, commit ${grouped(report.meta.commit_seq)}`
+}
+
+function keysText({ report }: FolderReading): string {
+  if (report.key_count === null) return 'not known'
+  return `${grouped(report.key_count)}${report.replayed ? ', the journal laid over them' : ''}`
 }
 
 function encodingsText({ report }: FolderReading): string {
@@ -155,11 +162,12 @@ function segmentTable({ report }: FolderReading): string[] {
   ])
   const sum = (of: (segment: (typeof report.segments)[number]) => number): number =>
     report.segments.reduce((total, segment) => total + of(segment), 0)
+  const isKnown = report.segments.every((segment) => segment.live_disk_bytes !== null)
   const total = [
     `${grouped(report.segments.length)} segments`,
     ...byteCells(
       sum((s) => s.total_bytes),
-      sum((s) => s.live_disk_bytes),
+      isKnown ? sum((s) => s.live_disk_bytes ?? 0) : null,
     ),
     grouped(sum((s) => s.records)),
     grouped(sum((s) => s.frames)),
@@ -169,7 +177,9 @@ function segmentTable({ report }: FolderReading): string[] {
   return table([SEGMENT_COLUMNS, ...rows, total], (column) => column === 0 || column === last)
 }
 
-function byteCells(total: number, live: number): string[] {
+/** `live` null: not known, and so neither is what is stale. */
+function byteCells(total: number, live: number | null): string[] {
+  if (live === null) return [bytesText(total), '-', '-', '-']
   const stale = total - live
   const percent = total === 0 ? '-' : ((stale / total) * 100).toFixed(1)
   return [bytesText(total), bytesText(live), bytesText(stale), percent]

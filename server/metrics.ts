@@ -55,18 +55,22 @@ function storeStatus(page: MetricsPage, { storeId, mode, status }: StoreInfo): v
 function storeFigures(page: MetricsPage, labels: Labels, figures: StoreFigures): void {
   const { segments } = figures
   let total = 0
-  let live = 0
+  let live: number | null = 0
   for (const [name, sums] of Object.entries(segments)) {
     const of = { ...labels, state: name }
     page.gauge('restage_segments', 'Value-log segments.', of, sums.count)
+    total += sums.bytesTotal
+    if (sums.bytesLive === null) {
+      live = null
+      continue
+    }
     page.gauge('restage_segment_live_bytes', 'Referenced bytes.', of, sums.bytesLive)
     const stale = sums.bytesTotal - sums.bytesLive
     page.gauge('restage_segment_stale_bytes', 'Unreferenced bytes.', of, stale)
-    total += sums.bytesTotal
-    live += sums.bytesLive
+    if (live !== null) live += sums.bytesLive
   }
   page.gauge('restage_value_log_bytes', 'All value-log files.', labels, total)
-  if (live > 0) {
+  if (live !== null && live > 0) {
     const ratio = total / live
     page.gauge('restage_space_amplification_ratio', 'Files / live bytes.', labels, ratio)
   }

@@ -129,7 +129,9 @@ function planLines(plan: RewritePlan, all: boolean): string[] {
   const lines = [
     `selected ${grouped(sourceSegmentIds.length)} of ${grouped(segmentsTotal)} segments: ` +
       `${bytesText(copyBytes)} to copy, ${bytesText(selectedBytesTotal)} to free`,
-    `log ${bytesText(plan.bytesTotal)}, ${bytesText(plan.bytesLive)} live, ${bytesText(plan.bytesStale)} stale`,
+    plan.liveBytesKnown
+      ? `log ${bytesText(plan.bytesTotal)}, ${bytesText(plan.bytesLive)} live, ${bytesText(plan.bytesStale)} stale`
+      : `log ${bytesText(plan.bytesTotal)}, how much of it is live is not known`,
     `filters ${filterText(plan.filters)}`,
   ]
   if (!plan.liveBytesKnown) {

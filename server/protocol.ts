@@ -116,8 +116,12 @@ export interface StoreInfo {
 /** What a read-only reading of a folder found beside its segments. */
 export interface AttachmentReport {
   readAtMs: number
-  commitSeq: number
-  keyCount: number
+  /** null when no meta page can be used. */
+  commitSeq: number | null
+  /** null when no tree can be read. */
+  keyCount: number | null
+  /** Why live bytes are not known, in one sentence: those of the state are lower bounds then. null when they are exact. */
+  liveBytesUnknown: string | null
   /** Journal records after the last checkpoint; shown, not applied. */
   journalPending: number
   /** Named features that this version does not read, each in one sentence. */
@@ -129,6 +133,8 @@ export interface AttachmentReport {
 /** GET {API_BASE}/stores/:storeId/state; also the body of a live snapshot, where `seq` is the last event contained. */
 export interface StoreSnapshot {
   state: EngineState
+  /** As of an attachment: why live and stale bytes in `state` are bounds and no facts. null: they are exact. */
+  liveBytesUnknown: string | null
   gauges: EngineGauges
   /** null for an attached store. */
   workload: WorkloadState | null

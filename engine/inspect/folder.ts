@@ -44,7 +44,10 @@ export interface FolderMap {
   index: string
   /** 'maindb/' or '': from root-relative to base-relative names. */
   prefix: string
+  /** Without any folder of values: as the older one, where both would look for them. */
   layout: 'split' | 'wal'
+  /** null: neither layout's folder of values is there. */
+  layoutSeen: 'split' | 'wal' | null
   /** Ascending by id. */
   segments: SegmentFile[]
   /** By lane, then sequence. */
@@ -61,6 +64,7 @@ export interface FolderScope {
 export function mapFolder(root: string, scope: FolderScope): FolderMap {
   const { base, prefix, index } = findBase(root, scope)
   const isSplit = statOf(path.join(base, 'value_vlog'), scope)?.isDirectory === true
+  const isWal = statOf(path.join(base, 'wal'), scope)?.isDirectory === true
   if (statOf(path.join(base, 'column_assets'), scope)?.isDirectory === true) {
     scope.unread.add('column assets (column_assets)', 'folder')
   }
@@ -73,6 +77,7 @@ export function mapFolder(root: string, scope: FolderScope): FolderMap {
     prefix,
     index: path.join(base, index),
     layout: isSplit ? 'split' : 'wal',
+    layoutSeen: isSplit ? 'split' : isWal ? 'wal' : null,
     segments: listSegments(base, scope),
     journals: listJournals(base, scope),
   }

@@ -43,18 +43,21 @@ export interface InspectSegment {
   lane: number
   seq: number
   total_bytes: number
-  /** Upstream's count: plain records once per pointer, frames once, CRCs not counted. May exceed the file. */
-  live_bytes: number
+  /**
+   * Upstream's count: plain records once per pointer, frames once, CRCs not counted. May exceed the
+   * file. It and the counts of references below are null when not every reference could be read.
+   */
+  live_bytes: number | null
   /** total_bytes - live_bytes, at least 0. */
-  stale_bytes: number
+  stale_bytes: number | null
   /** Each referenced record once and whole. */
-  live_disk_bytes: number
+  live_disk_bytes: number | null
   /** Referenced values: distinct (record, place in its frame). */
-  referenced_records: number
-  referenced_disk_records: number
-  referencing_pointers: number
+  referenced_records: number | null
+  referenced_disk_records: number | null
+  referencing_pointers: number | null
   /** Of the pointers: leaf pages of the index. */
-  leaf_refs: number
+  leaf_refs: number | null
   /** Values in the file, referenced or not. */
   records: number
   plain_records: number
@@ -64,6 +67,19 @@ export interface InspectSegment {
   tail: 'clean' | 'torn' | 'corrupt' | 'unsupported' | 'unreadable'
   tail_offset: number
 }
+
+/** What only references tell of a segment. */
+export type ReferenceCount =
+  | 'live_bytes'
+  | 'stale_bytes'
+  | 'live_disk_bytes'
+  | 'referenced_records'
+  | 'referenced_disk_records'
+  | 'referencing_pointers'
+  | 'leaf_refs'
+
+/** As counted; where not every reference could be read, the counts are lower bounds. */
+export type CountedSegment = InspectSegment & Record<ReferenceCount, number>
 
 /** `replayed`: the value comes from the journal overlay. */
 export type InspectKey =
@@ -113,8 +129,8 @@ export interface InspectReport {
   index: InspectIndex
   /** Ascending by file id. */
   segments: InspectSegment[]
-  /** Entries of the user tree, tombstones left out; with the overlay when `replayed`. */
-  key_count: number
+  /** Entries of the user tree, tombstones left out; with the overlay when `replayed`. null: no tree. */
+  key_count: number | null
   /** By key in hex; only when asked for. */
   keys?: Record<string, InspectKey>
   system_keys?: Record<string, InspectKey>
@@ -128,6 +144,8 @@ export interface InspectReport {
   /** format.json as found; null when absent or torn. */
   format_config: unknown
   problems: string[]
+  /** Why live bytes are null. Absent = they are known. */
+  live_bytes_unknown?: string
   /** Absent = the folder has none. */
   recording?: InspectRecording
   /**
@@ -142,9 +160,12 @@ export interface InspectReport {
 /** What a reading found beside the segments. */
 export interface AttachmentFacts {
   readAtMs: number
-  /** 0 when no meta page can be used. */
-  commitSeq: number
-  keyCount: number
+  /** null when no meta page can be used. */
+  commitSeq: number | null
+  /** null when no tree can be read. */
+  keyCount: number | null
+  /** Why live bytes are not known: those of the state are lower bounds then. null when they are exact. */
+  liveBytesUnknown: string | null
   /** Journal records after the last checkpoint; shown, not applied unless a replay was asked for. */
   journalPending: number
   /** Named features that this version does not read, each in one sentence. */
@@ -155,8 +176,7 @@ export interface AttachmentFacts {
 
 export interface FolderReading {
   report: InspectReport
-  /** false: not every reference could be read, so live bytes are at least what they say. */
-  liveBytesKnown: boolean
+  /** Its live bytes are lower bounds where `attachment.liveBytesUnknown` says so. */
   state: EngineState
   info: EngineInfo
   attachment: AttachmentFacts

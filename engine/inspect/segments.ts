@@ -15,7 +15,7 @@ import { openForReading, type FolderScope, type SegmentFile } from './folder.ts'
 import type { PendingJournal } from './journal.ts'
 import type { RecordReader } from './record-reader.ts'
 import type { References, SegmentReferences } from './references.ts'
-import type { InspectSegment } from './report.ts'
+import type { CountedSegment } from './report.ts'
 
 export interface SegmentsContext extends FolderScope {
   kind: ChecksumKind
@@ -37,13 +37,13 @@ export interface SegmentsContext extends FolderScope {
 export async function readSegments(
   files: readonly SegmentFile[],
   context: SegmentsContext,
-): Promise<InspectSegment[]> {
-  const readings: InspectSegment[] = []
+): Promise<CountedSegment[]> {
+  const readings: CountedSegment[] = []
   for (const file of files) readings.push(await readSegment(file, context))
   return readings
 }
 
-async function readSegment(file: SegmentFile, context: SegmentsContext): Promise<InspectSegment> {
+async function readSegment(file: SegmentFile, context: SegmentsContext): Promise<CountedSegment> {
   const references = context.references.of(file.segmentId)
   const reading = emptyReading(file)
   await scan(file, reading, references, context)
@@ -68,7 +68,7 @@ async function readSegment(file: SegmentFile, context: SegmentsContext): Promise
   return reading
 }
 
-function emptyReading(file: SegmentFile): InspectSegment {
+function emptyReading(file: SegmentFile): CountedSegment {
   return {
     file: file.file,
     file_id: file.segmentId,
@@ -94,7 +94,7 @@ function emptyReading(file: SegmentFile): InspectSegment {
 /** Fills in the counts and the tail of `reading`. */
 async function scan(
   file: SegmentFile,
-  reading: InspectSegment,
+  reading: CountedSegment,
   references: SegmentReferences,
   context: SegmentsContext,
 ): Promise<void> {
@@ -140,7 +140,7 @@ async function scan(
   }
 }
 
-function countRecord(reading: InspectSegment, record: RecordHead): void {
+function countRecord(reading: CountedSegment, record: RecordHead): void {
   reading.records += record.rids.length
   reading.tail_offset = record.start + RECORD_HEADER_BYTES + record.payloadBytes
   if (record.frame === null) {
@@ -151,7 +151,7 @@ function countRecord(reading: InspectSegment, record: RecordHead): void {
   if (record.frame.compressed) reading.compressed_frames++
 }
 
-function recordDamage(error: unknown, reading: InspectSegment, context: SegmentsContext): void {
+function recordDamage(error: unknown, reading: CountedSegment, context: SegmentsContext): void {
   const isCoded = error instanceof EngineError
   if (!isCoded && !isErrno(error)) throw error
   const at = `${reading.file}: reading stopped at byte ${reading.tail_offset}`

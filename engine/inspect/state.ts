@@ -15,18 +15,19 @@ import type {
   SegmentKeeper,
 } from '../types.ts'
 import type { SegmentFile } from './folder.ts'
-import type { InspectSegment } from './report.ts'
+import type { CountedSegment } from './report.ts'
 
 export interface StateInput {
   /** Same order and length. */
   files: readonly SegmentFile[]
-  segments: readonly InspectSegment[]
+  segments: readonly CountedSegment[]
   /** 'maindb/' or ''. */
   prefix: string
   facts: ReadonlyMap<SegmentId, SegmentFacts>
   debt: RewriteDebt
   penalties: RewritePenalty[]
-  commitSeq: number
+  /** null when no meta page can be used. */
+  commitSeq: number | null
   /** Segments that a replay of the journal would need. */
   journalSegments: ReadonlySet<SegmentId>
   /** Segments that the tree of the other meta page names; null when there is no other page. */
@@ -55,7 +56,7 @@ export function buildState(input: StateInput): EngineState {
   }
 }
 
-function segmentInfo(file: SegmentFile, reading: InspectSegment, input: StateInput): SegmentInfo {
+function segmentInfo(file: SegmentFile, reading: CountedSegment, input: StateInput): SegmentInfo {
   const bytesTotal = reading.total_bytes
   const bytesLive = reading.live_disk_bytes
   const facts = input.facts.get(file.segmentId)

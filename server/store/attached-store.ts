@@ -43,18 +43,22 @@ export class AttachedStore {
       snapshot: () => {
         const { state, attachment } = this.#reading
         const gauges = folderGauges(dir, attachment.readAtMs)
-        const snapshot: StoreSnapshot = { state, gauges, workload: null }
+        const { liveBytesUnknown } = attachment
+        const snapshot: StoreSnapshot = { state, liveBytesUnknown, gauges, workload: null }
         return { seq: 0, snapshotJson: JSON.stringify(snapshot), passesJson: '[]' }
       },
       passes: () => ({ bodyJson: '{"passes":[]}' }),
       figures: () => {
         const { state, attachment } = this.#reading
-        return figuresOf(state, folderGauges(dir, attachment.readAtMs), [])
+        const gauges = folderGauges(dir, attachment.readAtMs)
+        return figuresOf(state, gauges, [], attachment.liveBytesUnknown === null)
       },
       stats: () => {
         const { state, attachment } = this.#reading
-        const stats = folderStatsOf(state, attachment.readAtMs)
-        return { atMs: attachment.readAtMs, stats, absent: absentStatsOf(stats, 'folder') }
+        const { readAtMs, liveBytesUnknown } = attachment
+        const stats = folderStatsOf(state, readAtMs, { liveBytesKnown: liveBytesUnknown === null })
+        const absent = absentStatsOf(stats, 'folder', liveBytesUnknown)
+        return { atMs: readAtMs, stats, absent }
       },
       reread: async () => {
         this.#reading = await read(dir)

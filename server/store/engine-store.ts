@@ -109,6 +109,7 @@ export class EngineStore {
         // First the events, then the state that contains them: one turn, so nothing slips between.
         this.flush()
         const snapshot: StoreSnapshot = {
+          liveBytesUnknown: null,
           state: this.#engine.state(),
           gauges: this.#gauges(),
           workload: this.#workload?.state ?? null,

@@ -30,22 +30,24 @@ export class PassTally {
   }
 }
 
+/** `liveBytesKnown` false: live bytes of the state are bounds, which a figure must not pass for. */
 export function figuresOf(
   state: EngineState,
   gauges: EngineGauges,
   passes: PassFigures[],
+  liveBytesKnown = true,
 ): StoreFigures {
   const empty = (): StoreFigures['segments'][SegmentState] => ({
     count: 0,
     bytesTotal: 0,
-    bytesLive: 0,
+    bytesLive: liveBytesKnown ? 0 : null,
   })
   const segments = { active: empty(), sealed: empty(), zombie: empty() }
   for (const segment of state.segments) {
     const sums = segments[segment.state]
     sums.count += 1
     sums.bytesTotal += segment.bytesTotal
-    sums.bytesLive += segment.bytesLive
+    if (sums.bytesLive !== null) sums.bytesLive += segment.bytesLive
   }
   const { debt, scheduler, counters, penalties, pins, checkpoint } = state
   return {

@@ -51,7 +51,8 @@ export type PlanDraft = Pick<StoredPlan, 'inputHash' | 'effect' | 'confirm' | 'w
 /** Figures for the metrics page; counts of passes are since the opening. */
 export interface StoreFigures {
   state: Pick<EngineState, 'debt' | 'scheduler' | 'counters' | 'penalties' | 'pins' | 'checkpoint'>
-  segments: Record<SegmentState, { count: number; bytesTotal: number; bytesLive: number }>
+  /** `bytesLive` null: not known, which only a folder that is read can be. */
+  segments: Record<SegmentState, { count: number; bytesTotal: number; bytesLive: number | null }>
   gauges: EngineGauges
   passes: PassFigures[]
   /** null of a folder that is only read. */

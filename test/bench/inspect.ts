@@ -80,7 +80,7 @@ async function main(): Promise<void> {
       const monotonic = (): number => performance.now()
       const { report } = await inspectFolder(dir, { fileSystem, yieldNow, monotonic, nowMs: 1 })
       const { user, system } = process.cpuUsage(before)
-      const pointers = report.segments.reduce((sum, s) => sum + s.referencing_pointers, 0)
+      const pointers = report.segments.reduce((sum, s) => sum + (s.referencing_pointers ?? 0), 0)
       if (pointers !== keys) throw new Error(`${pointers} pointers of ${keys} keys`)
       // The first round warms up.
       if (round > 0) rates.push(pointers / ((user + system) / 1e6))

@@ -113,6 +113,7 @@ export class SyntheticStore {
       store: this.info,
       snapshot: {
         state: this.state,
+        liveBytesUnknown: null,
         gauges: { ...this.gauges, nowMs: Date.now() },
         workload: null,
       },

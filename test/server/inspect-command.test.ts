@@ -89,6 +89,11 @@ describe('restage inspect', () => {
     const { code, out } = await inspect({ dir })
     expect(code).toBe(1)
     expect(out).toContain('tree       none that can be read')
+    expect(out).toContain('keys       not known')
+    // No tree: what is live is not known, and no byte of it may pass for stale.
+    expect(out).toMatch(/^value_vlog\/value-l1-000001\.log +12\.2 KiB +- +- +- +51/m)
+    expect(out).toMatch(/^5 segments +26\.7 KiB +- +- +- /m)
+    expect(out).not.toContain('hold nothing live')
   })
 
   test('cancelling exits with 130 and prints nothing', async () => {

@@ -1,8 +1,10 @@
 /** Statistics over the wire: every key of upstream, typed, and in line with the metrics page. */
+import * as fs from 'node:fs'
+import * as path from 'node:path'
 import { Value } from 'typebox/value'
 import { describe, expect, test } from 'vitest'
 import { ABSENT_STATS, STAT_FORMS } from '../../engine/index.ts'
-import { API_BASE, type StatsBody } from '../../server/protocol.ts'
+import { API_BASE, type StatsBody, type StoreSnapshot } from '../../server/protocol.ts'
 import { statsBodySchema } from '../../server/schemas.ts'
 import { startServer, STORE, temporaryFolder, TOKEN, type TestServer } from './test-server.ts'
 
@@ -128,6 +130,28 @@ describe('statistics over the wire', () => {
     const text = await metricsOf(reader)
     expect(text).toContain('restage_rewrite_queue_segments{store="store"} 2')
     expect(text).not.toMatch(/^restage_(rewrite_runs|passes|puts)_total/m)
+  })
+
+  test('of a folder whose trees cannot be read leave out live bytes, and so do metrics and the state', async () => {
+    const dir = temporaryFolder()
+    await (await lived(dir)).close()
+    const index = path.join(dir, 'maindb/index.db')
+    fs.writeFileSync(index, fs.readFileSync(index).fill(0, 0, 8192))
+    const reader = await startServer({ dir, mode: 'attached' })
+    const why = 'live bytes are not known: no tree could be read'
+    const { body } = await reader.get<StoreSnapshot>(`/stores/${STORE}/state`)
+    expect(body.liveBytesUnknown).toBe(why)
+    expect(body.state.checkpoint.commitSeq).toBeNull()
+    const stats = await statsOf(reader)
+    const total = Number(stats.stats[`${GENERATION}bytes.total.total`])
+    expect(total).toBeGreaterThan(0)
+    for (const name of ['bytes.live.total', 'bytes.stale.hot', 'rewrite.queue_live_hint.bytes']) {
+      expect(stats.stats).not.toHaveProperty([GENERATION + name])
+      expect(stats.absent[GENERATION + name]).toBe(why)
+    }
+    const text = await metricsOf(reader)
+    expect(text).toContain(`restage_value_log_bytes{store="store"} ${String(total)}`)
+    expect(text).not.toMatch(/^restage_(segment_(live|stale)_bytes|space_amplification_ratio)\{/m)
   })
 
   test('are described key by key', async () => {

@@ -198,7 +198,12 @@ export function makeSnapshot(
     topics: ['segments', 'queue', 'passes', 'trace', 'metrics'],
     missed: null,
     store: makeStore(),
-    snapshot: { state: makeState(), gauges: makeGauges(), workload: null },
+    snapshot: {
+      state: makeState(),
+      liveBytesUnknown: null,
+      gauges: makeGauges(),
+      workload: null,
+    },
     events: [],
     passes: [],
     samples: [],

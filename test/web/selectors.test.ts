@@ -53,6 +53,16 @@ describe('theSentence', () => {
     expect(theSentence(makeState({ segments: [makeSegment(1)] }), NOW)).toContain('No stale bytes')
     expect(theSentence(makeState(), NOW)).toContain('No segments yet')
   })
+
+  test('says no stale bytes of a folder whose live bytes are not known', () => {
+    const one = makeState({ segments: [makeSegment(1)] })
+    expect(theSentence(one, NOW, false)).toMatch(
+      /in 1 segment; how much of it is stale is not known/,
+    )
+    expect(theSentence(makeState(), NOW, false)).toBe(
+      'No segments were found, and no tree that could name one was read.',
+    )
+  })
 })
 
 describe('the engine’s clock', () => {

@@ -299,7 +299,9 @@ class Drawing {
     const { segment, look, paint } = cell
     const { x, y, width, height } = box
     // Every cell is opaque, so that drawing it again covers what it was.
-    if (paint === null) {
+    if (paint === null && !look.bytesKnown) {
+      this.drawHatch(context, box)
+    } else if (paint === null) {
       const live = segment.bytesTotal === 0 ? 0 : (segment.bytesLive / segment.bytesTotal) * height
       context.fillStyle = this.colour(look.zombie ? '--kept' : '--stale')
       context.fillRect(x, y, width, height)
@@ -325,6 +327,28 @@ class Drawing {
       // Inside of the cell, so that drawing it again leaves nothing of the frame.
       context.strokeRect(x + 1, y + 1, Math.max(width - 2, 1), Math.max(height - 2, 1))
     }
+  }
+
+  /** Neither live nor stale: what it is, is not known. */
+  private drawHatch(
+    context: CanvasRenderingContext2D,
+    { x, y, width, height }: { x: number; y: number; width: number; height: number },
+  ): void {
+    context.fillStyle = this.colour('--surface')
+    context.fillRect(x, y, width, height)
+    context.save()
+    context.beginPath()
+    context.rect(x, y, width, height)
+    context.clip()
+    context.strokeStyle = this.colour('--line-strong')
+    context.lineWidth = 1
+    context.beginPath()
+    for (let from = -height; from < width; from += 5) {
+      context.moveTo(x + from, y + height)
+      context.lineTo(x + from + height, y)
+    }
+    context.stroke()
+    context.restore()
   }
 
   private drawWords(

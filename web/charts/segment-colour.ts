@@ -22,6 +22,8 @@ export interface Painter {
 
 interface PaintInput {
   nowMs: number
+  /** false: what is live is not known, so no colour may say it. */
+  bytesKnown?: boolean
   verdicts: Verdicts | null
 }
 
@@ -54,7 +56,7 @@ export function painterOf(colour: SegmentColour, input: PaintInput): Painter {
         }),
       }
     case 'state':
-      return { colour, paint: paintState }
+      return { colour, paint: (segment) => paintState(segment, input.bytesKnown ?? true) }
     case 'verdict':
       return { colour, paint: (segment) => paintVerdict(segment, input.verdicts) }
   }
@@ -84,13 +86,14 @@ function paintAge(segment: SegmentInfo, nowMs: number): Paint {
   }
 }
 
-function paintState(segment: SegmentInfo): Paint {
+function paintState(segment: SegmentInfo, bytesKnown: boolean): Paint {
   switch (segment.state) {
     case 'active':
       return { token: '--queued', letter: 'A', words: stateWords.active }
     case 'zombie':
       return { token: '--kept', letter: 'Z', words: stateWords.zombie }
     case 'sealed':
+      if (!bytesKnown) return { token: '--cat-6', letter: 'S', words: stateWords.sealed }
       return segment.bytesStale === 0
         ? { token: '--live', letter: 'L', words: 'sealed, fully live' }
         : { token: '--cat-6', letter: 'S', words: 'sealed, partly stale' }

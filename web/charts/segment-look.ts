@@ -12,11 +12,14 @@ export interface SegmentMarks {
   pinned: boolean
   zombie: boolean
   active: boolean
+  /** false: what of its bytes is live is not known. */
+  bytesKnown: boolean
 }
 
 export function marksOf(
   debt: RewriteDebt,
   rewriting: readonly SegmentId[],
+  bytesKnown = true,
 ): (segment: SegmentInfo) => SegmentMarks {
   const places = new Map(debt.queue.map((id, index) => [id, index + 1]))
   const running = new Set(rewriting)
@@ -29,6 +32,7 @@ export function marksOf(
       pinned: isPinned(segment.keptBy),
       zombie: segment.state === 'zombie',
       active: segment.state === 'active',
+      bytesKnown,
     }
   }
 }
@@ -50,9 +54,13 @@ export function segmentText(segment: SegmentInfo, marks: SegmentMarks): string {
   const extra = marksText(marks)
   const kept =
     segment.keptBy.length === 0 ? '' : `, kept by ${segment.keptBy.map(keeperShort).join(', ')}`
-  return `${segmentLabel(segment.segmentId)}, ${stateWords[segment.state]}, ${formatBytes(segment.bytesStale)} of ${formatBytes(segment.bytesTotal)} stale (${formatRatio(ratio)})${extra === '' ? '' : `, ${extra}`}${kept}`
+  const bytes = marks.bytesKnown
+    ? `${formatBytes(segment.bytesStale)} of ${formatBytes(segment.bytesTotal)} stale (${formatRatio(ratio)})`
+    : `${formatBytes(segment.bytesTotal)}, how much is stale is not known`
+  return `${segmentLabel(segment.segmentId)}, ${stateWords[segment.state]}, ${bytes}${extra === '' ? '' : `, ${extra}`}${kept}`
 }
 
 export function segmentTitle(segment: SegmentInfo, marks: SegmentMarks): string {
+  if (!marks.bytesKnown) return segmentText(segment, marks)
   return `${segmentText(segment, marks)}\nlive ${exactBytes(segment.bytesLive)}, stale ${exactBytes(segment.bytesStale)}`
 }

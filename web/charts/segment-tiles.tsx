@@ -90,6 +90,8 @@ function lookKey(marks: SegmentMarks): string {
   if (marks.pinned) words.push('pinned')
   if (marks.zombie) words.push('zombie')
   if (marks.active) words.push('active')
+  // A painted tile says something else than its bytes.
+  if (!marks.bytesKnown) words.push('unknown')
   return `${words.map((word) => `tile-${word}`).join(' ')}|${String(marks.queued ?? '')}`
 }
 
@@ -115,7 +117,9 @@ interface TileProps {
 const Tile = memo(function Tile(props: TileProps): ReactNode {
   const { segment, look, width, token, letter } = props
   const [classes = '', place = ''] = look.split('|')
-  const liveShare = segment.bytesTotal === 0 ? 0 : segment.bytesLive / segment.bytesTotal
+  const isUnknown = classes.includes('tile-unknown')
+  const liveShare =
+    isUnknown || segment.bytesTotal === 0 ? 0 : segment.bytesLive / segment.bytesTotal
   return (
     <div
       className={`tile ${classes}${props.chosen ? ' tile-chosen' : ''}`}

@@ -22,7 +22,11 @@ const noDebt = { queue: [], ledger: [], stage: null }
 export function useMarks(): (segment: SegmentInfo) => SegmentMarks {
   const debt = useApp((state) => state.engine?.debt ?? null)
   const rewriting = useApp((state) => state.rewriting)
-  return useMemo(() => marksOf(debt ?? noDebt, rewriting), [debt, rewriting])
+  const bytesKnown = useApp((state) => state.liveBytesUnknown === null)
+  return useMemo(
+    () => marksOf(debt ?? noDebt, rewriting, bytesKnown),
+    [debt, rewriting, bytesKnown],
+  )
 }
 
 export function useVerdicts(): Verdicts | null {
@@ -37,7 +41,11 @@ export function useVerdicts(): Verdicts | null {
 function usePainter(verdicts: Verdicts | null): Painter {
   const colour = useRoute((route) => route.colour)
   const nowMs = useApp((state) => Math.floor((state.gauges?.nowMs ?? 0) / 5000) * 5000)
-  return useMemo(() => painterOf(colour, { nowMs, verdicts }), [colour, nowMs, verdicts])
+  const bytesKnown = useApp((state) => state.liveBytesUnknown === null)
+  return useMemo(
+    () => painterOf(colour, { nowMs, verdicts, bytesKnown }),
+    [colour, nowMs, verdicts, bytesKnown],
+  )
 }
 
 const orderWords: Record<SegmentOrder, string> = {
@@ -106,15 +114,24 @@ function MapLegend({
   painter: Painter
 }): ReactNode {
   const entries = useMemo(() => legendOf(segments, painter), [segments, painter])
+  const unknown = useApp((state) => state.liveBytesUnknown)
   if (painter.paint === null) {
     return (
       <ul className="legend" aria-label="Legend">
-        <li>
-          <span className="key key-live" /> live
-        </li>
-        <li>
-          <span className="key key-stale" /> stale
-        </li>
+        {unknown === null ? (
+          <>
+            <li>
+              <span className="key key-live" /> live
+            </li>
+            <li>
+              <span className="key key-stale" /> stale
+            </li>
+          </>
+        ) : (
+          <li title={unknown}>
+            <span className="key key-unknown" /> live or stale: not known
+          </li>
+        )}
         <li>
           <span className="key key-queued">1</span> queued
         </li>

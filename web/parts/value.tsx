@@ -1,6 +1,7 @@
 // Numbers on the page: rounded for reading, exact in the title and in data attributes, an em dash
 // with its reason when there is no number.
 import type { ReactNode } from 'react'
+import type { EngineInfo } from '../../server/protocol.ts'
 import {
   UNKNOWN,
   exactBytes,
@@ -24,6 +25,20 @@ export function Unknown({ why, testId }: { why: string; testId?: string | undefi
       {UNKNOWN}
       <span className="sr-only"> ({why})</span>
     </span>
+  )
+}
+
+/** Layout and checksum of a folder, each an em dash where nothing in it tells. */
+export function FormatText({
+  engine: { layout, checksum },
+}: {
+  engine: Pick<EngineInfo, 'layout' | 'checksum'>
+}): ReactNode {
+  return (
+    <>
+      {layout ?? <Unknown why="the folder has neither layout’s folder of values" />} layout,{' '}
+      {checksum ?? <Unknown why="nothing in the folder tells it" />} checksum
+    </>
   )
 }
 

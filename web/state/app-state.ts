@@ -75,6 +75,8 @@ export interface AppState {
   /** How many streams this page has seen; makes trace keys unique across restarts. */
   streamCount: number
   engine: EngineState | null
+  /** Why live and stale bytes in `engine` are no facts; null when they are. */
+  liveBytesUnknown: string | null
   gauges: EngineGauges | null
   workload: WorkloadState | null
   /** Page clock (performance.now) of the last message; ages and countdowns start here. */
@@ -107,6 +109,7 @@ export const initialState: AppState = {
   seq: 0,
   streamCount: 0,
   engine: null,
+  liveBytesUnknown: null,
   gauges: null,
   workload: null,
   receivedAtMs: 0,

@@ -257,6 +257,7 @@ function applySnapshot(state: AppState, message: Snapshot, receivedAtMs: number)
     seq: message.seq,
     streamCount,
     engine: message.snapshot.state,
+    liveBytesUnknown: message.snapshot.liveBytesUnknown,
     gauges: message.snapshot.gauges,
     workload: message.snapshot.workload,
     receivedAtMs,

@@ -92,7 +92,7 @@ export function stateOfMoment(input: MomentInput): AppState {
       missed: null,
       // Like an attached folder: it can be looked at, and nothing in it can be changed.
       store: { ...store, mode: 'attached' },
-      snapshot: { state, gauges: gaugesAt(atMs), workload: null },
+      snapshot: { state, liveBytesUnknown: null, gauges: gaugesAt(atMs), workload: null },
       events,
       passes: [],
       samples: [],

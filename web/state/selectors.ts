@@ -192,11 +192,20 @@ export function filterSegments(
 // ---------------------------------------------------------------- sentences
 
 /** "1.24 GiB stale in 9 of 31 segments. 4 queued, staged, confirm in 18 s." */
-export function theSentence(engine: EngineState, nowMs: number | null): string {
+export function theSentence(
+  engine: EngineState,
+  nowMs: number | null,
+  liveBytesKnown = true,
+): string {
   const totals = totalsOf(engine.segments)
-  if (totals.segments === 0) return 'No segments yet: nothing has been written to the value log.'
-  const stale =
-    totals.bytesStale === 0
+  if (totals.segments === 0) {
+    return liveBytesKnown
+      ? 'No segments yet: nothing has been written to the value log.'
+      : 'No segments were found, and no tree that could name one was read.'
+  }
+  const stale = !liveBytesKnown
+    ? `${formatBytes(totals.bytesTotal)} in ${plural(totals.segments, 'segment')}; how much of it is stale is not known.`
+    : totals.bytesStale === 0
       ? `No stale bytes: ${totals.segments === 1 ? 'the only segment is' : `all ${formatCount(totals.segments)} segments are`} fully live.`
       : `${formatBytes(totals.bytesStale)} stale in ${formatCount(totals.segmentsWithStale)} of ${plural(totals.segments, 'segment')}.`
   const stage = stageOf(engine.debt, nowMs)

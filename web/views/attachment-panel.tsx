@@ -3,7 +3,7 @@
 import type { ReactNode } from 'react'
 import { formatCount, plural } from '../lib/format.ts'
 import { Panel } from '../parts/panel.tsx'
-import { Count, Time } from '../parts/value.tsx'
+import { Count, FormatText, Time } from '../parts/value.tsx'
 import { act } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
 import { useUi } from '../state/ui-store.ts'
@@ -21,7 +21,7 @@ export function AttachmentPanel(): ReactNode {
     report === null
       ? 'The folder has not been read yet'
       : issues === 0
-        ? `Read without a problem: ${plural(report.keyCount, 'key')}`
+        ? `Read without a problem${report.keyCount === null ? '' : `: ${plural(report.keyCount, 'key')}`}`
         : [
             report.problems.length > 0 ? plural(report.problems.length, 'problem') : '',
             report.unsupported.length > 0
@@ -70,7 +70,7 @@ export function AttachmentPanel(): ReactNode {
             </dd>
             <dt>commit</dt>
             <dd>
-              <Count value={report.commitSeq} />
+              <Count value={report.commitSeq} unknown="no meta page can be used" />
             </dd>
             <dt>journal</dt>
             <dd>
@@ -82,7 +82,7 @@ export function AttachmentPanel(): ReactNode {
               <>
                 <dt>format</dt>
                 <dd>
-                  {store.engine.layout} layout, {store.engine.checksum} checksum
+                  <FormatText engine={store.engine} />
                 </dd>
               </>
             )}

@@ -11,6 +11,7 @@ import {
 } from '../lib/format.ts'
 import { sourceWords } from '../lib/words.ts'
 import { useEngineNow } from '../parts/hooks.ts'
+import { LiveBytes } from '../parts/live-value.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { PreviewLine } from '../parts/preview-line.tsx'
 import { Term } from '../parts/term.tsx'
@@ -31,11 +32,13 @@ export function DebtPanel(): ReactNode {
   const engine = useApp((state) => state.engine)
   const store = useApp((state) => state.store)
   const gauges = useApp((state) => state.gauges)
+  const unknown = useApp((state) => state.liveBytesUnknown)
   const nowMs = useEngineNow()
   if (engine === null || store === null || gauges === null || nowMs === null) return null
   const next = whatIsNext({ engine, store, gauges, nowMs })
   const totals = totalsOf(engine.segments)
-  const share = totals.bytesTotal === 0 ? null : totals.bytesStale / totals.bytesTotal
+  const share =
+    unknown !== null || totals.bytesTotal === 0 ? null : totals.bytesStale / totals.bytesTotal
   return (
     <Panel
       id="debt"
@@ -59,10 +62,10 @@ export function DebtPanel(): ReactNode {
             <span className="key key-stale" /> <Term name="stale bytes">stale</Term>
           </dt>
           <dd className="stat-main">
-            <Bytes value={totals.bytesStale} testId="debt-stale" />
+            <LiveBytes value={totals.bytesStale} testId="debt-stale" />
           </dd>
           <dd className="stat-note">
-            {share === null ? 'no bytes yet' : `${formatRatio(share)} of all`}
+            {unknown ?? (share === null ? 'no bytes yet' : `${formatRatio(share)} of all`)}
           </dd>
         </div>
         <div className="stat">
@@ -70,7 +73,7 @@ export function DebtPanel(): ReactNode {
             <span className="key key-live" /> <Term name="live bytes">live</Term>
           </dt>
           <dd className="stat-main">
-            <Bytes value={totals.bytesLive} testId="debt-live" />
+            <LiveBytes value={totals.bytesLive} testId="debt-live" />
           </dd>
           <dd className="stat-note">{share === null ? '' : `${formatRatio(1 - share)} of all`}</dd>
         </div>
@@ -221,8 +224,21 @@ function ThresholdStat(): ReactNode {
   const segments = useApp((state) => state.engine?.segments ?? null)
   const options = useApp((state) => state.store?.engine?.options ?? null)
   const nowMs = useEngineNow(1000)
+  const unknown = useApp((state) => state.liveBytesUnknown)
   const bands = useMemo(() => debtByThreshold(segments ?? []), [segments])
   if (segments === null) return null
+  if (unknown !== null) {
+    return (
+      <div className="stat stat-bands">
+        <dt>
+          <Term name="debt by threshold" />
+        </dt>
+        <dd className="stat-main">
+          <Unknown why={unknown} />
+        </dd>
+      </div>
+    )
+  }
   const young = options === null || nowMs === null ? null : ageBlocked(segments, options, nowMs)
   return (
     <div className="stat stat-bands">

@@ -12,11 +12,12 @@ import {
 import { gateWords, sourceWords } from '../lib/words.ts'
 import { GateList } from '../parts/gate-list.tsx'
 import { useEngineNow } from '../parts/hooks.ts'
+import { LiveBytes } from '../parts/live-value.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { OutcomeBadge } from '../parts/pass-report.tsx'
 import { SegmentChip } from '../parts/segment-chip.tsx'
 import { Term } from '../parts/term.tsx'
-import { Bytes, Time } from '../parts/value.tsx'
+import { Time } from '../parts/value.tsx'
 import { blockersOf, lastPass, queueRows, stageOf, stageText } from '../state/selectors.ts'
 import { useApp } from '../state/store.ts'
 import { goTo, openDrawer } from '../state/ui-store.ts'
@@ -87,7 +88,7 @@ export function StagePane(): ReactNode {
                 <strong className="bad">✕ missing on disk</strong>
               ) : (
                 <span className="num">
-                  <Bytes value={row.current.bytesStale} /> stale
+                  <LiveBytes value={row.current.bytesStale} /> stale
                 </span>
               )}
             </li>

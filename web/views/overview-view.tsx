@@ -44,14 +44,18 @@ export function OverviewView(): ReactNode {
 export function SegmentStrip(): ReactNode {
   const isLive = useIsLive()
   const segments = useApp((state) => state.engine?.segments ?? null)
+  const bytesKnown = useApp((state) => state.liveBytesUnknown === null)
   const order = useRoute((route) => route.order)
   const ordered = useMemo(() => orderSegments(segments ?? [], order), [segments, order])
   if (segments === null) return null
   const totals = totalsOf(segments)
+  const live = bytesKnown
+    ? `${formatRatio(totals.bytesLive / Math.max(1, totals.bytesTotal))} of their bytes live`
+    : 'how much of their bytes is live is not known'
   const title =
     totals.segments === 0
       ? 'No segments yet'
-      : `${plural(totals.segments, 'segment')}, ${formatRatio(totals.bytesLive / Math.max(1, totals.bytesTotal))} of their bytes live${totals.zombies === 0 ? '' : `, ${formatCount(totals.zombies)} dead and not deleted yet`}`
+      : `${plural(totals.segments, 'segment')}, ${live}${totals.zombies === 0 ? '' : `, ${formatCount(totals.zombies)} dead and not deleted yet`}`
   return (
     <Panel
       id="strip"

@@ -4,6 +4,7 @@ import type { ReactNode } from 'react'
 import { formatCountdown, formatRatio, formatTime, plural, segmentList } from '../lib/format.ts'
 import { ExportButtons } from '../parts/export-buttons.tsx'
 import { useEngineNow } from '../parts/hooks.ts'
+import { LiveBytes, LiveRatio } from '../parts/live-value.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { SegmentChip } from '../parts/segment-chip.tsx'
 import { Term } from '../parts/term.tsx'
@@ -20,6 +21,7 @@ const MOVES_SHOWN = 40
 export function QueueView(): ReactNode {
   const engine = useApp((state) => state.engine)
   const nowMs = useEngineNow()
+  const bytesKnown = useApp((state) => state.liveBytesUnknown === null)
   if (engine === null) return null
   const rows = queueRows(engine)
   const stage = stageOf(engine.debt, nowMs)
@@ -35,7 +37,9 @@ export function QueueView(): ReactNode {
         name="Queue and ledger"
         title={title}
         large
-        aside={<ExportButtons name="queue" rows={() => rows.map(exportRow)} />}
+        aside={
+          <ExportButtons name="queue" rows={() => rows.map((row) => exportRow(row, bytesKnown))} />
+        }
       >
         <StageLine />
         {rows.length === 0 ? (
@@ -166,21 +170,21 @@ function QueueTableRow({ row, staged }: { row: QueueRow; staged: boolean }): Rea
         )}
       </td>
       <td className="r">
-        <Bytes value={current?.bytesStale} unknown="missing on disk" />{' '}
+        <LiveBytes value={current?.bytesStale} unknown="missing on disk" />{' '}
         {current !== null && current.bytesTotal > 0 && (
           <span className="muted">
-            <Ratio value={staleRatio(current)} />
+            <LiveRatio value={staleRatio(current)} />
           </span>
         )}
       </td>
       <td className="r">
-        <Bytes value={gained} unknown="nothing to compare with" />
+        <LiveBytes value={gained} unknown="nothing to compare with" />
       </td>
       <td className="r">
         <Bytes value={planned?.bytesLive} unknown="queued without economics" />
       </td>
       <td className="r">
-        <Bytes value={current?.bytesLive} unknown="missing on disk" />
+        <LiveBytes value={current?.bytesLive} unknown="missing on disk" />
       </td>
       <td>
         {current === null ? (
@@ -211,16 +215,18 @@ function QueueSums({ rows }: { rows: readonly QueueRow[] }): ReactNode {
           <Bytes value={sum(({ planned }) => planned.bytesStale)} />
         </td>
         <td className="r">
-          <Bytes value={sum(({ current }) => current.bytesStale)} />
+          <LiveBytes value={sum(({ current }) => current.bytesStale)} />
         </td>
         <td className="r">
-          <Bytes value={sum(({ planned, current }) => current.bytesStale - planned.bytesStale)} />
+          <LiveBytes
+            value={sum(({ planned, current }) => current.bytesStale - planned.bytesStale)}
+          />
         </td>
         <td className="r">
           <Bytes value={sum(({ planned }) => planned.bytesLive)} />
         </td>
         <td className="r">
-          <Bytes value={sum(({ current }) => current.bytesLive)} />
+          <LiveBytes value={sum(({ current }) => current.bytesLive)} />
         </td>
         <td />
       </tr>
@@ -228,7 +234,8 @@ function QueueSums({ rows }: { rows: readonly QueueRow[] }): ReactNode {
   )
 }
 
-function exportRow(row: QueueRow): Record<string, string | number | null> {
+/** Live bytes that are not known leave their columns empty. */
+function exportRow(row: QueueRow, bytesKnown: boolean): Record<string, string | number | null> {
   return {
     position: row.position,
     segment_id: row.segmentId,
@@ -237,8 +244,8 @@ function exportRow(row: QueueRow): Record<string, string | number | null> {
     planned_bytes_stale: row.planned?.bytesStale ?? null,
     planned_stale_ratio: row.planned?.staleRatio ?? null,
     bytes_total: row.current?.bytesTotal ?? null,
-    bytes_live: row.current?.bytesLive ?? null,
-    bytes_stale: row.current?.bytesStale ?? null,
+    bytes_live: (bytesKnown ? row.current?.bytesLive : null) ?? null,
+    bytes_stale: (bytesKnown ? row.current?.bytesStale : null) ?? null,
   }
 }
 

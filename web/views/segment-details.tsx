@@ -17,6 +17,7 @@ import { OutcomeBadge } from '../parts/pass-report.tsx'
 import { SegmentChips } from '../parts/segment-chip.tsx'
 import { useVerdicts } from '../parts/segment-panel.tsx'
 import { Bytes, Time } from '../parts/value.tsx'
+import { LiveBytes } from '../parts/live-value.tsx'
 import type { TraceLog } from '../state/app-state.ts'
 import {
   passesThatTouched,
@@ -160,6 +161,7 @@ function Gone({ past }: { past: SegmentPast }): ReactNode {
 function Standing({ segment }: { segment: SegmentInfo }): ReactNode {
   const place = useApp((state) => state.engine?.debt.queue.indexOf(segment.segmentId) ?? -1)
   const nowMs = useEngineNow(1000)
+  const bytesKnown = useApp((state) => state.liveBytesUnknown === null)
   const sealedAgo =
     segment.sealedAtMs === null || nowMs === null ? null : nowMs - segment.sealedAtMs
   return (
@@ -171,9 +173,9 @@ function Standing({ segment }: { segment: SegmentInfo }): ReactNode {
       <dl className="facts">
         <dt>bytes</dt>
         <dd>
-          <Bytes value={segment.bytesLive} /> live + <Bytes value={segment.bytesStale} /> stale ={' '}
-          <Bytes value={segment.bytesTotal} />
-          {segment.bytesTotal > 0 && (
+          <LiveBytes value={segment.bytesLive} /> live + <LiveBytes value={segment.bytesStale} />{' '}
+          stale = <Bytes value={segment.bytesTotal} />
+          {bytesKnown && segment.bytesTotal > 0 && (
             <span className="muted">
               {' '}
               ({formatRatio(segment.bytesStale / segment.bytesTotal)} stale)
@@ -217,7 +219,7 @@ function KeptBy({ segment }: { segment: SegmentInfo }): ReactNode {
       <h3>Who keeps it</h3>
       {segment.keptBy.length === 0 ? (
         <p>
-          Its live bytes: <Bytes value={segment.bytesLive} />.
+          Its live bytes: <LiveBytes value={segment.bytesLive} />.
         </p>
       ) : (
         <ul className="keepers">

@@ -6,7 +6,8 @@ import type { SegmentInfo } from '../../server/protocol.ts'
 import { marksText, type SegmentMarks } from '../charts/segment-look.ts'
 import { formatCount, formatUnit, segmentLabel } from '../lib/format.ts'
 import { filterWords, keeperShort, stateWords } from '../lib/words.ts'
-import { Bytes, Ratio, Unknown } from '../parts/value.tsx'
+import { LiveBytes, LiveRatio } from '../parts/live-value.tsx'
+import { Bytes, Unknown } from '../parts/value.tsx'
 import type { Verdicts } from '../state/segment-history.ts'
 import { staleRatio } from '../state/selectors.ts'
 import { chooseSegment, openDrawer, useRoute } from '../state/ui-store.ts'
@@ -84,6 +85,7 @@ export function SegmentTable({ segments, marks, verdicts }: SegmentTableProps): 
                 verdict={verdictText(verdicts, segment)}
                 chosen={chosen.has(segment.segmentId)}
                 current={segment.segmentId === current}
+                bytesKnown={marks(segment).bytesKnown}
               />
             )
           })}
@@ -120,18 +122,20 @@ interface SegmentRowProps {
   verdict: string
   chosen: boolean
   current: boolean
+  /** false: what of it is live is not known. */
+  bytesKnown: boolean
 }
 
 const SegmentRow = memo(function SegmentRow(props: SegmentRowProps): ReactNode {
-  const { segment, rowIndex, note, verdict, chosen, current } = props
+  const { segment, rowIndex, note, verdict, chosen, current, bytesKnown } = props
   return (
     <tr
       data-testid="segment-row"
       data-segment-id={segment.segmentId}
       data-state={segment.state}
       data-bytes-total={segment.bytesTotal}
-      data-bytes-live={segment.bytesLive}
-      data-bytes-stale={segment.bytesStale}
+      data-bytes-live={bytesKnown ? segment.bytesLive : undefined}
+      data-bytes-stale={bytesKnown ? segment.bytesStale : undefined}
       data-kept-by={segment.keptBy.map((keeper) => keeper.kind).join(' ')}
       data-file={segment.file}
       aria-rowindex={rowIndex}
@@ -162,13 +166,13 @@ const SegmentRow = memo(function SegmentRow(props: SegmentRowProps): ReactNode {
         <Bytes value={segment.bytesTotal} />
       </td>
       <td className="r">
-        <Bytes value={segment.bytesLive} />
+        <LiveBytes value={segment.bytesLive} />
       </td>
       <td className="r">
-        <Bytes value={segment.bytesStale} />
+        <LiveBytes value={segment.bytesStale} />
       </td>
       <td className="r">
-        <Ratio value={staleRatio(segment)} />
+        <LiveRatio value={staleRatio(segment)} />
       </td>
       <td className="ellipsis" title={verdict}>
         {verdict === '' ? <Unknown why="no plan has looked at it yet" /> : verdict}

@@ -34,6 +34,7 @@ import { SegmentTable } from './segment-table.tsx'
 export function SegmentsView(): ReactNode {
   const segments = useApp((state) => state.engine?.segments ?? null)
   const attached = useApp((state) => state.store?.mode === 'attached')
+  const bytesKnown = useApp((state) => state.liveBytesUnknown === null)
   const order = useRoute((route) => route.order)
   const segmentText = useRoute((route) => route.segmentText)
   const segmentState = useRoute((route) => route.segmentState)
@@ -58,11 +59,11 @@ export function SegmentsView(): ReactNode {
     <Panel
       id="segments"
       name="Segments"
-      title={headline(segments)}
+      title={headline(segments, bytesKnown)}
       aside={
         <ExportButtons
           name="segments"
-          rows={() => shown.map((segment) => exportRow(segment, verdicts))}
+          rows={() => shown.map((segment) => exportRow(segment, verdicts, bytesKnown))}
         />
       }
     >
@@ -85,8 +86,9 @@ export function SegmentsView(): ReactNode {
   )
 }
 
-function headline(segments: readonly SegmentInfo[]): string {
+function headline(segments: readonly SegmentInfo[], bytesKnown: boolean): string {
   const totals = totalsOf(segments)
+  if (!bytesKnown) return `${plural(totals.segments, 'segment')}, live bytes not known`
   if (totals.bytesStale === 0)
     return `${plural(totals.segments, 'segment')}, all of them fully live`
   const worst = segments.reduce((a, b) => (b.bytesStale > a.bytesStale ? b : a))
@@ -235,6 +237,7 @@ function Chosen({ ids, attached }: { ids: readonly number[]; attached: boolean }
 function exportRow(
   segment: SegmentInfo,
   verdicts: Verdicts | null,
+  bytesKnown: boolean,
 ): Record<string, string | number | null> {
   return {
     segment: segmentLabel(segment.segmentId),
@@ -245,8 +248,8 @@ function exportRow(
     state: segment.state,
     origin: segment.origin,
     bytes_total: segment.bytesTotal,
-    bytes_live: segment.bytesLive,
-    bytes_stale: segment.bytesStale,
+    bytes_live: bytesKnown ? segment.bytesLive : null,
+    bytes_stale: bytesKnown ? segment.bytesStale : null,
     sealed_at_ms: segment.sealedAtMs,
     verdict: verdicts?.by.get(segment.segmentId)?.verdict ?? null,
     kept_by: segment.keptBy.map((keeper) => keeper.kind).join(' '),

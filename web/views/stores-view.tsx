@@ -5,6 +5,7 @@ import type { AuditEntry, FoldersBody, StoreInfo, StoreMode } from '../../server
 import { formatDuration, formatTime, plural } from '../lib/format.ts'
 import { errorSentences } from '../lib/words.ts'
 import { Panel } from '../parts/panel.tsx'
+import { FormatText } from '../parts/value.tsx'
 import {
   closeStore,
   listFolders,
@@ -120,7 +121,7 @@ function StoreRow({ store }: { store: StoreInfo }): ReactNode {
           <>
             <dt>format</dt>
             <dd>
-              {store.engine.layout} layout, {store.engine.checksum} checksum
+              <FormatText engine={store.engine} />
             </dd>
             {store.mode === 'hosted' && (
               <>

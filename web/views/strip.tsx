@@ -206,12 +206,13 @@ function SentenceLine(): ReactNode {
   const link = useApp((state) => state.link)
   const receivedAtMs = useApp((state) => state.receivedAtMs)
   const seq = useApp((state) => state.seq)
+  const liveBytesUnknown = useApp((state) => state.liveBytesUnknown)
   const sentence =
     store?.status === 'failed'
       ? `${store.name} has failed.`
       : engine === null
         ? 'Waiting for the first numbers.'
-        : theSentence(engine, nowMs)
+        : theSentence(engine, nowMs, liveBytesUnknown === null)
   // Of another store, and its first numbers, without delay: what was said is about another one.
   const about = `${store?.storeId ?? ''} ${engine === null ? 'waits' : 'told'}`
   const announced = useThrottled(sentence, ANNOUNCE_EVERY_MS, about)

@@ -44,7 +44,9 @@ describe('several leaf pages in one frame', () => {
     // Three pages in one frame, under refs of their own.
     const { report } = await read(dir)
     expect(report.index.leaf_pages_in_log).toBe(3)
-    expect(report.segments.find(({ leaf_refs }) => leaf_refs > 0)).toMatchObject({ frames: 1 })
+    expect(
+      report.segments.find(({ leaf_refs }) => leaf_refs !== null && leaf_refs > 0),
+    ).toMatchObject({ frames: 1 })
   })
 
   test('B9: a place that a ref cannot hold is refused where the ref is made', () => {
@@ -62,7 +64,7 @@ describe('one leaf page alone', () => {
     const dir = memoryFolder()
     const model = writeEncodedFolder(dir, { ...PLAIN, loggedRoot: true })
     const { report } = await read(dir)
-    const holder = report.segments.find(({ leaf_refs }) => leaf_refs > 0)
+    const holder = report.segments.find(({ leaf_refs }) => leaf_refs !== null && leaf_refs > 0)
     expect(holder).toMatchObject({ frames: 1, plain_records: 0 })
     await expectReads(dir, model)
   })

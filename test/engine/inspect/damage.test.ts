@@ -126,7 +126,16 @@ describe('meta pages', () => {
       meta: null,
       replayed: false,
     })
-    expect(attachment).toMatchObject({ commitSeq: 0, keyCount: 0, journalPending: 5 })
+    expect(attachment).toMatchObject({ commitSeq: null, keyCount: null, journalPending: 5 })
+    expect(attachment.liveBytesUnknown).toBe('live bytes are not known: no tree could be read')
+    expect(state.checkpoint.commitSeq).toBeNull()
+    expect(report).toMatchObject({
+      key_count: null,
+      live_bytes_unknown: attachment.liveBytesUnknown,
+    })
+    for (const segment of report.segments) {
+      expect(segment).toMatchObject({ live_bytes: null, stale_bytes: null, leaf_refs: null })
+    }
     expect(report.segments.map(({ records }) => records)).toEqual([9, 10, 49, 1, 1])
     expect(attachment.problems).toContain('both meta pages are damaged: no tree can be read')
     expect(attachment.problems).toContain('live bytes are not known: no tree could be read')
@@ -140,7 +149,7 @@ describe('meta pages', () => {
       const folder = MemoryFolder.load(PLAIN)
       folder.files.set('maindb/index.db', folder.bytes('maindb/index.db').slice(0, length))
       const { report } = await folder.read({ keys: true })
-      expect(report.key_count).toBe(0)
+      expect(report.key_count).toBeNull()
       expect(report.problems.length).toBeGreaterThan(0)
     }
   })

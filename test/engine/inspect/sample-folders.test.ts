@@ -45,6 +45,7 @@ describe('a plain folder of March 2026', () => {
       readAtMs: READ_AT_MS,
       commitSeq: 7,
       keyCount: 53,
+      liveBytesUnknown: null,
       journalPending: 5,
       unsupported: [],
       problems: [
