@@ -44,7 +44,9 @@ test('what is announced is about the store that is shown, and otherwise at most 
   expect(announced()).toContain('all 5 segments')
   act(() => appStore.setState(stateOf('b', 6), true))
   expect(announced()).toContain('all 5 segments')
-  act(() => vi.advanceTimersByTime(15_000))
+  act(() => {
+    vi.advanceTimersByTime(15_000)
+  })
   expect(announced()).toContain('all 6 segments')
   act(() => root.unmount())
 })

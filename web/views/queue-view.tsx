@@ -1,11 +1,13 @@
 // The rewrite queue and its ledger: in which order, at what price when planned and now, staged until
 // when, and what each change of the debt moved, so that restaging is seen and not inferred.
-import type { ReactNode } from 'react'
+import { useRef, type ReactNode } from 'react'
+import type { EngineState } from '../../server/protocol.ts'
 import { formatCountdown, formatRatio, formatTime, plural, segmentList } from '../lib/format.ts'
 import { ExportButtons } from '../parts/export-buttons.tsx'
 import { useEngineNow } from '../parts/hooks.ts'
 import { LiveBytes, LiveRatio } from '../parts/live-value.tsx'
 import { Panel } from '../parts/panel.tsx'
+import { useLeaving, useRowMotion, type Shown } from '../parts/row-motion.ts'
 import { SegmentChip } from '../parts/segment-chip.tsx'
 import { Term } from '../parts/term.tsx'
 import { Bytes, Ratio, Time, Unknown } from '../parts/value.tsx'
@@ -24,6 +26,19 @@ export function QueueView(): ReactNode {
   const bytesKnown = useApp((state) => state.liveBytesUnknown === null)
   if (engine === null) return null
   const rows = queueRows(engine)
+  return <Queue engine={engine} rows={rows} nowMs={nowMs} />
+}
+
+interface QueueProps {
+  engine: EngineState
+  rows: QueueRow[]
+  nowMs: number | null
+}
+
+const rowKey = (row: QueueRow): string => String(row.segmentId)
+
+function Queue({ engine, rows, nowMs }: QueueProps): ReactNode {
+  const shown = useLeaving(rows.length > ROWS_MAX ? rows.slice(0, ROWS_MAX) : rows, rowKey)
   const stage = stageOf(engine.debt, nowMs)
   const missing = rows.filter((row) => row.current === null).length
   const title =
@@ -42,14 +57,14 @@ export function QueueView(): ReactNode {
         }
       >
         <StageLine />
-        {rows.length === 0 ? (
+        {shown.length === 0 ? (
           <p className="muted">
             A plan puts segments here with their price, the <Term name="ledger" />; after the
             confirm delay a hot pass takes them one at a time and stages the rest again.
           </p>
         ) : (
           <>
-            {engine.debt.ledger.length === 0 && (
+            {rows.length > 0 && engine.debt.ledger.length === 0 && (
               <p className="note">
                 Queue-only debt: the ids were saved without economics. They are rewritten all the
                 same.
@@ -60,7 +75,7 @@ export function QueueView(): ReactNode {
                 ✕ {plural(missing, 'queued segment')} missing on disk; the next pass prunes them.
               </p>
             )}
-            <QueueTable rows={rows} staged={engine.debt.stage !== null} />
+            <QueueTable rows={rows} shown={shown} staged={engine.debt.stage !== null} />
           </>
         )}
       </Panel>
@@ -98,7 +113,17 @@ function StageLine(): ReactNode {
   )
 }
 
-function QueueTable({ rows, staged }: { rows: QueueRow[]; staged: boolean }): ReactNode {
+interface QueueTableProps {
+  rows: QueueRow[]
+  /** The first of them, and those that have just left. */
+  shown: Shown<QueueRow>[]
+  staged: boolean
+}
+
+function QueueTable({ rows, shown, staged }: QueueTableProps): ReactNode {
+  const body = useRef<HTMLTableSectionElement>(null)
+  const why = useApp((state) => state.moves.at(-1)?.cause ?? null)
+  useRowMotion(body, shown.map(({ row }) => row.segmentId).join(' '))
   return (
     <div className="scroll-x" tabIndex={0} role="region" aria-label="Rewrite queue">
       <table className="table">
@@ -126,9 +151,14 @@ function QueueTable({ rows, staged }: { rows: QueueRow[]; staged: boolean }): Re
             <th scope="col">State</th>
           </tr>
         </thead>
-        <tbody>
-          {rows.slice(0, ROWS_MAX).map((row) => (
-            <QueueTableRow key={row.segmentId} row={row} staged={staged} />
+        <tbody ref={body}>
+          {shown.map(({ row, leaving }) => (
+            <QueueTableRow
+              key={row.segmentId}
+              row={row}
+              staged={staged}
+              left={leaving ? (why ?? 'consumed') : null}
+            />
           ))}
         </tbody>
         {rows.length > 1 && <QueueSums rows={rows} />}
@@ -140,13 +170,22 @@ function QueueTable({ rows, staged }: { rows: QueueRow[]; staged: boolean }): Re
   )
 }
 
-function QueueTableRow({ row, staged }: { row: QueueRow; staged: boolean }): ReactNode {
+interface QueueTableRowProps {
+  row: QueueRow
+  staged: boolean
+  /** Why it left, of one that fades; null: it is in the queue. */
+  left: DebtMove['cause'] | null
+}
+
+function QueueTableRow({ row, staged, left }: QueueTableRowProps): ReactNode {
   const { planned, current } = row
   const gained =
     planned === null || current === null ? null : current.bytesStale - planned.bytesStale
   return (
     <tr
-      data-testid="queue-row"
+      className={left === null ? undefined : 'row-leaving'}
+      aria-hidden={left !== null}
+      data-testid={left === null ? 'queue-row' : 'queue-row-leaving'}
       data-segment-id={row.segmentId}
       data-position={row.position}
       data-missing={current === null}
@@ -187,13 +226,14 @@ function QueueTableRow({ row, staged }: { row: QueueRow; staged: boolean }): Rea
         <LiveBytes value={current?.bytesLive} unknown="missing on disk" />
       </td>
       <td>
-        {current === null ? (
-          <strong className="bad">✕ missing on disk</strong>
-        ) : staged ? (
-          'staged'
-        ) : (
-          'ready'
-        )}
+        {left ??
+          (current === null ? (
+            <strong className="bad">✕ missing on disk</strong>
+          ) : staged ? (
+            'staged'
+          ) : (
+            'ready'
+          ))}
       </td>
     </tr>
   )
