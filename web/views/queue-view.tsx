@@ -23,7 +23,6 @@ const MOVES_SHOWN = 40
 export function QueueView(): ReactNode {
   const engine = useApp((state) => state.engine)
   const nowMs = useEngineNow()
-  const bytesKnown = useApp((state) => state.liveBytesUnknown === null)
   if (engine === null) return null
   const rows = queueRows(engine)
   return <Queue engine={engine} rows={rows} nowMs={nowMs} />
@@ -38,6 +37,7 @@ interface QueueProps {
 const rowKey = (row: QueueRow): string => String(row.segmentId)
 
 function Queue({ engine, rows, nowMs }: QueueProps): ReactNode {
+  const bytesKnown = useApp((state) => state.liveBytesUnknown === null)
   const shown = useLeaving(rows.length > ROWS_MAX ? rows.slice(0, ROWS_MAX) : rows, rowKey)
   const stage = stageOf(engine.debt, nowMs)
   const missing = rows.filter((row) => row.current === null).length
