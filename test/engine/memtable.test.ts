@@ -107,7 +107,7 @@ describe('memtable', () => {
     for (; step.done !== true; step = sorting.next()) steps++
     const expected = keys.sort((a, b) => Buffer.compare(a, b))
     const at = expected.findIndex((key, i) => {
-      return Buffer.compare(key, table.keyOf((step.value)[i] as number)) !== 0
+      return Buffer.compare(key, table.keyOf(step.value[i] as number)) !== 0
     })
     expect(at).toBe(-1)
     expect(step.value).toHaveLength(count)
