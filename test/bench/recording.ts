@@ -9,10 +9,10 @@
  *
  *   ratio    CPU of a round with recording over the neighbouring one without, median and quartiles
  *   control  the same of the two stores that do not record: what the noise alone makes of it
- *   share    of the main thread's samples in rounds of its own, those with the recorder on the stack;
- *            precise, but without the collector's work for its garbage
+ *   share    of the main thread's samples in rounds of its own, those with the recorder on the stack,
+ *            and of the collector's samples as much as the recorder's share of what was allocated
  */
-import { Session, type Profiler } from 'node:inspector/promises'
+import { Session, type HeapProfiler, type Profiler } from 'node:inspector/promises'
 import { flags } from './flags.ts'
 import { KIB, MIB, bench, fill, median, openStore, print, quantile, tempFolder } from './support.ts'
 
@@ -60,19 +60,26 @@ async function round(contender: Contender, puts: number): Promise<number> {
   return (user + system) / 1000
 }
 
-/** Share of the samples outside of idling that have a function of `engine/recording` on the stack. */
-function recorderShare({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile): number {
+const isRecorder = ({ url }: { url: string }): boolean => url.includes('/engine/recording/')
+
+/** Shares of the samples outside of idling: a function of the recorder on the stack, and the collector. */
+function cpuShares({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile): {
+  recorder: number
+  collector: number
+} {
   const byId = new Map(nodes.map((node) => [node.id, node]))
   const own = new Map<number, number>()
   samples.forEach((id, i) => own.set(id, (own.get(id) ?? 0) + (timeDeltas[i] ?? 0)))
   let busy = 0
-  let recording = 0
+  let recorder = 0
+  let collector = 0
   const walk = (node: Profiler.ProfileNode, inside: boolean): void => {
-    const { functionName, url } = node.callFrame
-    const isInside = inside || url.includes('/engine/recording/')
+    const { functionName } = node.callFrame
+    const isInside = inside || isRecorder(node.callFrame)
     const us = functionName === '(idle)' ? 0 : (own.get(node.id) ?? 0)
     busy += us
-    if (isInside) recording += us
+    if (isInside) recorder += us
+    if (functionName === '(garbage collector)') collector += us
     for (const id of node.children ?? []) {
       const child = byId.get(id)
       if (child !== undefined) walk(child, isInside)
@@ -80,7 +87,34 @@ function recorderShare({ nodes, samples = [], timeDeltas = [] }: Profiler.Profil
   }
   const [root] = nodes
   if (root !== undefined) walk(root, false)
-  return recording / busy
+  return { recorder: recorder / busy, collector: collector / busy }
+}
+
+/** The recorder's share of the bytes that were allocated, collected ones included. */
+function allocationShare({ head }: HeapProfiler.SamplingHeapProfile): number {
+  let all = 0
+  let recorder = 0
+  const walk = (node: HeapProfiler.SamplingHeapProfileNode, inside: boolean): void => {
+    const isInside = inside || isRecorder(node.callFrame)
+    all += node.selfSize
+    if (isInside) recorder += node.selfSize
+    for (const child of node.children) walk(child, isInside)
+  }
+  walk(head, false)
+  return recorder / all
+}
+
+async function allocated(work: () => Promise<void>): Promise<HeapProfiler.SamplingHeapProfile> {
+  const session = new Session()
+  session.connect()
+  await session.post('HeapProfiler.startSampling', {
+    includeObjectsCollectedByMajorGC: true,
+    includeObjectsCollectedByMinorGC: true,
+  })
+  await work()
+  const { profile } = await session.post('HeapProfiler.stopSampling')
+  session.disconnect()
+  return profile
 }
 
 async function profiled(work: () => Promise<void>): Promise<Profiler.Profile> {
@@ -117,9 +151,11 @@ async function main(): Promise<void> {
   }
   const events = (contenders.on.store.eventSeq - eventsBefore) / rounds
   const recorded = contenders.on.store.gauges().recording
-  const profile = await profiled(async () => {
+  const some = async (): Promise<void> => {
     for (let i = 0; i < rounds / 3; i++) await round(contenders.on, puts)
-  })
+  }
+  const shares = cpuShares(await profiled(some))
+  const ofGarbage = allocationShare(await allocated(some))
   const ratios = cpu.on.map((on, i) => on / (cpu.off[i] as number))
   const controls = cpu.control.map((control, i) => control / (cpu.off[i] as number))
   print('recording', {
@@ -133,7 +169,10 @@ async function main(): Promise<void> {
     control: median(controls).toFixed(4),
     control_q1: quantile(controls, 0.25).toFixed(4),
     control_q3: quantile(controls, 0.75).toFixed(4),
-    share: recorderShare(profile).toFixed(4),
+    share_stack: shares.recorder.toFixed(4),
+    share_collector: shares.collector.toFixed(4),
+    share_of_allocations: ofGarbage.toFixed(4),
+    share: (shares.recorder + shares.collector * ofGarbage).toFixed(4),
     events_a_round: events,
     recorded_bytes: recorded?.bytes ?? 0,
     events_lost: recorded?.eventsLost ?? 0,
