@@ -4,7 +4,7 @@ import * as path from 'node:path'
 import { describe, expect, test } from 'vitest'
 
 import { Journal } from '../../engine/commit-log/journal.ts'
-import { nodeFileSystem, type FileSystem } from '../../engine/file-system.ts'
+import { nodeFileSystem, replaceFile, type FileSystem } from '../../engine/file-system.ts'
 import { INDEX_CHUNK_BYTES, PageStore } from '../../engine/index/page-store.ts'
 import {
   key,
@@ -15,6 +15,8 @@ import {
   value,
   yieldNow,
 } from '../support/engine-fixture.ts'
+import { FaultFileSystem } from '../support/fault-file-system.ts'
+import { SEED, randomFrom } from '../support/random.ts'
 
 const MIB = 2 ** 20
 
@@ -43,6 +45,17 @@ function holdingFolder(name: string): {
   return { fileSystem, hold: () => (holds = true), met, release }
 }
 
+/** Whether it is over within some turns of the event loop; nothing here waits for a real disk. */
+async function soon(work: Promise<unknown>): Promise<boolean> {
+  const state = { isOver: false }
+  const over = (): void => {
+    state.isOver = true
+  }
+  work.then(over, over)
+  for (let turns = 0; !state.isOver && turns < 2000; turns++) await yieldNow()
+  return state.isOver
+}
+
 describe('a durable put', () => {
   test('does not wait for the name of the journal file that a checkpoint begins', async () => {
     const wal = holdingFolder('wal')
@@ -53,9 +66,9 @@ describe('a durable put', () => {
     await engine.put(key(1), value(1, 100))
     wal.hold()
     const checkpoint = engine.checkpoint()
-    await wal.met
+    expect(await soon(wal.met)).toBe(true)
     // Still to the old file.
-    await engine.put(key(2), value(2, 100))
+    expect(await soon(engine.put(key(2), value(2, 100)))).toBe(true)
     wal.release()
     await checkpoint
     await engine.put(key(3), value(3, 100))
@@ -74,9 +87,12 @@ describe('a durable put', () => {
     expect(first).toMatchObject({ state: 'sealed' })
     values.hold()
     const rewrite = engine.maintenance.rewrite([first?.segmentId ?? 0])
-    await values.met
-    await engine.put(key(20), value(20, 1000))
+    expect(await soon(values.met)).toBe(true)
+    const put = engine.put(key(20), value(20, 1000))
+    const isThrough = await soon(put)
     values.release()
+    await put
+    expect(isThrough).toBe(true)
     expect((await rewrite).error).toBeNull()
     await engine.close()
   })
@@ -207,6 +223,18 @@ describe('a prepared journal file', () => {
     await expect(journal.sync()).rejects.toThrow('no space for a name')
     journal.close()
   })
+})
+
+test('a replaced file survives a power cut behind it, name and all', async () => {
+  const disk = new FaultFileSystem(memoryFolder())
+  const { fileSystem, kill } = disk.process()
+  const file = path.join(disk.root, 'state')
+  await replaceFile(fileSystem, file, Buffer.from('old'))
+  await replaceFile(fileSystem, file, Buffer.from('new'))
+  kill()
+  const after = disk.powerCut(memoryFolder(), 'lost', randomFrom(SEED))
+  expect(fs.readdirSync(after)).toEqual(['state'])
+  expect(fs.readFileSync(path.join(after, 'state'), 'utf8')).toBe('new')
 })
 
 describe('the space of a deleted file', () => {

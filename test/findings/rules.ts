@@ -3,6 +3,7 @@ import type { PutBack } from './put-back.ts'
 
 const POWER = 'test/engine/power-cut.test.ts'
 const PINS = 'test/engine/pins-and-gc.test.ts'
+const WAITS = 'test/engine/waits.test.ts'
 const LIFE = 'test/engine/lifecycle.test.ts'
 const DURABLE_LIFE = 'before any sync of a durable life keeps what was acknowledged'
 const NAMED_EARLY = 'meets no meta page that names a page or a value which is not on disk yet'
@@ -38,7 +39,7 @@ export const RULES: readonly PutBack[] = [
     edits: [
       {
         file: 'engine/value-log/value-log.ts',
-        find: '    await this.#options.fileSystem.syncFolder(this.#options.folder)\n',
+        find: '      await this.#options.fileSystem.syncFolder(this.#options.folder)\n',
         replace: '',
       },
     ],
@@ -55,6 +56,87 @@ export const RULES: readonly PutBack[] = [
       },
     ],
     test: { file: POWER, name: DURABLE_LIFE },
+  },
+  {
+    id: 'replaced-name-synced',
+    defect: 'a replaced file may be the old one after a power cut',
+    edits: [
+      {
+        file: 'engine/file-system.ts',
+        find: '  fileSystem.rename(temporary, file)\n  await fileSystem.syncFolder(path.dirname(file))\n',
+        replace: '  fileSystem.rename(temporary, file)\n',
+      },
+    ],
+    test: { file: WAITS, name: 'a replaced file survives a power cut behind it, name and all' },
+  },
+  {
+    id: 'journal-prepared',
+    defect: 'writers wait for the name of the journal file that a checkpoint begins',
+    edits: [
+      {
+        file: 'engine/checkpoint.ts',
+        find: "    if (awaitsNames && reason !== 'close') await journal?.prepare()\n",
+        replace: '',
+      },
+    ],
+    test: {
+      file: WAITS,
+      name: 'does not wait for the name of the journal file that a checkpoint begins',
+    },
+  },
+  {
+    id: 'names-apart',
+    defect: 'writers wait for the names of files that a rewrite writes to',
+    edits: [
+      {
+        file: 'engine/value-log/value-log.ts',
+        find: '      const names = this.#foregroundNames\n',
+        replace: '      const names = this.#namesCreated\n',
+      },
+    ],
+    test: { file: WAITS, name: 'does not wait for the name of a file that a rewrite writes to' },
+  },
+  {
+    id: 'space-given-back-in-steps',
+    defect: 'the space of a deleted segment goes in one commit that every sync waits for',
+    edits: [{ file: 'engine/file-system.ts', find: '    await shrinkNameless(fd)\n', replace: '' }],
+    test: { file: WAITS, name: 'is given back in steps before its last close' },
+  },
+  {
+    id: 'links-left-alone',
+    defect: 'a copy of the folder that is made of links loses its bytes',
+    edits: [{ file: 'engine/file-system.ts', find: '    if (nlink > 0) return\n', replace: '' }],
+    test: { file: WAITS, name: 'stays where the file has another name' },
+  },
+  {
+    id: 'index-synced-in-pieces',
+    defect: 'the sync of a writer waits for all pages of a checkpoint at once',
+    edits: [
+      {
+        file: 'engine/checkpoint.ts',
+        find: '    return pages.sync()\n',
+        replace: '    return undefined\n',
+      },
+    ],
+    test: {
+      file: WAITS,
+      name: 'syncs the index in pieces, so that the writer never waits for much',
+    },
+  },
+  {
+    id: 'leaf-merged-in-steps',
+    defect: 'a checkpoint holds the thread for all changes of one leaf',
+    edits: [
+      {
+        file: 'engine/index/tree.ts',
+        find: '      refs.push({ key: run.keyAt(from), child: id })\n      yield\n',
+        replace: '      refs.push({ key: run.keyAt(from), child: id })\n',
+      },
+    ],
+    test: {
+      file: 'test/engine/tree.test.ts',
+      name: 'M9: a merge gives the thread back after each page, also when all changes belong to one leaf',
+    },
   },
   {
     id: 'output-synced-before-swap',
