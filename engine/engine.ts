@@ -441,7 +441,9 @@ class RestageEngine implements Engine {
       ...pauseFileAt(fileSystem, this.#options.pauseFile),
       emit: (body, passId, reportJson) => this.#emit(body, passId, reportJson),
       jsonOf: (value) => new Slicer(store.slices).run(jsonSteps(value)),
-      ...stateText(fileSystem, store.paths.state),
+      ...stateText(fileSystem, store.paths, (problem) => {
+        this.#emit({ type: 'state_file_ignored', problem }, null)
+      }),
     }
   }
 

@@ -32,11 +32,13 @@ export interface FolderPaths {
   /** Key lists of sealed segments. */
   keys: string
   state: string
+  /** Where a folder of the other layout has its state file; null when that is the same place. */
+  otherState: string | null
   /** Recorded events. */
   trace: string
 }
 
-const STATE_FILE = 'vlog_generation_state.json'
+export const STATE_FILE = 'vlog_generation_state.json'
 
 /** Paths of an existing folder; undefined when it holds no index.db and no half-done swap of one. */
 export function locateFolder(fileSystem: FileSystem, dir: string): FolderPaths | undefined {
@@ -68,6 +70,7 @@ function pathsOf(root: string, main: string, layout: 'split' | 'wal'): FolderPat
   const values = path.join(main, layout === 'split' ? 'value_vlog' : 'wal')
   const nameOf = (folder: string): string => path.relative(root, folder).split(path.sep).join('/')
   const segmentFolders = SEGMENT_FOLDERS.map((name) => path.join(main, name))
+  const [stateFolder, otherFolder] = layout === 'split' ? [root, main] : [main, root]
   return {
     root,
     main,
@@ -80,7 +83,8 @@ function pathsOf(root: string, main: string, layout: 'split' | 'wal'): FolderPat
     lock: path.join(main, 'LOCK'),
     metadata: path.join(main, METADATA_FILE),
     keys: path.join(main, 'restage_keys'),
-    state: path.join(layout === 'split' ? root : main, STATE_FILE),
+    state: path.join(stateFolder, STATE_FILE),
+    otherState: root === main ? null : path.join(otherFolder, STATE_FILE),
     trace: path.join(root, RECORDING_FOLDER),
   }
 }

@@ -43,10 +43,11 @@ import { readSegments } from './inspect/segments.ts'
 import { buildState } from './inspect/state.ts'
 import { LeafRefSet, PageSet, WalkCounts, loggedLeaf, type Walk } from './inspect/tree-walk.ts'
 import { describeValue, readTrees, type TreesReading } from './inspect/trees.ts'
+import { STATE_FILE } from './folder.ts'
 import { segmentFileName } from './ids.ts'
 import { decodeState } from './maintenance/state-file.ts'
 import { resolveOptions } from './options.ts'
-import type { EngineInfo, RewriteDebt, RewritePenalty } from './types.ts'
+import type { EngineInfo, RewriteDebt, RewritePenalty, SegmentId } from './types.ts'
 import { loadZstd } from './value-log/zstd.ts'
 
 export type * from './inspect/report.ts'
@@ -516,7 +517,6 @@ interface SmallFiles {
   facts: ReturnType<typeof readSegmentFacts>
 }
 
-const STATE_FILE = 'vlog_generation_state.json'
 const FEATURES_MAX = 20
 
 function readSmallFiles(folder: FolderMap, scope: Scope): SmallFiles {
@@ -595,6 +595,14 @@ function sayWhatIsOdd(gathered: Gathered, scope: Scope): void {
       `${segmentFileName(segmentId)} (segment ${segmentId}) is missing: ${counted(count, 'pointer')} into it`,
     )
   }
+  const queuedMissing = missingOf(gathered.files.debt.queue, gathered.folder)
+  if (queuedMissing.length > 0) {
+    const named = queuedMissing.slice(0, QUEUED_MISSING_NAMED).map(segmentFileName)
+    const more = queuedMissing.length - named.length
+    scope.problems.add(
+      `${STATE_FILE}: ${counted(queuedMissing.length, 'queued segment')} without a file: ${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}`,
+    )
+  }
   if (references.malformed > 0) {
     scope.problems.add(`${counted(references.malformed, 'value pointer')} with impossible bytes`)
   }
@@ -606,6 +614,13 @@ function sayWhatIsOdd(gathered: Gathered, scope: Scope): void {
       `${counted(journal.fencedBatches, 'journal batch')} with a record id that no value log holds: a replay skips it whole`,
     )
   }
+}
+
+const QUEUED_MISSING_NAMED = 10
+
+function missingOf(queue: readonly SegmentId[], folder: FolderMap): SegmentId[] {
+  const onDisk = new Set(folder.segments.map(({ segmentId }) => segmentId))
+  return queue.filter((segmentId) => !onDisk.has(segmentId))
 }
 
 /** Why live bytes are not exact; null when they are. */

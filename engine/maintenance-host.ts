@@ -1,6 +1,7 @@
 /** The plain parts of what maintenance sees of the engine: those that need no state of the engine's own. */
 import { dirname } from 'node:path'
 import { readSmallFile, removeIfPresent, replaceFile, type FileSystem } from './file-system.ts'
+import type { FolderPaths } from './folder.ts'
 import type { MaintenanceHost } from './maintenance/host.ts'
 import { planSteps, type PlanRequest } from './maintenance/planner.ts'
 import { Slicer, type SliceSettings } from './slicer.ts'
@@ -9,21 +10,40 @@ import type { RewritePlan } from './types.ts'
 /** A queue of 100,000 segments needs less. */
 const STATE_BYTES_MAX = 2 ** 25
 
-/** The state file, replaced as a whole and durable when it is said to be. */
+/**
+ * The state file, replaced as a whole and durable when it is said to be. One that stands only where the
+ * other layout has it is taken from there and moves with the next save; of two the one of this layout
+ * counts, and `ignored` hears that the other was removed.
+ */
 export function stateText(
   fileSystem: FileSystem,
-  file: string,
+  { state, otherState }: Pick<FolderPaths, 'state' | 'otherState'>,
+  ignored: (problem: string) => void,
 ): Pick<MaintenanceHost, 'saveState' | 'loadState'> {
+  const isFile = (file: string | null): file is string =>
+    file !== null && fileSystem.stat(file)?.isFile === true
+  const read = (file: string): string | null => {
+    const bytes = readSmallFile(fileSystem, file, STATE_BYTES_MAX)
+    return bytes === undefined ? null : Buffer.from(bytes).toString('utf8')
+  }
+  const remove = async (file: string): Promise<void> => {
+    const removed = await removeIfPresent(fileSystem, file)
+    if (removed) await fileSystem.syncFolder(dirname(file))
+  }
   return {
+    // A crash between the two leaves the newer one, or both: never only the older.
     saveState: async (json) => {
-      if (json === null) {
-        const removed = await removeIfPresent(fileSystem, file)
-        if (removed) await fileSystem.syncFolder(dirname(file))
-      } else await replaceFile(fileSystem, file, Buffer.from(json))
+      if (json !== null) await replaceFile(fileSystem, state, Buffer.from(json))
+      if (isFile(otherState)) await remove(otherState)
+      if (json === null) await remove(state)
     },
-    loadState: () => {
-      const bytes = readSmallFile(fileSystem, file, STATE_BYTES_MAX)
-      return Promise.resolve(bytes === undefined ? null : Buffer.from(bytes).toString('utf8'))
+    loadState: async () => {
+      const text = read(state)
+      if (!isFile(otherState)) return text
+      if (text === null) return read(otherState)
+      await remove(otherState)
+      ignored(`there were two state files; ${state} counts, ${otherState} was removed`)
+      return text
     },
   }
 }

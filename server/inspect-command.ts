@@ -138,7 +138,10 @@ function debtText({ state }: FolderReading): string {
   const stale = ledger.reduce((sum, entry) => sum + entry.bytesStale, 0)
   const staged = stage === null ? '' : ', staged'
   const known = ledger.length === 0 ? 'without economics' : `${bytesText(stale)} stale`
-  return `${grouped(queue.length)} segments queued, ${known}${staged}`
+  const onDisk = new Set(state.segments.map(({ segmentId }) => segmentId))
+  const gone = queue.filter((segmentId) => !onDisk.has(segmentId)).length
+  const missing = gone === 0 ? '' : `, ${grouped(gone)} of them without a file`
+  return `${grouped(queue.length)} segments queued, ${known}${staged}${missing}`
 }
 
 const SEGMENT_COLUMNS = [

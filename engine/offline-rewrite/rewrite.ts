@@ -365,8 +365,9 @@ async function deleteOld(
     for (const folder of new Set(old.map((segment) => path.dirname(segment.file.path)))) {
       await fileSystem.syncFolder(folder)
     }
-    if (await removeIfPresent(fileSystem, paths.state)) {
-      await fileSystem.syncFolder(path.dirname(paths.state))
+    for (const state of [paths.state, paths.otherState]) {
+      if (state === null || !(await removeIfPresent(fileSystem, state))) continue
+      await fileSystem.syncFolder(path.dirname(state))
     }
   } catch (error) {
     const what = `${paths.root} was rewritten, but its old segments could not all be deleted`
