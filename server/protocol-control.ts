@@ -4,6 +4,7 @@
  */
 import type {
   MaintenanceOptions,
+  Pin,
   Profile,
   SchedulerMode,
   SegmentId,
@@ -76,6 +77,7 @@ export interface StoredPlan {
 export interface PlanEffect {
   segments: {
     segmentId: SegmentId
+    /** kept: asked for and left alone, being dead already: a rewrite finds nothing in it, GC deletes it. */
     fate: 'rewritten' | 'deleted' | 'kept'
     bytesTotal: number
     bytesLive: number
@@ -85,7 +87,11 @@ export interface PlanEffect {
   bytesCopied: number
   /** Files of deleted segments, and of rewritten ones once nothing keeps them; of a vacuum the end of index.db. */
   bytesFreed: number
-  /** Freed bytes less the copies; those of a vacuum take places that are free already. */
+  /** The part of them that is free as soon as the action is done; the rest waits for the readers of `waitsFor`. */
+  bytesFreedNow: number
+  /** Readers that keep what is not freed at once, in the order they were opened; none when all of it is. */
+  waitsFor: Pick<Pin, 'pinId' | 'kind' | 'label'>[]
+  /** Freed bytes, once nothing waits, less the copies; those of a vacuum take places that are free already. */
   bytesGained: number
   /** null unless the index is vacuumed. */
   index: VacuumPlan | null

@@ -4,8 +4,16 @@
  * it: they fall with every overwrite, and a plan that promises "at most" stays true.
  */
 import { createHash } from 'node:crypto'
+import * as path from 'node:path'
 import type { Engine } from '../engine-door.ts'
-import type { PlanEffect, PlanRequest, SegmentId, SegmentInfo, VacuumPlan } from '../protocol.ts'
+import type {
+  Pin,
+  PlanEffect,
+  PlanRequest,
+  SegmentId,
+  SegmentInfo,
+  VacuumPlan,
+} from '../protocol.ts'
 import { Refusal } from '../refusal.ts'
 import type { HostedParts } from './hosted-handlers.ts'
 import type { PlanDraft, Requests } from './worker-contract.ts'
@@ -21,7 +29,7 @@ export async function draftPlan(engine: Engine, request: PlanRequest): Promise<P
   switch (request.action) {
     case 'gc': {
       const { eligible } = await engine.maintenance.gc({ dryRun: true })
-      return draft(request, segmentsOf(engine, eligible), 'deleted')
+      return draft(request, segmentsOf(engine, eligible), { fate: 'deleted' })
     }
     case 'rewrite': {
       const segments = segmentsOf(engine, request.body.segmentIds)
@@ -30,7 +38,19 @@ export async function draftPlan(engine: Engine, request: PlanRequest): Promise<P
         const missing = request.body.segmentIds.filter((id) => !known.has(id))
         throw new Refusal('ENGINE_SEGMENT_MISSING', `no segments ${missing.join(', ')}`)
       }
-      return draft(request, segments, 'rewritten')
+      const dead = segments.filter((segment) => !isRewritable(segment))
+      if (dead.length === segments.length) {
+        throw new Refusal(
+          'ENGINE_REWRITE_REFUSED',
+          `nothing live is in ${dead.map(({ file }) => path.basename(file, '.log')).join(', ')}: GC deletes what nothing keeps, a rewrite would copy nothing`,
+        )
+      }
+      return draft(request, segments.filter(isRewritable), {
+        fate: 'rewritten',
+        dead,
+        // A reader that is open now still finds its values in the files that were copied.
+        readers: engine.state().pins,
+      })
     }
     case 'release-pin': {
       const { pinId } = request.body
@@ -41,11 +61,11 @@ export async function draftPlan(engine: Engine, request: PlanRequest): Promise<P
       return draft(
         request,
         segments.filter((segment) => isKeptOnlyBy(segment, pinId)),
-        'deleted',
+        { fate: 'deleted' },
       )
     }
     case 'vacuum':
-      return vacuumDraft(request, engine.maintenance.planVacuum())
+      return vacuumDraft(request, engine.maintenance.planVacuum(), engine.state().pins)
   }
 }
 
@@ -53,7 +73,7 @@ export async function draftPlan(engine: Engine, request: PlanRequest): Promise<P
 const VACUUM_SLACK_RATIO = 0.25
 const VACUUM_SLACK_BYTES = 1024 * 1024
 
-function vacuumDraft(request: PlanRequest, index: VacuumPlan): PlanDraft {
+function vacuumDraft(request: PlanRequest, index: VacuumPlan, pins: readonly Pin[]): PlanDraft {
   const bytesFreed = index.bytesBefore - index.bytesAfter
   const input = [request, index.moves, bytesFreed > 0]
   return {
@@ -62,6 +82,8 @@ function vacuumDraft(request: PlanRequest, index: VacuumPlan): PlanDraft {
       segments: [],
       bytesCopied: index.bytesMoved,
       bytesFreed,
+      bytesFreedNow: index.readers === 0 ? bytesFreed : 0,
+      waitsFor: bytesFreed === 0 ? [] : pins.map(readerOf),
       bytesGained: bytesFreed,
       index,
       irreversible: false,
@@ -108,7 +130,8 @@ export async function applyPlan(
     case 'gc':
       return { action: 'gc', answer: { gc: await maintenance.gc({ dryRun: false }) } }
     case 'rewrite': {
-      const pass = await maintenance.rewrite(request.body.segmentIds)
+      const rewritten = now.effect.segments.filter(({ fate }) => fate === 'rewritten')
+      const pass = await maintenance.rewrite(rewritten.map(({ segmentId }) => segmentId))
       return { action: 'rewrite', answer: { pass } }
     }
     case 'release-pin': {
@@ -136,14 +159,39 @@ function isKeptOnlyBy({ state, keptBy }: SegmentInfo, pinId: number): boolean {
   )
 }
 
-function draft(request: PlanRequest, segments: SegmentInfo[], fate: Fate): PlanDraft {
+/** A dead one has nothing to copy; it goes with GC, once nothing keeps it. */
+function isRewritable({ state }: SegmentInfo): boolean {
+  return state !== 'zombie'
+}
+
+const readerOf = ({ pinId, kind, label }: Pin): PlanEffect['waitsFor'][number] => ({
+  pinId,
+  kind,
+  label,
+})
+
+interface DraftParts {
+  fate: Exclude<Fate, 'kept'>
+  /** Asked for and left alone. */
+  dead?: readonly SegmentInfo[]
+  /** Keep the files of `segments` after the action. */
+  readers?: readonly Pin[]
+}
+
+function draft(
+  request: PlanRequest,
+  segments: SegmentInfo[],
+  { fate, dead = [], readers = [] }: DraftParts,
+): PlanDraft {
   const input = segments.map(({ segmentId, bytesTotal, state, keptBy }) => [
     segmentId,
     bytesTotal,
     state,
     keptBy.map((keeper) => ('pinId' in keeper ? `${keeper.kind} ${keeper.pinId}` : keeper.kind)),
   ])
-  const hash = createHash('sha256').update(JSON.stringify([request, input]))
+  const hash = createHash('sha256').update(
+    JSON.stringify([request, input, dead.length, readers.length > 0]),
+  )
   const bytes = segments.reduce((sum, segment) => sum + segment.bytesTotal, 0)
   const live = segments.reduce((sum, segment) => sum + segment.bytesLive, 0)
   const bytesCopied = fate === 'rewritten' ? live : 0
@@ -152,32 +200,55 @@ function draft(request: PlanRequest, segments: SegmentInfo[], fate: Fate): PlanD
   return {
     inputHash: hash.digest('hex'),
     effect: {
-      segments: segments.map(({ segmentId, bytesTotal, bytesLive, bytesStale }) => ({
-        segmentId,
-        fate,
-        bytesTotal,
-        bytesLive,
-        bytesStale,
-      })),
+      segments: [
+        ...segments.map((segment) => touched(segment, fate)),
+        ...dead.map((segment) => touched(segment, 'kept')),
+      ],
       bytesCopied,
       bytesFreed: bytes,
+      bytesFreedNow: readers.length === 0 ? bytes : 0,
+      waitsFor: readers.map(readerOf),
       bytesGained: bytes - bytesCopied,
       index: null,
       irreversible: segments.length > 0,
     },
     confirm,
     weight: typed ? 'typed' : 'plain',
-    sentence: sentenceOf(fate, confirm, bytesCopied),
+    sentence: `${sentenceOf(fate, confirm, { bytesCopied, readers })}${deadText(dead.length)}`,
   }
+}
+
+function touched(
+  { segmentId, bytesTotal, bytesLive, bytesStale }: SegmentInfo,
+  fate: Fate,
+): PlanEffect['segments'][number] {
+  return { segmentId, fate, bytesTotal, bytesLive, bytesStale }
+}
+
+function deadText(dead: number): string {
+  if (dead === 0) return ''
+  return dead === 1
+    ? '; 1 is dead already and left to GC'
+    : `; ${dead} are dead already and left to GC`
 }
 
 function sentenceOf(
   fate: Fate,
   { segments, bytes }: PlanDraft['confirm'],
-  bytesCopied: number,
+  { bytesCopied, readers }: { bytesCopied: number; readers: readonly Pin[] },
 ): string {
   const files = `${segments} ${segments === 1 ? 'segment' : 'segments'} of ${bytes} bytes`
   if (segments === 0) return 'no segment would be touched'
   if (fate === 'deleted') return `${files} would be deleted for good; nothing live is in them`
-  return `at most ${bytesCopied} live bytes of ${files} would be copied, and the files deleted once nothing keeps them`
+  const copied = `at most ${bytesCopied} live bytes of ${files} would be copied`
+  if (readers.length === 0) return `${copied}, and the files deleted`
+  return `${copied}; the files stay until ${readersText(readers)}`
+}
+
+/** "snapshot backup (pin 3) and 2 more readers end". */
+function readersText([first, ...more]: readonly Pin[]): string {
+  if (first === undefined) return 'nothing keeps them'
+  const name = `${first.kind} ${first.label} (pin ${first.pinId})`
+  if (more.length === 0) return `${name} ends`
+  return `${name} and ${more.length} more ${more.length === 1 ? 'reader' : 'readers'} end`
 }

@@ -101,6 +101,23 @@ test('a held iterator is listed with what it keeps and goes when it is released'
   const row = page.locator('[data-testid="pin-row"][data-label="a long scan"]')
   await row.waitFor()
   expect(await row.getAttribute('data-kind')).toBe('iterator')
+
+  // A rewrite now copies and frees nothing: its plan says so, and its button promises no deletion.
+  await segmentRows(page)
+  const { segments } = await state()
+  const source = segments.find((s) => s.state === 'sealed' && s.bytesLive > 0)
+  await page.evaluate((hash) => (location.hash = hash), '#/segments')
+  await page
+    .locator(`[data-testid="segment-row"][data-segment-id="${String(source?.segmentId)}"]`)
+    .getByRole('checkbox')
+    .check()
+  await page.getByTestId('action-rewrite').click()
+  const freed = page.getByTestId('freed-now').locator('[data-bytes]').first()
+  expect(await freed.getAttribute('data-bytes')).toBe('0')
+  expect(await page.getByTestId('freed-later').textContent()).toContain('a long scan')
+  expect(await page.getByTestId('plan-apply').textContent()).toMatch(/^Rewrite: 1 segment/)
+  await page.getByRole('button', { name: 'Leave it' }).click()
+  await show(page, 'pins')
   await row.getByTestId('action-release-pin').click()
   await page.getByTestId('plan-apply').click()
   await row.waitFor({ state: 'detached' })

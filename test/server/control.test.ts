@@ -78,9 +78,77 @@ describe('a stored plan', () => {
     expect(sources).toEqual(segmentIds)
     const processed = rewrites.reduce((sum, { report }) => sum + report.sourceBytesProcessed, 0)
     expect(processed).toBe(plan.effect.bytesCopied)
+    const freed = body.answer.pass.steps.flatMap((step) =>
+      step.kind === 'gc' ? [step.report] : [],
+    )
+    expect(freed.reduce((sum, report) => sum + report.bytesDeleted, 0)).toBe(
+      plan.effect.bytesFreedNow,
+    )
+    expect(plan.effect).toMatchObject({ bytesFreed: total, bytesFreedNow: total, waitsFor: [] })
     expect((await server.act('verify', {})).differences).toEqual([])
     const again = await server.post(url, { confirm: plan.confirm })
     expect(again.body.error.code).toBe('CONFLICT')
+  })
+
+  test('of a rewrite names the readers that its files wait for, and frees nothing before they end', async () => {
+    const server = await storeWithDebt()
+    const segmentIds = (await staleSegments(server)).slice(0, 2)
+    const { pinId } = await server.act('hold-snapshot', { label: 'backup' })
+    await server.act('hold-iterator', { label: 'scan', from: '' })
+    const plan = await server.plan({ action: 'rewrite', body: { segmentIds } })
+    expect(plan.effect).toMatchObject({ bytesFreedNow: 0, bytesFreed: plan.confirm.bytes })
+    expect(plan.effect.waitsFor.map(({ kind, label }) => [kind, label])).toEqual([
+      ['snapshot', 'backup'],
+      ['iterator', 'scan'],
+    ])
+    expect(plan.sentence).toContain(
+      `the files stay until snapshot backup (pin ${String(pinId)}) and 1 more reader end`,
+    )
+    const url = `/stores/${STORE}/plans/${plan.planId}/apply`
+    const { body } = await server.post<AppliedPlan>(url, { confirm: plan.confirm })
+    if (body.action !== 'rewrite') throw new Error('another action was applied')
+    const deleted = body.answer.pass.steps.map((step) =>
+      step.kind === 'gc' ? step.report.bytesDeleted : 0,
+    )
+    expect(Math.max(...deleted)).toBe(0)
+
+    // They are dead now: alone they are refused, beside a living one they are left out.
+    const refused = await server.post(`/stores/${STORE}/plans`, {
+      action: 'rewrite',
+      body: { segmentIds },
+    })
+    expect(refused.body.error.code).toBe('ENGINE_REWRITE_REFUSED')
+    expect(refused.body.error.message).toContain('nothing live is in value-l0-')
+    const [third = 0] = await staleSegments(server)
+    const mixed = await server.plan({
+      action: 'rewrite',
+      body: { segmentIds: [...segmentIds, third] },
+    })
+    expect(mixed.confirm.segments).toBe(1)
+    expect(mixed.effect.segments.map(({ segmentId, fate }) => [segmentId, fate])).toEqual([
+      [third, 'rewritten'],
+      ...segmentIds.map((id) => [id, 'kept']),
+    ])
+    expect(mixed.sentence).toContain('; 2 are dead already and left to GC')
+    const carried = await server.carryOut({
+      action: 'rewrite',
+      body: { segmentIds: [...segmentIds, third] },
+    })
+    if (carried.action !== 'rewrite') throw new Error('another action was applied')
+    const sources = carried.answer.pass.steps.flatMap((step) =>
+      step.kind === 'rewrite' ? step.report.sourceSegmentsRequested : [],
+    )
+    expect(sources).toEqual([third])
+  })
+
+  test('is refused when a reader came that its files would wait for', async () => {
+    const server = await storeWithDebt()
+    const segmentIds = (await staleSegments(server)).slice(0, 1)
+    const plan = await server.plan({ action: 'rewrite', body: { segmentIds } })
+    await server.act('hold-snapshot', { label: 'late' })
+    const url = `/stores/${STORE}/plans/${plan.planId}/apply`
+    const { body } = await server.post(url, { confirm: plan.confirm })
+    expect(body.error.code).toBe('PLAN_CHANGED')
   })
 
   test('is refused when its input changed, and nothing was done', async () => {
@@ -153,6 +221,8 @@ describe('a stored plan', () => {
         segments: [],
         bytesCopied: 0,
         bytesFreed: 0,
+        bytesFreedNow: 0,
+        waitsFor: [],
         bytesGained: 0,
         index: null,
         irreversible: false,

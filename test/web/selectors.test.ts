@@ -5,6 +5,7 @@ import {
   keptByPin,
   lastPass,
   orderSegments,
+  rewritable,
   otherHoldings,
   queueRows,
   stageOf,
@@ -34,6 +35,16 @@ const segments = [
 ]
 const ids = [segmentId(1), segmentId(2)]
 const staged = makeState({ segments, debt: { queue: ids, ledger: [], stage } })
+
+describe('a choice for a rewrite', () => {
+  test('takes what has something to copy, and counts the dead and the absent', () => {
+    const segments = [makeSegment(1), makeSegment(2, { state: 'zombie' }), makeSegment(3)]
+    const ids = segments.map((segment) => segment.segmentId)
+    const choice = rewritable(segments, [...ids, 999_999])
+    expect(choice.chosen.map((segment) => segment.seq)).toEqual([1, 3])
+    expect(choice).toMatchObject({ dead: 1, absent: 1 })
+  })
+})
 
 describe('theSentence', () => {
   test('says how much, where, and when', () => {

@@ -1,7 +1,7 @@
 // The second, informed yes of an action that destroys or costs: the stored dry run with its bytes and
 // segments, its expiry, and a confirmation that grows with what is at stake.
 import { useState, type ReactNode } from 'react'
-import type { StoredPlan, VacuumPlan } from '../../server/protocol.ts'
+import type { PlanEffect, StoredPlan, VacuumPlan } from '../../server/protocol.ts'
 import { formatBytes, formatCount, formatCountdown, plural, shortBytes } from '../lib/format.ts'
 import { applyPlan, dropPlan } from '../state/session.ts'
 import { useUi } from '../state/ui-store.ts'
@@ -17,6 +17,12 @@ export function PlanDialog(): ReactNode {
   if (plan === null) return null
   return <Stored key={plan.planId} plan={plan} />
 }
+
+const fates = {
+  rewritten: 'rewritten',
+  deleted: 'deleted',
+  kept: 'dead already: left to GC',
+} as const
 
 const titles = {
   gc: 'Delete what nothing keeps?',
@@ -64,14 +70,7 @@ function Stored({ plan }: { plan: StoredPlan }): ReactNode {
         <dd>
           <Bytes value={effect.bytesCopied} />
         </dd>
-        <dt>frees</dt>
-        <dd>
-          <Bytes value={effect.bytesFreed} />
-        </dd>
-        <dt>gains</dt>
-        <dd>
-          <Bytes value={effect.bytesGained} />
-        </dd>
+        <Freed effect={effect} />
         {effect.index !== null && <IndexFacts index={effect.index} />}
         <dt>can be undone</dt>
         <dd>{effect.irreversible ? 'no: files go for good' : 'nothing is lost by it'}</dd>
@@ -85,7 +84,7 @@ function Stored({ plan }: { plan: StoredPlan }): ReactNode {
           {effect.segments.slice(0, ROWS_MAX).map((segment) => (
             <li key={segment.segmentId}>
               <SegmentChip segmentId={segment.segmentId} />
-              <span>{segment.fate}</span>
+              <span>{fates[segment.fate]}</span>
               <span className="spacer" />
               <span className="num">
                 <Bytes value={segment.bytesLive} /> live of <Bytes value={segment.bytesTotal} />
@@ -116,7 +115,61 @@ function Stored({ plan }: { plan: StoredPlan }): ReactNode {
 function applyText({ effect, confirm }: StoredPlan): string {
   const bytes = formatBytes(confirm.bytes)
   if (effect.index !== null) return `Vacuum: give back ${bytes}`
-  return `${effect.irreversible ? 'Delete' : 'Apply'}: ${plural(confirm.segments, 'segment')}, ${bytes}`
+  // With a reader open nothing is deleted yet: the button must not promise it.
+  const verb = !effect.irreversible ? 'Apply' : effect.bytesFreedNow === 0 ? 'Rewrite' : 'Delete'
+  return `${verb}: ${plural(confirm.segments, 'segment')}, ${bytes}`
+}
+
+/** What is free at once, and what only once readers end; gains are what is left after the copies. */
+function Freed({ effect }: { effect: PlanEffect }): ReactNode {
+  const { bytesFreed, bytesFreedNow, bytesGained, bytesCopied, waitsFor, index } = effect
+  const later = bytesFreed - bytesFreedNow
+  if (later === 0) {
+    return (
+      <>
+        <dt>frees</dt>
+        <dd>
+          <Bytes value={bytesFreed} />
+        </dd>
+        <dt>gains</dt>
+        <dd>
+          <Bytes value={bytesGained} />
+        </dd>
+      </>
+    )
+  }
+  return (
+    <>
+      <dt>frees now</dt>
+      <dd data-testid="freed-now">
+        <Bytes value={bytesFreedNow} />
+        {index === null && bytesCopied > bytesFreedNow && (
+          <>
+            ; the log grows by up to <Bytes value={bytesCopied - bytesFreedNow} /> until then
+          </>
+        )}
+      </dd>
+      <dt>frees later</dt>
+      <dd data-testid="freed-later">
+        <Bytes value={later} />, after {readersText(waitsFor)}
+      </dd>
+      <dt>gains then</dt>
+      <dd>
+        <Bytes value={bytesGained} />
+      </dd>
+    </>
+  )
+}
+
+const READERS_NAMED = 2
+
+function readersText(readers: PlanEffect['waitsFor']): string {
+  const named = readers
+    .slice(0, READERS_NAMED)
+    .map(({ kind, label, pinId }) => `${kind} “${label}” (pin ${String(pinId)})`)
+  const more = readers.length - named.length
+  const ends = readers.length === 1 ? 'ends' : 'end'
+  return `${[...named, ...(more > 0 ? [`${formatCount(more)} more`] : [])].join(' and ')} ${ends}`
 }
 
 function IndexFacts({ index }: { index: VacuumPlan }): ReactNode {

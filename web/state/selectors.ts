@@ -78,6 +78,16 @@ export function segmentById(
   return found ? segments[index] : undefined
 }
 
+/** What of a choice a rewrite can take; a dead segment has nothing to copy, an absent one no file. */
+export function rewritable(
+  segments: readonly SegmentInfo[],
+  ids: readonly SegmentId[],
+): { chosen: SegmentInfo[]; dead: number; absent: number } {
+  const found = ids.flatMap((id) => segmentById(segments, id) ?? [])
+  const chosen = found.filter((segment) => segment.state !== 'zombie')
+  return { chosen, dead: found.length - chosen.length, absent: ids.length - found.length }
+}
+
 // ---------------------------------------------------------------- clock
 
 /** The engine's time now: the last known, carried on by the page's clock unless it stands still. */

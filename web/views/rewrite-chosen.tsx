@@ -1,8 +1,8 @@
 // A manual pass over the segments chosen; its stored plan says what it would copy and free.
 import type { ReactNode } from 'react'
-import { formatBytes, plural } from '../lib/format.ts'
+import { formatBytes, formatCount, plural } from '../lib/format.ts'
 import { ActionButton } from '../parts/action-button.tsx'
-import { segmentById } from '../state/selectors.ts'
+import { rewritable } from '../state/selectors.ts'
 import { makePlan } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
 import { useRoute } from '../state/ui-store.ts'
@@ -10,10 +10,15 @@ import { useRoute } from '../state/ui-store.ts'
 export function RewriteChosen(): ReactNode {
   const ids = useRoute((route) => route.chosen)
   const segments = useApp((state) => state.engine?.segments ?? null)
-  const chosen = ids.flatMap((id) => segmentById(segments ?? [], id) ?? [])
+  const { chosen, dead, absent } = rewritable(segments ?? [], ids)
   const live = chosen.reduce((sum, segment) => sum + segment.bytesLive, 0)
   const stale = chosen.reduce((sum, segment) => sum + segment.bytesStale, 0)
-  const why = chosen.length === 0 ? 'Choose segments in the map or the table first.' : null
+  const why =
+    chosen.length > 0
+      ? null
+      : ids.length === 0
+        ? 'Choose segments in the map or the table first.'
+        : `Nothing to rewrite: ${leftOut(dead, absent)}.`
   return (
     <div className="buttons">
       <ActionButton
@@ -30,8 +35,18 @@ export function RewriteChosen(): ReactNode {
         {chosen.length === 0 ? 'Rewrite…' : `Rewrite ${plural(chosen.length, 'segment')}…`}
       </ActionButton>
       <span className="muted">
-        {why ?? `${formatBytes(live)} to copy, ${formatBytes(stale)} to gain`}
+        {why ??
+          `${formatBytes(live)} to copy, ${formatBytes(stale)} to gain${dead + absent === 0 ? '' : `; ${leftOut(dead, absent)}`}`}
       </span>
     </div>
   )
+}
+
+function leftOut(dead: number, absent: number): string {
+  return [
+    dead === 0 ? '' : `${formatCount(dead)} dead already, left to GC`,
+    absent === 0 ? '' : `${formatCount(absent)} not on disk`,
+  ]
+    .filter((part) => part !== '')
+    .join(', ')
 }

@@ -95,14 +95,25 @@ export function SegmentDetails({ id }: { id: SegmentId }): ReactNode {
         >
           Its events in the trace
         </button>
-        <ChooseButton id={id} />
+        <ChooseButton
+          id={id}
+          canBeRewritten={segment !== undefined && segment.state !== 'zombie'}
+        />
       </div>
     </article>
   )
 }
 
-function ChooseButton({ id }: { id: SegmentId }): ReactNode {
+/** Of a dead or absent segment only a choice made before can be taken back. */
+function ChooseButton({
+  id,
+  canBeRewritten,
+}: {
+  id: SegmentId
+  canBeRewritten: boolean
+}): ReactNode {
   const chosen = useRoute((route) => route.chosen.includes(id))
+  if (!canBeRewritten && !chosen) return null
   return (
     <button
       type="button"
@@ -110,7 +121,11 @@ function ChooseButton({ id }: { id: SegmentId }): ReactNode {
       aria-pressed={chosen}
       onClick={() => chooseSegment(id, true)}
     >
-      {chosen ? 'Chosen for a rewrite' : 'Choose for a rewrite'}
+      {!chosen
+        ? 'Choose for a rewrite'
+        : canBeRewritten
+          ? 'Chosen for a rewrite'
+          : 'Take it out of the choice'}
     </button>
   )
 }
