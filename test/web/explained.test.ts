@@ -1,6 +1,6 @@
 // What the page derives: the byte flow of a pass, the past of a segment, the numbers of the overview.
 import { describe, expect, test } from 'vitest'
-import type { ByteFlow as SourceFlow, PassReport } from '../../server/protocol.ts'
+import type { ByteFlow as SourceFlow, PassReport, SegmentKeeper } from '../../server/protocol.ts'
 import { legendOf, painterOf } from '../../web/charts/segment-colour.ts'
 import { appendToLog, CHUNK_SIZE, emptyLog } from '../../web/lib/chunked-log.ts'
 import type { PassRun, TraceEntry } from '../../web/state/app-state.ts'
@@ -227,7 +227,26 @@ describe('the overview', () => {
         ...counters,
         rewriteBytesWritten: 500,
       }),
-    ).toEqual({ write: 1.5, space: 4000 / 1300 })
+    ).toEqual({ write: 1.5, space: { engine: 4000 / 1300, user: 4000 / 1300, pinned: 0 } })
+  })
+
+  test('space has three meanings: without what readers pin, with all the disk holds, and the pins alone', () => {
+    const { counters } = makeState()
+    const held = (seq: number, keeper: SegmentKeeper) =>
+      makeSegment(seq, { bytesTotal: 3000, bytesLive: 0, state: 'zombie', keptBy: [keeper] })
+    const totals = totalsOf([
+      makeSegment(1, { bytesTotal: 1200, bytesLive: 1000 }),
+      held(2, { kind: 'snapshot', pinId: 1, label: 'backup', sinceMs: NOW }),
+      // Goes with the next checkpoint: maintenance answers for it.
+      held(3, { kind: 'journal' }),
+    ])
+    expect(totals).toMatchObject({ zombies: 2, pinned: 1, pinnedBytes: 3000 })
+    const gauges = makeGauges({ indexFileBytes: 500, journalBytes: 300 })
+    expect(amplification(totals, gauges, counters).space).toEqual({
+      engine: 4.2,
+      user: 8,
+      pinned: 3,
+    })
   })
 
   test('time to drain is an estimate only when the debt falls', () => {

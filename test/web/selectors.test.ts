@@ -53,6 +53,18 @@ describe('theSentence', () => {
     )
   })
 
+  test('says how much of it no maintenance can delete, because readers keep it', () => {
+    const pinned = makeSegment(9, {
+      bytesTotal: 2 * 1024 * 1024,
+      bytesLive: 0,
+      state: 'zombie',
+      keptBy: [{ kind: 'iterator', pinId: 1, label: 'a scan', sinceMs: NOW }],
+    })
+    expect(theSentence(makeState({ segments: [...segments, pinned] }), NOW)).toBe(
+      '6.00 MiB stale in 3 of 4 segments, 2.00 MiB of it pinned by readers. Nothing queued.',
+    )
+  })
+
   test('changes when the confirm is due, when nothing is staged and when nothing is queued', () => {
     expect(theSentence(staged, NOW + 18_000)).toContain('2 queued, staged, confirm is due.')
     const open = makeState({ segments, debt: { queue: ids, ledger: [], stage: null } })

@@ -21,7 +21,12 @@ export const glossary = {
   'age-blocked': 'Stale enough to be rewritten, but sealed too short a time ago.',
   'write amplification':
     '(bytes the foreground wrote + bytes rewrites wrote) / bytes the foreground wrote, since the store was opened. 1 = nothing was copied.',
-  'space amplification': 'Value-log bytes on disk / live bytes, now. 1 = no stale byte.',
+  'space amplification':
+    'Value-log bytes on disk without the pinned ones / live bytes, now: what maintenance leaves. 1 = no stale byte.',
+  'space on disk':
+    'Bytes of value log, index and journal / live bytes, now: what the store takes of the disk, pinned segments included.',
+  'pinned space':
+    'Bytes of dead segments that a snapshot or an iterator keeps / live bytes: no pass could delete them before their readers end.',
   'debt by threshold':
     'Stale bytes of sealed segments that are at least this stale: what a plan with that floor could take at most, age and size filters aside.',
   'write budget':

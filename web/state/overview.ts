@@ -76,8 +76,18 @@ export function ageBlocked(
 export interface Amplification {
   /** (foreground bytes + bytes rewrites wrote) / foreground bytes, since the store was opened. */
   write: number | null
-  /** Value-log bytes on disk / live bytes. */
-  space: number | null
+  /** null without a live byte; there is nothing to divide by then. */
+  space: SpaceAmplification | null
+}
+
+/** Each in times the live bytes; a store's "space amplification" means one of them to each who asks. */
+export interface SpaceAmplification {
+  /** Value-log bytes that maintenance answers for, which is all but the pinned ones. 1 = no stale byte. */
+  engine: number
+  /** What the folder takes of the disk: value log, index and journal. */
+  user: number
+  /** Dead segments that only wait for their readers. 0 = none. */
+  pinned: number
 }
 
 export function amplification(
@@ -85,12 +95,18 @@ export function amplification(
   gauges: EngineGauges,
   counters: Counters,
 ): Amplification {
+  const { bytesLive, bytesTotal, pinnedBytes } = totals
+  const { bytesPut, indexFileBytes, journalBytes } = gauges
   return {
-    write:
-      gauges.bytesPut === 0
+    write: bytesPut === 0 ? null : (bytesPut + counters.rewriteBytesWritten) / bytesPut,
+    space:
+      bytesLive === 0
         ? null
-        : (gauges.bytesPut + counters.rewriteBytesWritten) / gauges.bytesPut,
-    space: totals.bytesLive === 0 ? null : totals.bytesTotal / totals.bytesLive,
+        : {
+            engine: (bytesTotal - pinnedBytes) / bytesLive,
+            user: (bytesTotal + indexFileBytes + journalBytes) / bytesLive,
+            pinned: pinnedBytes / bytesLive,
+          },
   }
 }
 

@@ -23,7 +23,7 @@ import {
   segmentLabel,
 } from '../lib/format.ts'
 import type { Route, SegmentOrder } from '../lib/route.ts'
-import { keeperShort, sourceWords } from '../lib/words.ts'
+import { isPinned, keeperShort, sourceWords } from '../lib/words.ts'
 import type { AppState, PassRun } from './app-state.ts'
 import { findSegment } from './apply-event.ts'
 import { heldBackBy } from './held-back.ts'
@@ -36,6 +36,9 @@ export interface Totals {
   segmentsWithStale: number
   zombies: number
   zombieBytes: number
+  /** Of the dead ones, those that a snapshot or an iterator keeps: no maintenance could delete them now. */
+  pinned: number
+  pinnedBytes: number
 }
 
 const knownTotals = new WeakMap<readonly SegmentInfo[], Readonly<Totals>>()
@@ -56,6 +59,8 @@ function addUp(segments: readonly SegmentInfo[]): Totals {
     segmentsWithStale: 0,
     zombies: 0,
     zombieBytes: 0,
+    pinned: 0,
+    pinnedBytes: 0,
   }
   for (const segment of segments) {
     totals.bytesTotal += segment.bytesTotal
@@ -65,6 +70,9 @@ function addUp(segments: readonly SegmentInfo[]): Totals {
     if (segment.state === 'zombie') {
       totals.zombies += 1
       totals.zombieBytes += segment.bytesTotal
+      if (!isPinned(segment.keptBy)) continue
+      totals.pinned += 1
+      totals.pinnedBytes += segment.bytesTotal
     }
   }
   return totals
@@ -217,11 +225,16 @@ export function theSentence(
     ? `${formatBytes(totals.bytesTotal)} in ${plural(totals.segments, 'segment')}; how much of it is stale is not known.`
     : totals.bytesStale === 0
       ? `No stale bytes: ${totals.segments === 1 ? 'the only segment is' : `all ${formatCount(totals.segments)} segments are`} fully live.`
-      : `${formatBytes(totals.bytesStale)} stale in ${formatCount(totals.segmentsWithStale)} of ${plural(totals.segments, 'segment')}.`
+      : `${formatBytes(totals.bytesStale)} stale in ${formatCount(totals.segmentsWithStale)} of ${plural(totals.segments, 'segment')}${pinnedPart(totals)}.`
   const stage = stageOf(engine.debt, nowMs)
   if (stage.kind === 'none') return `${stale} Nothing queued.`
   const queued = formatCount(engine.debt.queue.length)
   return `${stale} ${queued} queued, ${stage.kind === 'ready' ? 'ready to rewrite' : stageText(stage)}.`
+}
+
+/** What readers keep is stale, but no debt that maintenance could pay. */
+function pinnedPart({ pinned, pinnedBytes }: Totals): string {
+  return pinned === 0 ? '' : `, ${formatBytes(pinnedBytes)} of it pinned by readers`
 }
 
 export interface NextView {

@@ -26,6 +26,7 @@ import {
 } from '../state/overview.ts'
 import { totalsOf, whatIsNext } from '../state/selectors.ts'
 import { useApp } from '../state/store.ts'
+import { goTo } from '../state/ui-store.ts'
 import { nextWakes, type Wake } from '../state/wakes.ts'
 
 export function DebtPanel(): ReactNode {
@@ -56,7 +57,7 @@ export function DebtPanel(): ReactNode {
       {store.mode === 'hosted' && store.engine !== null && (
         <WakeList wakes={nextWakes({ engine, options: store.engine.options, gauges, nowMs })} />
       )}
-      <dl className="stats">
+      <dl className={store.mode === 'hosted' ? 'stats' : 'stats stats-few'}>
         <div className="stat">
           <dt>
             <span className="key key-stale" /> <Term name="stale bytes">stale</Term>
@@ -66,6 +67,7 @@ export function DebtPanel(): ReactNode {
           </dd>
           <dd className="stat-note">
             {unknown ?? (share === null ? 'no bytes yet' : `${formatRatio(share)} of all`)}
+            {unknown === null && <PinnedNote bytes={totals.pinnedBytes} />}
           </dd>
         </div>
         <div className="stat">
@@ -95,6 +97,19 @@ export function DebtPanel(): ReactNode {
         <ThresholdStat />
       </dl>
     </Panel>
+  )
+}
+
+/** Stale, but waiting for readers: said beside the number that has it in it. */
+function PinnedNote({ bytes }: { bytes: number }): ReactNode {
+  if (bytes === 0) return null
+  return (
+    <>
+      <br />
+      <button type="button" className="button-link" onClick={() => goTo('pins')}>
+        {formatBytes(bytes)} pinned
+      </button>
+    </>
   )
 }
 
@@ -154,26 +169,47 @@ function Amplifications(): ReactNode {
   const gauges = useApp((state) => state.gauges)
   if (engine === null || gauges === null) return null
   const { write, space } = amplification(totalsOf(engine.segments), gauges, engine.counters)
+  const noLive = 'there is no live byte'
   return (
     <div className="stat">
       <dt>amplification</dt>
-      <dd className="stat-pair">
-        <span className="num" data-testid="write-amplification" data-value={write ?? undefined}>
-          {write === null ? (
-            <Unknown why="nothing has been written since the store was opened" />
-          ) : (
-            `${write.toFixed(2)} ×`
-          )}
-        </span>{' '}
+      <Times
+        value={write}
+        why="nothing has been written since the store was opened"
+        testId="write-amplification"
+      >
         <Term name="write amplification">write</Term>
-      </dd>
-      <dd className="stat-pair">
-        <span className="num" data-testid="space-amplification" data-value={space ?? undefined}>
-          {space === null ? <Unknown why="there is no live byte" /> : `${space.toFixed(2)} ×`}
-        </span>{' '}
+      </Times>
+      <Times value={space?.engine ?? null} why={noLive} testId="space-amplification">
         <Term name="space amplification">space</Term>
-      </dd>
+      </Times>
+      <Times value={space?.user ?? null} why={noLive} testId="space-on-disk">
+        <Term name="space on disk">on disk</Term>
+      </Times>
+      {space !== null && space.pinned > 0 && (
+        <Times value={space.pinned} why={noLive} testId="pinned-space">
+          <Term name="pinned space">pinned</Term>
+        </Times>
+      )}
     </div>
+  )
+}
+
+interface TimesProps {
+  value: number | null
+  why: string
+  testId: string
+  children: ReactNode
+}
+
+function Times({ value, why, testId, children }: TimesProps): ReactNode {
+  return (
+    <dd className="stat-pair">
+      <span className="num" data-testid={testId} data-value={value ?? undefined}>
+        {value === null ? <Unknown why={why} /> : `${value.toFixed(2)} ×`}
+      </span>{' '}
+      {children}
+    </dd>
   )
 }
 
@@ -280,7 +316,7 @@ function Bands({ bands }: { bands: readonly ThresholdBand[] }): ReactNode {
             <td className="r">
               <Bytes value={band.bytesStale} />
             </td>
-            <td className="r num muted">{formatCount(band.segments)}</td>
+            <td className="r num muted">{plural(band.segments, 'segment')}</td>
           </tr>
         ))}
       </tbody>
