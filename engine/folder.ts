@@ -15,7 +15,7 @@ import { METADATA_FILE } from './metadata.ts'
 import { RECORDING_FOLDER } from './recording/codec.ts'
 
 export interface FolderPaths {
-  /** The opened folder. */
+  /** The store's folder. */
   root: string
   /** Folder of index.db. */
   main: string
@@ -40,10 +40,27 @@ export interface FolderPaths {
 
 export const STATE_FILE = 'vlog_generation_state.json'
 
+/** Folder of index.db, below the root. */
+const MAIN_FOLDER = 'maindb'
+
+/**
+ * The root of the store that `dir` names, absolute: `dir` itself, or the folder around it when `dir` is
+ * the maindb of one. State file, recording and dictionaries lie there. A maindb reached by a link of its
+ * own is a root.
+ */
+export function storeRoot(fileSystem: FileSystem, dir: string): string {
+  const given = path.resolve(dir)
+  const isMain = (folder: string): boolean =>
+    path.basename(folder) === MAIN_FOLDER &&
+    fileSystem.stat(folder)?.isDirectory === true &&
+    indexFileName(fileSystem, folder) !== undefined
+  return isMain(given) && !isMain(path.join(given, MAIN_FOLDER)) ? path.dirname(given) : given
+}
+
 /** Paths of an existing folder; undefined when it holds no index.db and no half-done swap of one. */
 export function locateFolder(fileSystem: FileSystem, dir: string): FolderPaths | undefined {
-  const root = path.resolve(dir)
-  for (const main of [path.join(root, 'maindb'), root]) {
+  const root = storeRoot(fileSystem, dir)
+  for (const main of [path.join(root, MAIN_FOLDER), root]) {
     // Links below the given folder are not followed: one could lead to somebody else's data.
     if (main !== root && fileSystem.stat(main)?.isDirectory !== true) continue
     if (indexFileName(fileSystem, main) === undefined) continue
@@ -116,10 +133,10 @@ const LEFT_BY_A_CRASH: ReadonlySet<string> = new Set([
  */
 export async function createFolders(fileSystem: FileSystem, dir: string): Promise<FolderPaths> {
   const root = path.resolve(dir)
-  const paths = pathsOf(root, path.join(root, 'maindb'), 'split')
+  const paths = pathsOf(root, path.join(root, MAIN_FOLDER), 'split')
   const found = fileSystem.list(root) ?? []
-  const strangers = found.filter((name) => name !== 'maindb')
-  if (found.includes('maindb') && fileSystem.stat(paths.main)?.isDirectory !== true) {
+  const strangers = found.filter((name) => name !== MAIN_FOLDER)
+  if (found.includes(MAIN_FOLDER) && fileSystem.stat(paths.main)?.isDirectory !== true) {
     throw new EngineError('ENGINE_NOT_A_FOLDER', `${paths.main} is no folder: not a data folder`)
   }
   const inMain = fileSystem.list(paths.main) ?? []

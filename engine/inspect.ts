@@ -10,7 +10,6 @@
  * skipped; damage costs what is damaged. Only a folder without index.db, or a refusing file system,
  * is an error.
  */
-import * as path from 'node:path'
 import type { ChecksumKind } from './checksum.ts'
 import { keyBytes } from './bytes.ts'
 import { EngineError, ioError, type EngineErrorCode } from './errors.ts'
@@ -18,14 +17,7 @@ import type { FileSystem } from './file-system.ts'
 import { PAGE_BYTES, newPage } from './index/page.ts'
 import { DictionaryStore } from './inspect/dictionaries.ts'
 import { Sentences, Slices, UnreadFeatures, counted } from './inspect/findings.ts'
-import {
-  isRecord,
-  mapFolder,
-  parseJson,
-  readSegmentFacts,
-  readSmallFile,
-  type FolderMap,
-} from './inspect/folder.ts'
+import { mapFolder, type FolderMap } from './inspect/folder.ts'
 import { readJournals, type PendingJournal } from './inspect/journal.ts'
 import { IndexFile, chooseMeta, type MetaChoice } from './inspect/meta-choice.ts'
 import { RecordReader } from './inspect/record-reader.ts'
@@ -40,14 +32,14 @@ import type {
   CountedSegment,
 } from './inspect/report.ts'
 import { readSegments } from './inspect/segments.ts'
+import { readSmallFiles, sayQueuedMissing, type SmallFiles } from './inspect/small-files.ts'
 import { buildState } from './inspect/state.ts'
 import { LeafRefSet, PageSet, WalkCounts, loggedLeaf, type Walk } from './inspect/tree-walk.ts'
 import { describeValue, readTrees, type TreesReading } from './inspect/trees.ts'
-import { STATE_FILE } from './folder.ts'
+import { storeRoot } from './folder.ts'
 import { segmentFileName } from './ids.ts'
-import { decodeState } from './maintenance/state-file.ts'
 import { resolveOptions } from './options.ts'
-import type { EngineInfo, RewriteDebt, RewritePenalty, SegmentId } from './types.ts'
+import type { EngineInfo } from './types.ts'
 import { loadZstd } from './value-log/zstd.ts'
 
 export type * from './inspect/report.ts'
@@ -109,7 +101,7 @@ export async function inspectFolder(
     await loadZstd()
     for (let attempt = 1; ; attempt++) {
       const mayRetry = attempt < ATTEMPTS
-      const reading = await readOnce(path.resolve(dir), deps, { request, mayRetry })
+      const reading = await readOnce(storeRoot(deps.fileSystem, dir), deps, { request, mayRetry })
       if (reading !== undefined) return reading
     }
   } catch (error) {
@@ -505,58 +497,6 @@ function detectKind(folder: FolderMap, fileSystem: FileSystem): ChecksumKind | u
   return undefined
 }
 
-// ---------------------------------------------------------------- small files
-
-interface SmallFiles {
-  debt: RewriteDebt
-  penalties: RewritePenalty[]
-  stateJson: unknown
-  format: unknown
-  /** format.json names a command log: a newer folder whose journal must not be replayed. */
-  commandLog: boolean
-  facts: ReturnType<typeof readSegmentFacts>
-}
-
-const FEATURES_MAX = 20
-
-function readSmallFiles(folder: FolderMap, scope: Scope): SmallFiles {
-  const stateText = readStateText(folder, scope)
-  const confirmDelayMs = resolveOptions({}).maintenance.confirmDelayMs
-  const { debt, penalties, problem } = decodeState(stateText ?? null, confirmDelayMs)
-  if (problem !== null) scope.problems.add(`${STATE_FILE}: ${problem}`)
-  const formatText = readSmallFile(path.join(folder.base, 'format.json'), 'format.json', scope)
-  const format = parseJson(formatText)
-  if (formatText !== undefined && format === null) {
-    scope.problems.add('format.json is torn: it is no complete JSON')
-  }
-  const required = isRecord(format) ? format['required_features'] : undefined
-  const features = Array.isArray(required) ? required.slice(0, FEATURES_MAX) : []
-  for (const feature of features) {
-    scope.unread.add(`feature ${JSON.stringify(feature)}, which format.json requires`, 'folder')
-  }
-  return {
-    debt,
-    penalties,
-    stateJson: parseJson(stateText),
-    format,
-    commandLog: features.some((name) => typeof name === 'string' && name.startsWith('command_wal')),
-    facts: readSegmentFacts(folder.base, scope),
-  }
-}
-
-/** The state file stands beside maindb in the split layout and inside it before; either is taken. */
-function readStateText(folder: FolderMap, scope: Scope): string | undefined {
-  const places = [...new Set([folder.root, folder.base])]
-  if (folder.layout === 'wal') places.reverse()
-  const texts = places.map((place) =>
-    readSmallFile(path.join(place, STATE_FILE), STATE_FILE, scope),
-  )
-  if (texts.length > 1 && texts.every((text) => text !== undefined)) {
-    scope.problems.add(`there are two ${STATE_FILE}; the one of the ${folder.layout} layout counts`)
-  }
-  return texts.find((text) => text !== undefined)
-}
-
 // ---------------------------------------------------------------- replay
 
 function canReplay(journal: PendingJournal, commandLog: boolean, problems: Sentences): boolean {
@@ -595,14 +535,7 @@ function sayWhatIsOdd(gathered: Gathered, scope: Scope): void {
       `${segmentFileName(segmentId)} (segment ${segmentId}) is missing: ${counted(count, 'pointer')} into it`,
     )
   }
-  const queuedMissing = missingOf(gathered.files.debt.queue, gathered.folder)
-  if (queuedMissing.length > 0) {
-    const named = queuedMissing.slice(0, QUEUED_MISSING_NAMED).map(segmentFileName)
-    const more = queuedMissing.length - named.length
-    scope.problems.add(
-      `${STATE_FILE}: ${counted(queuedMissing.length, 'queued segment')} without a file: ${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}`,
-    )
-  }
+  sayQueuedMissing(gathered.files.debt.queue, gathered.folder, scope.problems)
   if (references.malformed > 0) {
     scope.problems.add(`${counted(references.malformed, 'value pointer')} with impossible bytes`)
   }
@@ -614,13 +547,6 @@ function sayWhatIsOdd(gathered: Gathered, scope: Scope): void {
       `${counted(journal.fencedBatches, 'journal batch')} with a record id that no value log holds: a replay skips it whole`,
     )
   }
-}
-
-const QUEUED_MISSING_NAMED = 10
-
-function missingOf(queue: readonly SegmentId[], folder: FolderMap): SegmentId[] {
-  const onDisk = new Set(folder.segments.map(({ segmentId }) => segmentId))
-  return queue.filter((segmentId) => !onDisk.has(segmentId))
 }
 
 /** Why live bytes are not exact; null when they are. */

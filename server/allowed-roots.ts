@@ -5,7 +5,7 @@
  */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
-import { findIndex, nodeFileSystem } from './engine-door.ts'
+import { findIndex, nodeFileSystem, storeRoot } from './engine-door.ts'
 import { Refusal } from './refusal.ts'
 
 /** A data folder has a few levels and, with 10,000 segments, a few ten thousand files. */
@@ -48,9 +48,15 @@ export class AllowedRoots {
     return real
   }
 
-  /** Also looks at the links inside of the folder. Throws Refusal. */
+  /**
+   * The root of the store that the folder names, which is around it when it is a maindb. Also looks at
+   * the links inside. Throws Refusal.
+   */
   resolveForOpening(dir: string, mayCreate: boolean): string {
-    const real = this.resolve(dir, mayCreate)
+    const real = storeRoot(nodeFileSystem, this.resolve(dir, mayCreate))
+    if (!this.#isBelow(real)) {
+      throw forbidden(dir, `its store is ${real}, which is not below an allowed folder`)
+    }
     const escaping = this.#escapingLink(real)
     if (escaping !== undefined) {
       throw forbidden(dir, `${escaping} is a link that leads out of the allowed folders`)

@@ -8,7 +8,13 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import type { AppConfig } from './app.ts'
 import type { CommandRun } from './command-support.ts'
 import { DEFAULT_WORKLOAD, DEMO_DIR, DEMO_ENGINE } from './demo.ts'
-import { type EngineOptions, type FileSystem, findIndex, nodeFileSystem } from './engine-door.ts'
+import {
+  type EngineOptions,
+  type FileSystem,
+  findIndex,
+  nodeFileSystem,
+  storeRoot,
+} from './engine-door.ts'
 import { addExitLoopCommand } from './exit-loop-command.ts'
 import { addGcCommand } from './gc-command.ts'
 import { addInspectCommand, type InspectCommand } from './inspect-command.ts'
@@ -235,7 +241,7 @@ function serveIntent(
         `--read-only and ${flag} exclude each other: nothing runs that could be held back`,
       )
   }
-  const dir = path.resolve(from.cwd, dirArgument ?? DEMO_DIR)
+  const dir = storeRoot(from.fileSystem, path.resolve(from.cwd, dirArgument ?? DEMO_DIR))
   const problem = folderProblem(from.fileSystem, dir, {
     mayCreate: isDemo || options.create,
     readOnly: options.readOnly,

@@ -22,6 +22,7 @@ export {
   STAT_FORMS,
   statsOf,
   StepClock,
+  storeRoot,
   vacuumFolder,
 } from '../engine/index.ts'
 export type {

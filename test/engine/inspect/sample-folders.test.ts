@@ -1,5 +1,14 @@
+import * as fs from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { DATA, READ_AT_MS, copyOf, expectedReading, fingerprint, read } from './reading.ts'
+import {
+  DATA,
+  READ_AT_MS,
+  copyOf,
+  expectedReading,
+  fingerprint,
+  read,
+  tempFolder,
+} from './reading.ts'
 
 const PLAIN = 'treedb-march-plain'
 const MIXED = 'treedb-split-mixed'
@@ -29,8 +38,18 @@ describe('a plain folder of March 2026', () => {
   })
 
   test('a folder that is maindb itself reads the same', async () => {
-    const { report, state } = await read(`${DATA}/${PLAIN}/maindb`, { keys: true })
+    const { report, state, info } = await read(`${DATA}/${PLAIN}/maindb`, { keys: true })
     expect(report).toEqual(expectedReading(PLAIN))
+    expect(info.dir).toBe(`${DATA}/${PLAIN}`)
+    expect(state.segments[0]?.file).toBe('maindb/wal/value-l0-000001.log')
+  })
+
+  test('a copy of maindb by another name is a root of its own', async () => {
+    const folder = `${tempFolder()}/copy`
+    fs.cpSync(`${DATA}/${PLAIN}/maindb`, folder, { recursive: true })
+    const { report, state, info } = await read(folder, { keys: true })
+    expect(report).toEqual(expectedReading(PLAIN))
+    expect(info.dir).toBe(folder)
     expect(state.segments[0]?.file).toBe('wal/value-l0-000001.log')
   })
 
