@@ -10,11 +10,15 @@ import { LOGGED_PAGE_SUFFIX } from './inspect/tree-walk.ts'
 import { filtersFor } from './maintenance/decide.ts'
 import { staleTriggerFloor, totalBytes } from './maintenance/floors.ts'
 import { gcReportOf } from './maintenance/gc-survey.ts'
+import { coolingOf } from './maintenance/penalties.ts'
 import { planRewrite } from './maintenance/planner.ts'
 import { resolveOptions } from './options.ts'
 import type { GcReport, MaintenanceOptions, PlanFilters, RewritePlan, SegmentId } from './types.ts'
 
-/** Filters that are not given are those of the automatic stale-ratio plan under these options. */
+/**
+ * Filters that are not given are those of the automatic stale-ratio plan under these options. Segments
+ * with a penalty are left out, as a pass leaves them out.
+ */
 export function planFolder(
   reading: FolderReading,
   how: {
@@ -23,13 +27,15 @@ export function planFolder(
     nowMs: number
   },
 ): RewritePlan {
-  const { segments } = reading.state
+  const { segments, penalties } = reading.state
+  const { nowMs } = how
   const { maintenance } = resolveOptions({ maintenance: how.options ?? {} })
   const floor = staleTriggerFloor(totalBytes(segments), maintenance)
   return planRewrite({
     segments,
     filters: { ...filtersFor(floor, maintenance), ...how.filters },
-    nowMs: how.nowMs,
+    nowMs,
+    cooling: coolingOf(penalties, { nowMs, segments }, maintenance),
     liveBytesKnown: reading.attachment.liveBytesUnknown === null,
   })
 }

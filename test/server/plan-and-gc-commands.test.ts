@@ -4,6 +4,7 @@ import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { manualClock } from '../../engine/clock.ts'
 import type { GcReport, RewritePlan } from '../../engine/types.ts'
 import {
   copyFolder,
@@ -94,6 +95,27 @@ describe('restage plan', () => {
     expect(code).toBe(0)
     expect(out).toMatch(/^selected 0 of 4 segments: 0 B to copy/)
     expect(out).toMatch(/value-l0-000001 .* 50\.\d % .*selected if min stale ratio <= 0\.\d+/)
+  })
+
+  test('leaves a segment with a penalty out, as the plan of a pass does', async () => {
+    const dir = await madeFolder({ close: true })
+    const first = 0x80000001
+    const minutes = (n: number): bigint => BigInt(Date.now() + n * 60_000) * 1_000_000n
+    const verdictWith = async (cooldownUntil: bigint): Promise<unknown[]> => {
+      fs.writeFileSync(
+        path.join(dir, 'vlog_generation_state.json'),
+        `{"rewrite_penalties": [{"file_id": "${first}", "attempts": 2, "cooldown_until_unix_nano": ${cooldownUntil}, "last_growth_bytes": 10}]}`,
+      )
+      const { out } = await restage('plan', dir, '--rewrite-min-age=0', '--json')
+      const { plan } = JSON.parse(out) as { plan: RewritePlan }
+      return [plan.candidates[0]?.verdict, plan.sourceSegmentIds]
+    }
+    expect(await verdictWith(minutes(60))).toEqual(['penalty', []])
+    const copy = await openFixture({}, { dir: copyFolder(dir), clock: manualClock(Date.now()) })
+    const own = copy.engine.maintenance.plan({ minAgeMs: 0 })
+    expect([own.candidates[0]?.verdict, own.sourceSegmentIds]).toEqual(['penalty', []])
+    await copy.engine.close()
+    expect(await verdictWith(minutes(-1))).toEqual(['selected', [first]])
   })
 
   test('B8, F17: it makes no checkpoint of a pending journal', async () => {
