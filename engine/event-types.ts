@@ -121,6 +121,7 @@ export type EngineEventBody =
         | 'step_mode'
         | 'stage_pending'
         | 'already_active'
+        | 'cancel_backoff'
         | SuppressedBy
       text: string
       /** The gate that refused it, with its numbers; null when it was none. */

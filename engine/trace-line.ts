@@ -364,7 +364,7 @@ function slotFields(e: {
 
 /** The numbers of the gate that refused a kick. */
 function kickFields({ reason, gate, segments, queueLen }: Of<'checkpoint_kick_skip'>): Field[] {
-  if (reason === 'min_interval') {
+  if (reason === 'min_interval' || reason === 'cancel_backoff') {
     return [
       ['since_ms', gate?.input == null ? null : whole(gate.input)],
       ['min_ms', gate?.threshold == null ? null : whole(gate.threshold)],

@@ -2,7 +2,7 @@
  * The gates that a pass meets before it may look at debt or plan anything: a busy store, a pending
  * stage or a paused loop cost nothing but these comparisons (M5, F7). Pure.
  */
-import type { EngineEventBody, Gate } from '../types.ts'
+import type { EngineEventBody, Gate, PassSource } from '../types.ts'
 import { totalBytes } from './floors.ts'
 import { atLeast, atMost, flag, isBlocking } from './gates.ts'
 import {
@@ -125,6 +125,24 @@ export function kickRefusal(
   return { reason: reasons[gate.name] ?? 'trigger_floor', text: gate.text, gate }
 }
 
+/**
+ * Why no kick resumes a rewrite that was cancelled in a pass of `source`; null: one does, at once. A resume that
+ * is cancelled too would be the next link of a chain that no interval holds: the debt stays queued, and the next
+ * checkpoint's kick, or a quiet pass after the backoff, goes on with it.
+ */
+export function resumeRefusal(
+  source: PassSource,
+  { nowMs, times, options }: Pick<PassInput, 'nowMs' | 'times' | 'options'>,
+): Pick<KickSkip, 'reason' | 'text' | 'gate'> | null {
+  if (source !== 'checkpoint_pending') return null
+  const sinceCancel = since(times.lastRewriteCanceledAtMs, nowMs)
+  const threshold = options.rewriteCancelBackoffMs
+  const text = `The resume of a cancelled rewrite was cancelled too. ${sinceText('cancelled rewrite', sinceCancel, threshold)}`
+  const name = 'rewrite_cancel_backoff'
+  const gate = atLeast({ name, input: sinceCancel, threshold, unit: 'ms', text })
+  return { reason: 'cancel_backoff', text, gate }
+}
+
 /** Staged debt is left alone until it is due: upstream's kick takes the slot to find that out (D10). */
 function kickStageGates({ automatic, debt }: PassInput): Gate[] {
   if (!automatic || debt.stage === null) return []
@@ -225,7 +243,7 @@ function queueRunnerGates(input: PassInput): Gate[] {
       text:
         pause === null || pause === 0
           ? 'The last run is not held against it.'
-          : `The last run freed nothing; the next may start in ${waitText(pause)}.`,
+          : `The last run freed nothing or could not execute; the next may start in ${waitText(pause)}.`,
     }),
   ]
 }

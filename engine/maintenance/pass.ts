@@ -33,7 +33,7 @@ import { postpone, segmentLookup } from './ledger.ts'
 import type { DebtCause } from './memory.ts'
 import { describeError, isAbort, storeTotals, type PassEnvironment } from './pass-environment.ts'
 import { passInput, type PassCall } from './pass-environment.ts'
-import { factsOf, isConfirm, isHot, type PassInput } from './pass-input.ts'
+import { factsOf, isConfirm, isHot, isQueueRun, type PassInput } from './pass-input.ts'
 import { PassPlans, planEvent } from './pass-plans.ts'
 import { pruneWord } from './pass-words.ts'
 import { Rewriting } from './rewriting.ts'
@@ -43,6 +43,9 @@ import type { EngineEventBody } from '../types.ts'
 
 /** Candidates of a plan whose report is made into JSON in slices. */
 const LONG_PLAN = 500
+
+/** A queue runner that could not execute waits at least this long, whatever its option says. */
+const RUNNER_PAUSE_MIN_MS = 1_000
 
 /** One pass, run once. It owns the slot while it runs, and so the debt. */
 export class Pass {
@@ -112,6 +115,7 @@ export class Pass {
     } catch (error) {
       outcome = await this.#fail(error)
     }
+    this.#holdRunner(outcome, blockedBy)
     const report = this.#finish(outcome, blockedBy)
     await this.#tellReport(report)
     return report
@@ -480,6 +484,16 @@ export class Pass {
       // Nothing more can be kept; the scheduler holds the stage timer back by itself.
       this.emit({ type: 'maintenance_failed', ...describeError(error) })
     }
+  }
+
+  /** The runner's timer is due while something is queued: a run that executed nothing must not be followed at once. */
+  #holdRunner(outcome: PassOutcome, blockedBy: GateName | null): void {
+    const { memory, host, options } = this.environment
+    if (!isQueueRun(this.source) || outcome === 'rewrote') return
+    const { queue, stage } = memory.debt
+    if (queue.length === 0 || stage !== null || blockedBy === 'queue_cooldown') return
+    const pauseMs = Math.max(options.queueFollowupCooldownMs, RUNNER_PAUSE_MIN_MS)
+    memory.update({ queueCooldownUntilMs: host.clock.now() + pauseMs }, this.passId)
   }
 
   /** pass_done is the last event of a pass, after the release: the report includes it. */

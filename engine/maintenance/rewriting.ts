@@ -4,6 +4,7 @@
  */
 import { EngineError } from '../errors.ts'
 import type { PassOutcome, RewriteReason, RewriteReport, SegmentId, SegmentInfo } from '../types.ts'
+import { resumeRefusal } from './admission.ts'
 import { bound } from './bounds.ts'
 import { draw } from './budget.ts'
 import type { QueueRewrite } from './decision.ts'
@@ -279,21 +280,27 @@ export class Rewriting {
     if (!unfinished) this.rewritten.push({ segmentId, staleRatio: ratioOf(segment) })
   }
 
-  /** Cancelled by the foreground or by time: a kick is remembered, which goes on with what is queued. */
+  /** Cancelled by the foreground or by time: a kick may be remembered, which goes on with what is queued. */
   #failed(error: unknown, bounded: boolean): void {
     const { memory, host } = this.#pass.environment
-    const { passId } = this.#pass
+    const { passId, source } = this.#pass
     const aborted = error instanceof EngineError && error.code === 'ENGINE_ABORTED'
     if (!aborted) {
       memory.count({ rewriteFailedRuns: 1 }, passId)
       return
     }
     memory.count({ rewriteCanceledRuns: 1 }, passId)
-    const lastRewriteCanceledAtMs = host.clock.now()
-    memory.update(
-      { lastRewriteCanceledAtMs, ...(bounded ? { checkpointKickPending: true } : {}) },
-      passId,
-    )
+    memory.update({ lastRewriteCanceledAtMs: host.clock.now() }, passId)
+    if (!bounded) return
+    const refusal = resumeRefusal(source, this.#pass.input())
+    if (refusal === null) {
+      memory.update({ checkpointKickPending: true }, passId)
+      return
+    }
+    const segments = host.segments().length
+    const queueLen = memory.debt.queue.length
+    this.#pass.emit({ type: 'checkpoint_kick_skip', ...refusal, segments, queueLen })
+    memory.count({ checkpointKickSkips: 1 }, passId)
   }
 
   // ---------------------------------------------------------------- what came of it

@@ -386,6 +386,39 @@ describe('cancelling', () => {
     expect(host.rewrites).toEqual([[id(3)], [id(3)]])
   })
 
+  test('a resume that is cancelled too is followed by none: no chain of cancelled passes', async () => {
+    const { host, scheduler } = await world(THREE, {
+      debt: QUEUE,
+      mode: 'auto',
+      maintenance: { policy: 'a_only', rewriteTimeoutMs: 1 },
+    })
+    host.activity = { ...host.activity, openIterators: 1 }
+    host.onRewrite = () => {
+      host.clock.advance(1)
+      return Promise.resolve()
+    }
+    scheduler.afterCheckpoint(CHECKPOINT)
+    await advance(host, 3_000, 10)
+    expect(sources(host).filter((source) => source !== 'periodic')).toEqual([
+      'checkpoint_kick',
+      'checkpoint_pending',
+    ])
+    expect(scheduler.counters()).toMatchObject({ rewriteCanceledRuns: 2, checkpointKickSkips: 1 })
+    const [skip] = host.eventsOf('checkpoint_kick_skip')
+    expect(skip).toMatchObject({
+      reason: 'cancel_backoff',
+      gate: { name: 'rewrite_cancel_backoff', threshold: 20_000, verdict: 'block' },
+    })
+    expect(scheduler.debt().queue).toHaveLength(3)
+    // Quiet again: the loop goes on when the backoff is over.
+    host.onRewrite = () => Promise.resolve()
+    host.activity = { ...host.activity, openIterators: 0 }
+    await advance(host, 17_000)
+    expect(scheduler.debt().queue).toHaveLength(3)
+    await advance(host, 2_000)
+    expect(scheduler.debt().queue.length).toBeLessThan(3)
+  })
+
   test('after a cancelled rewrite the loop waits 20 s (CancelBackoffSkipsImmediateRetry, _Expires)', async () => {
     const { host, scheduler } = await world(THREE, { debt: QUEUE })
     host.onRewrite = () => Promise.reject(new EngineError('ENGINE_ABORTED', 'stop'))
@@ -534,6 +567,24 @@ describe('policies', () => {
     await advance(host, 21_000)
     expect(host.rewrites).toHaveLength(2)
     expect(scheduler.debt().queue).toHaveLength(1)
+  })
+
+  test.each([
+    ['rewrites are off', { disableRewrite: true }, null],
+    ['the budget is empty', { rewriteBudgetBytesPerSec: 1, rewriteBudgetStartBytes: 0 }, null],
+    ['each rewrite is cancelled', {}, 'ENGINE_ABORTED'],
+    ['each rewrite fails', {}, 'ENGINE_IO'],
+  ] as const)('queue_runner: while %s, runs pause and do not spin', async (_, how, code) => {
+    const { host } = await world(THREE, {
+      debt: QUEUE,
+      mode: 'auto',
+      maintenance: { policy: 'queue_runner', disableLoop: true, ...how },
+    })
+    if (code !== null) host.onRewrite = () => Promise.reject(new EngineError(code, 'no'))
+    await advance(host, 29_900, 100)
+    expect(sources(host)).toEqual(['rewrite_queue_pending'])
+    await advance(host, 1_000, 100)
+    expect(sources(host).length).toBeGreaterThan(1)
   })
 
   test('another policy has no queue runner', async () => {
