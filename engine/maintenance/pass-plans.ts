@@ -42,6 +42,19 @@ export async function decideWithPlans(input: PassInput, make: PlanMaker): Promis
   }
 }
 
+/** The decision as far as it can be taken without a plan; null when it wants one. */
+export function decideUnplanned(input: PassInput): Decision | null {
+  try {
+    const plan = (filters: PlanFilters): never => {
+      throw new PlanWanted(filters)
+    }
+    return decidePass({ ...input, plan })
+  } catch (error) {
+    if (error instanceof PlanWanted) return null
+    throw error
+  }
+}
+
 export class PassPlans {
   readonly #pass: Pass
   readonly #elapsedMs = new Map<RewritePlan, number>()

@@ -7,12 +7,12 @@
  * so a retry cannot run with another one's source (D2).
  */
 import type { MaintenanceOptions, PassSource, PreviewedWake } from '../types.ts'
-import { decidePass } from './decide.ts'
 import type { Decision } from './decision.ts'
 import { isIdle } from './pass.ts'
 import { passInput, type PassCall, type PassEnvironment } from './pass-environment.ts'
-import { isConfirm } from './pass-input.ts'
+import { isConfirm, type PassInput } from './pass-input.ts'
 import type { Suppression } from './suppression.ts'
+import { lookAhead, type Looked } from './tick-look.ts'
 
 export const AUTOMATIC = { automatic: true }
 
@@ -64,6 +64,8 @@ export class Wakes {
   #tickAtMs = 0
   #cancelDeferred: (() => void) | null = null
   #cancelPauseLook: (() => void) | null = null
+  /** Of the tick that plans; null: none does. */
+  #look: AbortController | null = null
 
   constructor(environment: PassEnvironment, suppression: Suppression, target: WakeTarget) {
     this.#environment = environment
@@ -289,6 +291,8 @@ export class Wakes {
     this.#cancelTick = null
     this.#cancelPauseLook?.()
     this.#cancelPauseLook = null
+    this.#look?.abort()
+    this.#look = null
     this.#disarmDeferred()
   }
 
@@ -361,24 +365,40 @@ export class Wakes {
    * taken first, and a pass is made of it only when it does something or is idle for a new reason.
    */
   #tick(): void {
-    const { memory, options } = this.#environment
     this.#ticks += 1
-    if (this.#target.isSlotTaken() || this.#isHeldBack('periodic')) return
-    const call = tickCall(this.#ticks, options)
+    if (this.#target.isSlotTaken() || this.#look !== null || this.#isHeldBack('periodic')) return
+    const call = tickCall(this.#ticks, this.#environment.options)
     const input = passInput(this.#environment, call)
-    const decision = decidePass(input)
-    if (!isIdle(decision)) {
+    const abort = new AbortController()
+    const looked = lookAhead(this.#environment, input, abort.signal)
+    if (!(looked instanceof Promise)) {
+      this.#afterLook(call, input, looked)
+      return
+    }
+    this.#look = abort
+    void looked.then((decision) => {
+      if (abort.signal.aborted) return
+      this.#look = null
+      // A plan took its time: another pass may run by now, or something hold this one back.
+      if (this.#target.isSlotTaken() || this.#isHeldBack('periodic')) return
+      this.#afterLook(call, input, decision)
+    })
+  }
+
+  #afterLook(call: PassCall, input: PassInput, looked: Looked): void {
+    if (looked === 'given_up') return
+    if (looked === 'unplanned' || !isIdle(looked)) {
       this.#idleWhy = null
       this.#target.run(call)
       return
     }
-    const why = idleReason(decision)
+    const why = idleReason(looked)
     if (why !== null && why !== this.#idleWhy) {
       this.#idleWhy = why
       this.#target.run(call)
-    } else if (decision.planHoldMs !== null) {
-      const { planHoldMs } = decision
-      memory.update({ lastPlanAtMs: input.nowMs, planHoldMs }, null)
+    } else if (looked.planHoldMs !== null) {
+      const { planHoldMs } = looked
+      this.#environment.memory.update({ lastPlanAtMs: input.nowMs, planHoldMs }, null)
     }
   }
 }

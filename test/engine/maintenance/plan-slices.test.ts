@@ -3,8 +3,9 @@ import { describe, expect, test } from 'vitest'
 import { eagerClock } from '../../support/engine-fixture.ts'
 import { planAlone } from '../../../engine/maintenance-host.ts'
 import { planRewrite, type PlanRequest } from '../../../engine/maintenance/planner.ts'
+import { EngineError } from '../../../engine/errors.ts'
 import type { PassSource } from '../../../engine/types.ts'
-import { segment, T0, world, type FakeHost } from './fake-host.ts'
+import { advance, segment, settle, T0, THREE, world, type FakeHost } from './fake-host.ts'
 
 /** Some of everything: young, fully live, dead, and many worth a rewrite. */
 const MANY = Array.from({ length: 10_000 }, (_, i) =>
@@ -112,5 +113,58 @@ describe('a plan of 10,000 segments', () => {
     const report = await scheduler.runPass('checkpoint_kick')
     expect(report).toMatchObject({ outcome: 'cancelled' })
     expect(host.eventsOf('rewrite_plan_canceled')).toMatchObject([{ why: 'aborted' }])
+  })
+})
+
+describe('a tick', () => {
+  test('plans in slices, and makes no pass of a plan that finds nothing new', async () => {
+    const { host } = await world([segment(1, 0.1)], { mode: 'auto' })
+    await advance(host, 1_000)
+    expect(host.eventsOf('pass_done')).toHaveLength(1)
+    const before = host.plans.length
+    const turns = planSlowly(host, { sliceMs: 0, writes: false })
+    host.list = MANY.map((s) => ({ ...s, bytesLive: s.bytesTotal, bytesStale: 0 }))
+    await advance(host, 30_000)
+    expect(host.plans.length).toBe(before + 1)
+    expect(turns.count).toBeGreaterThan(20)
+    expect(host.eventsOf('pass_done')).toHaveLength(1)
+  })
+
+  test('that plans is the only one until it has decided, and gives way to a foreground that comes back', async () => {
+    const { host } = await world(THREE, { mode: 'auto' })
+    let given = 0
+    host.onPlan = (signal) =>
+      new Promise((resolve) =>
+        signal.addEventListener('abort', () => {
+          given += 1
+          resolve()
+        }),
+      )
+    await advance(host, 3_000)
+    expect(host.plans).toHaveLength(1)
+    expect(host.eventsOf('maintenance_active_acquire')).toEqual([])
+    host.activity = { ...host.activity, lastWriteAtMs: host.clock.now() + 1 }
+    await advance(host, 100, 100)
+    expect(given).toBe(1)
+    expect(host.eventsOf('maintenance_active_acquire')).toEqual([])
+  })
+
+  test('is forgotten when the loop is paused while it plans', async () => {
+    const { host, scheduler } = await world(THREE, { mode: 'auto' })
+    let go: () => void = () => undefined
+    host.onPlan = () => new Promise((resolve) => (go = resolve))
+    await advance(host, 1_000)
+    scheduler.pause()
+    go()
+    await settle()
+    expect(host.eventsOf('maintenance_active_acquire')).toEqual([])
+  })
+
+  test('whose plan takes too long, or fails, leaves it to a pass, which reports it', async () => {
+    const { host, scheduler } = await world(THREE, { mode: 'auto' })
+    host.onPlan = () => Promise.reject(new EngineError('ENGINE_IO', 'no'))
+    await advance(host, 1_000)
+    expect(host.eventsOf('pass_done')).toMatchObject([{ report: { outcome: 'failed' } }])
+    expect(scheduler.counters().planErrors).toBe(1)
   })
 })
