@@ -78,7 +78,7 @@ const MAINTENANCE_DEFAULTS: MaintenanceOptions = {
   gcMinIntervalMs: 45_000,
   // A file goes in milliseconds; this many seconds mean a disk that hangs.
   gcTimeoutMs: 30_000,
-  // Less than this is not worth a checkpoint that frees it.
+  // So much is worth a checkpoint that frees it at any tick; less waits for the n-th.
   gcMinBytes: MIB,
   // Between fresh plans and between fresh rewrites: upstream's one constant for both.
   rewriteMinIntervalMs: 30_000,

@@ -896,11 +896,12 @@ export interface MaintenanceOptions {
   restage: 'on' | 'off'
   confirmDelayMs: number
   loopIntervalMs: number
-  /** Every n-th periodic tick may run GC. */
+  /** Every n-th periodic tick may run GC, whatever is dead; the others from `gcMinBytes` on. */
   gcEvery: number
   gcMinIntervalMs: number
   /** Longest GC run of a pass; what it did not come to is pending. */
   gcTimeoutMs: number
+  /** Dead bytes that nothing holds, from which on any tick may run GC; 0 = any. */
   gcMinBytes: number
   rewriteMinIntervalMs: number
   resumeMinIntervalMs: number
@@ -961,6 +962,9 @@ export interface MaintenanceOptions {
   disableVacuum: boolean
   disableLoop: boolean
   disableCheckpointKick: boolean
-  /** No timer, no retry and no exit hook starts a pass (M7, F15): each pass is one pass. */
+  /**
+   * No timer, no retry and no exit hook starts a pass (M7, F15): each pass is one pass. Ticks and kicks go on with
+   * what is due.
+   */
   disableAutoDeferred: boolean
 }

@@ -144,9 +144,20 @@ export function resumeRefusal(
 }
 
 /** Staged debt is left alone until it is due: upstream's kick takes the slot to find that out (D10). */
-function kickStageGates({ automatic, debt }: PassInput): Gate[] {
-  if (!automatic || debt.stage === null) return []
+function kickStageGates(input: PassInput): Gate[] {
+  const { automatic, debt } = input
+  if (!automatic || debt.stage === null || takesDueStage(input)) return []
   return [flag('stage_not_pending', false, 'The debt is staged; its confirm will run it.')]
+}
+
+/**
+ * Without deferred passes nothing would ever confirm a stage: a tick or a kick that finds it due goes on with it as
+ * with open debt, under its own gates. What is due is still one pass of one segment (M7).
+ */
+function takesDueStage(input: PassInput): boolean {
+  const { automatic, source, debt, options, nowMs } = input
+  if (!automatic || !options.disableAutoDeferred || debt.stage === null) return false
+  return (source === 'periodic' || isKick(source)) && debt.stage.dueAtMs <= nowMs
 }
 
 /** The confirm waits for the delay; everyone else for the confirm (upstream's steps 8 and 9). */
@@ -178,6 +189,10 @@ function stageGates(input: PassInput): Gate[] {
   if (found === null)
     return [flag('stage_not_pending', true, 'No staged debt waits.', { bypassed })]
   const remaining = Math.max(0, found.dueAtMs - input.nowMs)
+  if (takesDueStage(input)) {
+    const text = `${queued} staged and due; with no confirm to wait for, this pass goes on with it.`
+    return [flag('stage_not_pending', false, text, { bypassed: true })]
+  }
   const when = remaining > 0 ? `due in ${waitText(remaining)}` : 'due now'
   const text = `${queued} staged, confirm ${when}; until then other passes leave the debt alone.`
   return [flag('stage_not_pending', false, text, { bypassed })]
@@ -185,7 +200,8 @@ function stageGates(input: PassInput): Gate[] {
 
 /**
  * A plan that found everything too young is made again by its own retry the moment the first segment
- * is old enough; passes of the loop leave that to it (upstream's step 10).
+ * is old enough; passes of the loop leave that to it (upstream's step 10), unless nothing deferred may run. A
+ * retry that is asked for plans now: the wait is of this process alone, and a person may not want to wait.
  */
 function ageGates(input: PassInput): Gate[] {
   const { source, nowMs } = input
@@ -200,7 +216,9 @@ function ageGates(input: PassInput): Gate[] {
     const margin = untilMs === null ? null : nowMs - untilMs
     return [
       {
-        ...flag('age_retry_due', untilMs !== null && untilMs <= nowMs, text),
+        ...flag('age_retry_due', untilMs !== null && untilMs <= nowMs, text, {
+          bypassed: !input.automatic,
+        }),
         ...(margin === null
           ? {}
           : { input: nowMs, threshold: untilMs, margin, unit: 'ms' as const }),
@@ -211,8 +229,10 @@ function ageGates(input: PassInput): Gate[] {
   const text =
     untilMs > nowMs
       ? `A retry waits ${waitText(untilMs - nowMs)} for segments to be old enough.`
-      : 'An age-blocked retry is due and goes first.'
-  const bypassed = !input.automatic
+      : input.options.disableAutoDeferred
+        ? 'The first segment is old enough, and no retry comes: this pass plans.'
+        : 'An age-blocked retry is due and goes first.'
+  const bypassed = !input.automatic || input.options.disableAutoDeferred
   return [flag('age_retry_not_due', untilMs > nowMs, text, { bypassed })]
 }
 

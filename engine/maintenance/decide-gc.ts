@@ -3,23 +3,35 @@ import type { Gate, MaintenanceOptions, SegmentInfo } from '../types.ts'
 import type { Decision } from './decision.ts'
 import { atLeast, flag, isBlocking, upToBlock } from './gates.ts'
 import { isHot, isKick, since, sinceText, type PassInput } from './pass-input.ts'
-import { bytesText } from './text.ts'
+import { bytesText, countText } from './text.ts'
 
 export function decideGc(input: PassInput, decision: Decision): void {
-  if (!isHot(input.source) && !input.gcTick) return
+  const { bytes } = reclaimable(input.segments)
+  // A tick that is not one for GC runs it all the same when so much is dead that it pays at any time.
+  const pays = bytes >= Math.max(1, input.options.gcMinBytes)
+  if (!isHot(input.source) && !input.gcTick && !pays) return
   // The landed design makes no GC runs of its own in kicks (scheduler.md 9).
   if (input.options.policy === 'queue_runner' && isKick(input.source)) return
-  const gates = upToBlock(gcGates(input, false))
+  const gates = upToBlock(gcGates(input, false, decision.ageBlock))
   decision.gates.push(...gates)
   decision.gc = !gates.some(isBlocking)
 }
 
-/** The interval holds back what one kick after another would repeat; the bytes, what would not pay. */
-export function gcGates(input: PassInput, asked: boolean): Gate[] {
+/**
+ * The interval holds back what one kick after another would repeat; nothing dead, an empty run. `ageBlock`: what
+ * the pass's own plan has made of the wait for age.
+ */
+export function gcGates(
+  input: PassInput,
+  asked: boolean,
+  ageBlock: Decision['ageBlock'] = null,
+): Gate[] {
   const { options, times } = input
   const sinceGc = since(times.lastGcAtMs, input.nowMs)
-  const dead = reclaimableBytes(input.segments)
-  const waits = times.ageBlockedUntilMs !== null && input.source === 'periodic' && input.automatic
+  const dead = reclaimable(input.segments)
+  const retries = ageBlock === null ? times.ageBlockedUntilMs !== null : ageBlock !== 'clear'
+  const waits =
+    retries && !options.disableAutoDeferred && input.source === 'periodic' && input.automatic
   const gates: Gate[] = []
   if (options.disableGc) gates.push(gcSwitch(options, asked))
   if (waits) {
@@ -39,12 +51,14 @@ export function gcGates(input: PassInput, asked: boolean): Gate[] {
     }),
     atLeast({
       name: 'gc_eligible',
-      input: dead,
-      // With a minimum of 0, an empty GC would still run at every chance.
-      threshold: Math.max(1, options.gcMinBytes),
-      unit: 'bytes',
+      input: dead.count,
+      threshold: 1,
+      unit: 'count',
       bypassed: asked,
-      text: `${bytesText(dead)} in dead segments that nothing holds; the minimum is ${bytesText(options.gcMinBytes)}.`,
+      text:
+        dead.count === 0
+          ? 'No dead segment is free of readers and writers.'
+          : `${bytesText(dead.bytes)} in ${countText(dead.count, 'dead segment')} that nothing holds.`,
     }),
   ]
 }
@@ -55,9 +69,10 @@ export function gcSwitch(options: MaintenanceOptions, asked: boolean): Gate {
   return flag('gc_enabled', !options.disableGc, text, { bypassed: asked })
 }
 
-/** Dead bytes that a GC run could free: pins and writers hold some, old roots and the journal do not. */
-function reclaimableBytes(segments: readonly SegmentInfo[]): number {
+/** What a GC run could delete: pins and writers hold some dead segments, old roots and the journal do not. */
+function reclaimable(segments: readonly SegmentInfo[]): { count: number; bytes: number } {
   let bytes = 0
+  let count = 0
   for (const segment of segments) {
     if (segment.bytesLive > 0 || segment.state === 'active') continue
     const held = segment.keptBy.some(
@@ -67,9 +82,11 @@ function reclaimableBytes(segments: readonly SegmentInfo[]): number {
         kind === 'active_writer' ||
         kind === 'rewriting',
     )
-    if (!held) bytes += segment.bytesTotal
+    if (held) continue
+    count += 1
+    bytes += segment.bytesTotal
   }
-  return bytes
+  return { count, bytes }
 }
 
 /**

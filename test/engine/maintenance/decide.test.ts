@@ -223,6 +223,36 @@ describe('admission', () => {
   })
 })
 
+describe('a wait for age', () => {
+  const due = { ageBlockedUntilMs: T0 }
+  const automatic = { automatic: true, segments: [segment(1, 0.9)] }
+  const by = (source: PassSource, setup: Setup) => {
+    const { action } = decide(source, setup)
+    return action.kind === 'blocked' ? action.by : action.kind
+  }
+
+  test('that is over belongs to its retry, and without deferred passes to whoever comes', () => {
+    for (const source of ['periodic', 'checkpoint_kick'] as const) {
+      expect(by(source, { ...automatic, times: due })).toBe('age_retry_not_due')
+      const options = { disableAutoDeferred: true }
+      expect(by(source, { ...automatic, times: due, options })).toBe('stage')
+    }
+  })
+
+  test('a retry of its own is refused before its time and without a wait; one asked for is not', () => {
+    for (const ageBlockedUntilMs of [null, T0 + 12_000]) {
+      const times = { ageBlockedUntilMs }
+      expect(by('rewrite_age_blocked', { ...automatic, times })).toBe('age_retry_due')
+      expect(by('rewrite_age_blocked', { ...automatic, times, automatic: false })).toBe('stage')
+    }
+    const early = decide('rewrite_age_blocked', {
+      ...automatic,
+      times: { ageBlockedUntilMs: T0 + 12_000 },
+    })
+    expect(gate(early, 'age_retry_due')).toMatchObject({ margin: -12_000, verdict: 'block' })
+  })
+})
+
 describe('queued debt', () => {
   const segments = [segment(1, 0.9), segment(2, 0.3), segment(3, 0.6)]
 
@@ -411,14 +441,10 @@ describe('queue-only plans', () => {
 describe('GC', () => {
   const dead = segment(1, 1)
 
-  test('runs on kicks and GC ticks when enough is dead and the last run is long ago', () => {
+  test('runs on kicks and GC ticks when anything is dead and the last run is long ago', () => {
     expect(decide('checkpoint_kick', { segments: [dead] }).gc).toBe(true)
     expect(decide('periodic', { segments: [dead] }).gc).toBe(true)
-    expect(decide('periodic', { segments: [dead], gcTick: false }).gc).toBe(false)
     expect(decide('periodic', { segments: [dead], times: { lastGcAtMs: T0 - 44_000 } }).gc).toBe(
-      false,
-    )
-    expect(decide('periodic', { segments: [dead], options: { gcMinBytes: MIB + 1 } }).gc).toBe(
       false,
     )
     expect(decide('periodic', { segments: [segment(1, 0)], options: { gcMinBytes: 0 } }).gc).toBe(
@@ -426,12 +452,50 @@ describe('GC', () => {
     )
   })
 
+  test('two small dead segments do not stay: a GC pass has no floor of bytes', () => {
+    const small = [1, 2].map((seq) => segment(seq, 1, { bytesTotal: MIB / 4 }))
+    for (const source of ['periodic', 'checkpoint_kick', 'rewrite_age_blocked'] as const) {
+      const decision = decide(source, { segments: small })
+      expect(decision.gc, source).toBe(true)
+      expect(gate(decision, 'gc_eligible')).toMatchObject({ input: 2, threshold: 1, unit: 'count' })
+    }
+  })
+
+  test('any tick runs it from gcMinBytes on (ShouldRunVlogGenerationGC_ReclaimableBytes)', () => {
+    const tick = { segments: [dead], gcTick: false }
+    expect(decide('periodic', { ...tick, options: { gcMinBytes: MIB } }).gc).toBe(true)
+    const less = decide('periodic', { ...tick, options: { gcMinBytes: MIB + 1 } })
+    expect(less.gc).toBe(false)
+    expect(less.gates.map((g) => g.name)).not.toContain('gc_eligible')
+    const none = { segments: [segment(1, 0)], gcTick: false, options: { gcMinBytes: 0 } }
+    expect(decide('periodic', none).gc).toBe(false)
+  })
+
+  test('waits for an age-blocked retry, also for one that this pass begins to wait for', () => {
+    const segments = [dead, segment(2, 0.9, { sealedAtMs: T0 - 1_000 })]
+    const own = decide('periodic', { segments, automatic: true })
+    expect(own.ageBlock).toMatchObject({ segments: 1 })
+    expect(gate(own, 'gc_not_held_back').verdict).toBe('block')
+    expect(own.gc).toBe(false)
+    const asked = decide('periodic', { segments })
+    expect(asked.gc).toBe(true)
+  })
+
   test('does not count what readers hold', () => {
     const pinned = segment(2, 1, {
       keptBy: [{ kind: 'snapshot', pinId: 1, label: 's', sinceMs: T0 }],
     })
+    const iterated = segment(4, 1, {
+      keptBy: [{ kind: 'iterator', pinId: 2, label: 'i', sinceMs: T0 }],
+    })
     const rooted = segment(3, 1, { keptBy: [{ kind: 'root', metaPage: 0 }, { kind: 'journal' }] })
-    expect(gate(decide('periodic', { segments: [pinned, rooted] }), 'gc_eligible').input).toBe(MIB)
+    const all = decide('periodic', { segments: [pinned, rooted, iterated] })
+    expect(gate(all, 'gc_eligible')).toMatchObject({ input: 1, threshold: 1 })
+    for (const held of [pinned, iterated]) {
+      const decision = decide('periodic', { segments: [held] })
+      expect(decision.gc, held.file).toBe(false)
+      expect(gate(decision, 'gc_eligible')).toMatchObject({ input: 0, verdict: 'block' })
+    }
   })
 })
 

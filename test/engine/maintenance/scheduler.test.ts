@@ -250,10 +250,10 @@ describe('loop', () => {
     expect(host.eventsOf('pass_done')).toHaveLength(2)
   })
 
-  test('every fifth tick may run GC, and only that', async () => {
+  test('every fifth tick may run GC, and only that while little is dead', async () => {
     const { host } = await world([segment(1, 0)], { mode: 'auto' })
     await advance(host, 3_000)
-    host.list = [segment(2, 1)]
+    host.list = [segment(2, 1, { bytesTotal: MIB - 1 })]
     await advance(host, 1_000)
     expect(host.reclaims).toEqual([])
     await advance(host, 1_000)

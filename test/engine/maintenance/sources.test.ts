@@ -67,29 +67,29 @@ describe('age-blocked retry', () => {
     expect(sources(host)).toContain('rewrite_age_blocked')
   })
 
-  test('when it is due the loop leaves the plan to it, and periodic GC waits meanwhile (PeriodicGCSkipsWhileRewriteAgeBlocked)', async () => {
-    const dead = segment(9, 1)
-    const { host } = await world([young(1, 18_000), dead], {
-      mode: 'auto',
-      maintenance: { disableAutoDeferred: true },
-    })
-    await advance(host, 12_000)
+  test('periodic GC waits for it, and its own pass deletes what is dead (PeriodicGCSkipsWhileRewriteAgeBlocked)', async () => {
+    const { host } = await world([young(1, 18_000), segment(9, 1)], { mode: 'auto' })
+    await advance(host, 11_000)
     expect(host.reclaims).toEqual([])
-    const blocked = host.eventsOf('pass_done').map((event) => event.report.blockedBy)
-    expect(blocked).toContain('age_retry_not_due')
-    // Asked for, a retry runs and deletes what is dead.
-    expect(sources(host)).not.toContain('rewrite_age_blocked')
+    expect(sources(host)).toEqual(['periodic'])
+    await advance(host, 1_000)
+    expect(sources(host)).toEqual(['periodic', 'rewrite_age_blocked'])
+    expect(host.reclaims).toEqual([false])
   })
 
-  test('is refused before its time and without a wait for age', async () => {
-    const { scheduler } = await world([young(1, 18_000)])
-    expect((await scheduler.runPass('rewrite_age_blocked')).blockedBy).toBe('age_retry_due')
-    await scheduler.runPass('periodic')
-    const early = await scheduler.runPass('rewrite_age_blocked')
-    expect(early.gates.find((g) => g.name === 'age_retry_due')).toMatchObject({
-      margin: -12_000,
-      verdict: 'block',
+  test('one asked for plans now, whatever was planned before', async () => {
+    const { host, scheduler } = await world([young(1, 18_000), segment(2, 0.9)])
+    const first = await scheduler.runPass('rewrite_age_blocked')
+    expect(first.outcome).toBe('staged')
+    expect(first.gates.find((g) => g.name === 'age_retry_due')).toMatchObject({
+      verdict: 'pass',
+      bypassed: true,
     })
+    await scheduler.setDebt(debtOf([]))
+    host.list = [young(1, 18_000)]
+    await scheduler.runPass('rewrite_age_blocked_exit')
+    expect(scheduler.info().ageBlockedUntilMs).toBe(T0 + 12_000)
+    expect(host.plans).toHaveLength(2)
   })
 })
 
@@ -173,6 +173,51 @@ describe('exit hook', () => {
     expect(sources(host)).toEqual(['rewrite_stage_confirm'])
     expect(host.rewrites).toHaveLength(1)
     expect(scheduler.info().checkpointKickPending).toBe(false)
+  })
+})
+
+describe('without deferred passes', () => {
+  const maintenance = { disableAutoDeferred: true }
+
+  test('a tick plans what has become old enough, and GC is not held back for a retry', async () => {
+    const { host, scheduler } = await world([young(1, 18_000), segment(9, 1)], {
+      mode: 'auto',
+      maintenance,
+    })
+    await advance(host, 11_000)
+    expect(scheduler.info().ageBlockedUntilMs).toBe(T0 + 12_000)
+    expect(host.reclaims).toEqual([false])
+    await advance(host, 2_000)
+    expect(scheduler.debt().stage).not.toBeNull()
+    expect(new Set(sources(host))).toEqual(new Set(['periodic']))
+  })
+
+  test('a tick goes on with a stage that is due, and the loop drains the rest', async () => {
+    const debt = debtOf(QUEUE.ledger, staged(T0))
+    const { host, scheduler } = await world(THREE, { debt, mode: 'auto', maintenance })
+    await advance(host, 29_000)
+    expect(host.rewrites).toEqual([])
+    await advance(host, 1_000)
+    expect(host.rewrites).toEqual([[id(3)]])
+    expect(scheduler.debt()).toMatchObject({ queue: [id(1), id(2)], stage: null })
+    await advance(host, 4_000)
+    expect(scheduler.debt().queue).toEqual([])
+    expect(new Set(sources(host))).toEqual(new Set(['periodic']))
+  })
+
+  test('a kick does so too, and restages the rest', async () => {
+    const debt = debtOf(QUEUE.ledger, staged(T0))
+    const off = { ...maintenance, disableLoop: true }
+    const { host, scheduler } = await world(THREE, { debt, mode: 'auto', maintenance: off })
+    await advance(host, 29_999, 29_999)
+    scheduler.afterCheckpoint(CHECKPOINT)
+    await settle()
+    expect(host.eventsOf('checkpoint_kick_skip')).toMatchObject([{ reason: 'stage_pending' }])
+    await advance(host, 1)
+    scheduler.afterCheckpoint(CHECKPOINT)
+    await settle()
+    expect(host.rewrites).toEqual([[id(3)]])
+    expect(scheduler.debt().stage).toEqual(staged(T0 + 30_000))
   })
 })
 
