@@ -8,6 +8,7 @@ import {
   type AuditBody,
   type ErrorBody,
   type ErrorCode,
+  type EventsBody,
   type FoldersBody,
   type HistoryBody,
   type HistoryEventsBody,
@@ -67,7 +68,14 @@ export interface Api {
     query: { before: Moment | null; acted: boolean; limit: number },
   ): Promise<HistoryPassesBody>
   historyPass(storeId: string, openingId: number, passId: number): Promise<HistoryPassBody>
-  historyEvents(storeId: string, from: Moment, limit: number): Promise<HistoryEventsBody>
+  /** `openingId` null: the newest. */
+  historyEvents(
+    storeId: string,
+    from: { openingId: number | null; seq: number },
+    limit: number,
+  ): Promise<HistoryEventsBody>
+  /** Of those that the server holds. */
+  events(storeId: string, after: number, limit: number): Promise<EventsBody>
   historyState(storeId: string, moment: Moment): Promise<HistoryStateBody>
 }
 
@@ -138,8 +146,12 @@ export function createApi(token: string, base = pageBase()): Api {
       )) as HistoryPassBody,
     historyEvents: async (storeId, { openingId, seq }, limit) =>
       (await get(
-        `${store(storeId)}/history/events?opening=${String(openingId)}&from=${String(seq)}&limit=${String(limit)}`,
+        `${store(storeId)}/history/events?${openingId === null ? '' : `opening=${String(openingId)}&`}from=${String(seq)}&limit=${String(limit)}`,
       )) as HistoryEventsBody,
+    events: async (storeId, after, limit) =>
+      (await get(
+        `${store(storeId)}/events?after=${String(after)}&limit=${String(limit)}`,
+      )) as EventsBody,
     historyState: async (storeId, { openingId, seq }) =>
       (await get(
         `${store(storeId)}/history/state?opening=${String(openingId)}&seq=${String(seq)}`,

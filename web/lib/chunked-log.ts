@@ -2,9 +2,7 @@
 // the oldest dropped as a whole past a weight. A version never changes, so holding one on to is a
 // pause button, and work done for a full chunk (filtering, counting) can be kept for ever.
 
-/** A power of two, so that an index splits into chunk and place by shifting. */
-const CHUNK_BITS = 11
-export const CHUNK_SIZE = 1 << CHUNK_BITS
+export const CHUNK_SIZE = 2048
 
 export interface LogChunk<T> {
   readonly items: readonly T[]
@@ -13,7 +11,7 @@ export interface LogChunk<T> {
 }
 
 export interface ChunkedLog<T> {
-  /** All full but the last. */
+  /** Full but the last, and those around something that was put in between. */
   readonly chunks: readonly LogChunk<T>[]
   readonly length: number
   readonly weight: number
@@ -83,7 +81,43 @@ function dropOldest<T>(log: ChunkedLog<T>, limits: LogLimits<T>): ChunkedLog<T> 
 
 /** Entry `index`, from 0 = oldest held. */
 export function logAt<T>(log: ChunkedLog<T>, index: number): T | undefined {
-  return log.chunks[index >>> CHUNK_BITS]?.items[index & (CHUNK_SIZE - 1)]
+  // From the end: what is looked at is mostly new.
+  let before = log.length
+  for (let at = log.chunks.length - 1; at >= 0; at -= 1) {
+    const items = log.chunks[at]?.items ?? []
+    before -= items.length
+    if (index >= before) return items[index - before]
+  }
+  return undefined
+}
+
+/** A new version with `items` in the place of `item`, the same object; the log itself when it is not there. */
+export function replaceInLog<T>(
+  log: ChunkedLog<T>,
+  item: T,
+  items: readonly T[],
+  limits: LogLimits<T>,
+): ChunkedLog<T> {
+  const at = log.chunks.findIndex((chunk) => chunk.items.includes(item))
+  const chunk = log.chunks[at]
+  if (chunk === undefined) return log
+  const place = chunk.items.indexOf(item)
+  const all = [...chunk.items.slice(0, place), ...items, ...chunk.items.slice(place + 1)]
+  const parts: LogChunk<T>[] = []
+  for (let from = 0; from < all.length; from += CHUNK_SIZE) {
+    const part = all.slice(from, from + CHUNK_SIZE)
+    parts.push({ items: part, weight: part.reduce((sum, one) => sum + limits.weigh(one), 0) })
+  }
+  const weight = parts.reduce((sum, part) => sum + part.weight, 0)
+  return dropOldest(
+    {
+      chunks: [...log.chunks.slice(0, at), ...parts, ...log.chunks.slice(at + 1)],
+      length: log.length - chunk.items.length + all.length,
+      weight: log.weight - chunk.weight + weight,
+      dropped: log.dropped,
+    },
+    limits,
+  )
 }
 
 export function lastOfLog<T>(log: ChunkedLog<T>): T | undefined {

@@ -18,8 +18,20 @@ import { emptyLog, type ChunkedLog } from '../lib/chunked-log.ts'
 /** One line of the trace: an event, or a remark about the stream itself. */
 export type TraceEntry =
   | { kind: 'event'; stream: number; event: EngineEvent }
-  /** `stream`: another stream begins above this line. `missed`: a range this page never saw. */
-  | { kind: 'remark'; key: string; what: 'stream' | 'missed'; text: string }
+  /** `stream`: another stream begins above this line. `gone`: a range that nobody holds any more. */
+  | { kind: 'remark'; key: string; what: 'stream' | 'gone'; text: string }
+  | TraceGap
+
+/** A range of a stream that is not loaded, both ends included; it may be had from the server. */
+export interface TraceGap {
+  kind: 'remark'
+  key: string
+  what: 'missed'
+  text: string
+  stream: number
+  fromSeq: number
+  toSeq: number
+}
 
 export type TraceLog = ChunkedLog<TraceEntry>
 
@@ -83,6 +95,8 @@ export interface AppState {
   receivedAtMs: number
   /** Oldest first; `dropped` counts what this page let go. */
   trace: TraceLog
+  /** How often older events were put into the trace, whose end they do not change. */
+  traceFills: number
   /** Oldest first. */
   passes: PassRun[]
   /** Oldest first. */
@@ -114,6 +128,7 @@ export const initialState: AppState = {
   workload: null,
   receivedAtMs: 0,
   trace: emptyLog,
+  traceFills: 0,
   passes: [],
   samples: [],
   moves: [],

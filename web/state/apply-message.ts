@@ -9,16 +9,16 @@ import type {
   ServerMessage,
 } from '../../server/protocol.ts'
 import { appendToLog, lastOfLog } from '../lib/chunked-log.ts'
-import { formatCount } from '../lib/format.ts'
 import { takeFresh } from '../lib/sequence.ts'
 import type { AppState, DebtMove, GoneSegment, PassRun, TraceEntry, TraceLog } from './app-state.ts'
 import { EngineStateDraft } from './apply-event.ts'
+import { gapRemark } from './trace-gaps.ts'
 
 /**
  * What the page keeps of the trace. A plain event weighs about 400 bytes as an object, and a tab has
  * to live beside others: 200,000 lines or about 96 MiB, whichever comes first.
  */
-const TRACE_LIMITS = { weigh: entryWeight, weightMax: 96 * 1024 * 1024, lengthMax: 200_000 }
+export const TRACE_LIMITS = { weigh: entryWeight, weightMax: 96 * 1024 * 1024, lengthMax: 200_000 }
 export const TRACE_MAX = TRACE_LIMITS.lengthMax
 export const PASSES_MAX = 200
 /** Verdicts held over all passes; a plan over 10,000 segments has 10,000 of them, at about 250 bytes. */
@@ -107,7 +107,13 @@ function applyFrame(state: AppState, frame: Frame, receivedAtMs: number): AppSta
     gone: stillFading(gone, receivedAtMs),
     seq: state.seq + fresh.length,
     // The live client asks for a snapshot on a gap; saying it once here is a second line of defence.
-    trace: gap === null ? trace : withRemark(trace, missed(state, gap.expectedSeq, gap.gotSeq - 1)),
+    trace:
+      gap === null
+        ? trace
+        : withRemark(
+            trace,
+            gapRemark(state.streamCount, { fromSeq: gap.expectedSeq, toSeq: gap.gotSeq - 1 }),
+          ),
     gauges: frame.gauges,
     workload: frame.workload,
     samples:
@@ -288,10 +294,12 @@ function traceAfterSnapshot(state: AppState, message: Snapshot, sameStream: bool
   const { streamCount } = state
   const seenUpTo = sameStream ? state.seq : 0
   const fresh = message.events.filter((event) => event.seq > seenUpTo)
-  // What the server still holds starts here; without any event the whole past is out of reach.
+  // A snapshot brings the newest; what came before is loaded when somebody wants to see it.
   const firstHeld = fresh[0]?.seq ?? message.seq + 1
   const hole =
-    firstHeld > seenUpTo + 1 ? [missed(state, seenUpTo + 1, firstHeld - 1)] : ([] as TraceEntry[])
+    firstHeld > seenUpTo + 1
+      ? [gapRemark(streamCount, { fromSeq: seenUpTo + 1, toSeq: firstHeld - 1 })]
+      : ([] as TraceEntry[])
   const entries = fresh.map((event) => entry(streamCount, event))
   if (sameStream) return appendToLog(state.trace, [...hole, ...entries], TRACE_LIMITS)
   const divider: TraceEntry[] =
@@ -322,20 +330,6 @@ function movesOf(events: readonly EngineEvent[]): DebtMove[] {
 
 function entry(streamCount: number, event: EngineEvent): TraceEntry {
   return { kind: 'event', stream: streamCount, event }
-}
-
-function missed(state: AppState, from: number, to: number): Remark {
-  const range =
-    from === to ? `Event ${formatCount(from)}` : `Events ${formatCount(from)} to ${formatCount(to)}`
-  return {
-    kind: 'remark',
-    key: `missed-${String(state.streamCount)}:${String(from)}-${String(to)}`,
-    what: 'missed',
-    text:
-      from === 1
-        ? `${range} came before what the server still holds, so the trace begins here.`
-        : `${range} did not reach this page, and the server no longer holds them. The state shown is complete all the same.`,
-  }
 }
 
 function bounded<T>(list: T[], max: number): T[] {

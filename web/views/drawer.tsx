@@ -1,14 +1,15 @@
 // What is open beside the view: one segment, one pass or one event. A sheet at phone width.
 import { X } from 'lucide-react'
-import { useEffect, useMemo, useRef, type ReactNode } from 'react'
+import { useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
 import type { EngineEvent, SegmentId } from '../../server/protocol.ts'
 import { describeEvent } from '../lib/describe-event.ts'
-import { exactTime, formatTime, segmentLabel } from '../lib/format.ts'
+import { exactTime, formatCount, formatTime, segmentLabel } from '../lib/format.ts'
 import { routeToHash, type DrawerTarget } from '../lib/route.ts'
 import { traceLine } from '../lib/trace-line.ts'
 import { CopyButton } from '../parts/copy-button.tsx'
 import { useFocusReturn } from '../parts/hooks.ts'
 import { SegmentChips } from '../parts/segment-chip.tsx'
+import { failureText, readEvent } from '../state/older-events.ts'
 import { segmentsOfEvent } from '../state/trace-filter.ts'
 import { useApp, useIsLive } from '../state/store.ts'
 import { closeDrawer, navigate, openDrawer, uiStore, useRoute } from '../state/ui-store.ts'
@@ -111,14 +112,53 @@ function EventDetails({ seq }: { seq: number }): ReactNode {
     }
     return null
   }, [trace, seq])
-  if (event === null) {
+  return event === null ? <EventElsewhere key={seq} seq={seq} /> : <EventView event={event} />
+}
+
+/** An event that the trace does not hold: asked for by itself, so that any link to it works. */
+function EventElsewhere({ seq }: { seq: number }): ReactNode {
+  const newestSeq = useApp((state) => state.seq)
+  const isTold = useApp((state) => state.streamId !== null)
+  const isLive = useIsLive()
+  const hasHappened = isTold && isLive && seq <= newestSeq
+  const [answer, setAnswer] = useState<{ event: EngineEvent | null; failure: string | null }>()
+  useEffect(() => {
+    if (!hasHappened) return
+    let isShown = true
+    readEvent(seq).then(
+      (event) => isShown && setAnswer({ event, failure: null }),
+      (error: unknown) => isShown && setAnswer({ event: null, failure: failureText(error) }),
+    )
+    return () => {
+      isShown = false
+    }
+  }, [seq, hasHappened])
+  if (!isTold) return <p className="muted">Waiting for the first numbers.</p>
+  if (!isLive) return <p className="muted">Event {formatCount(seq)} is not beside this moment.</p>
+  if (!hasHappened) {
     return (
       <p className="muted">
-        This page does not hold event {seq} any more, or it has not happened yet.
+        Event {formatCount(seq)} has not happened yet: the newest is {formatCount(newestSeq)}.
       </p>
     )
   }
-  return <EventView event={event} />
+  if (answer === undefined) return <p className="muted">Loading event {formatCount(seq)}…</p>
+  if (answer.failure !== null) {
+    return (
+      <p className="bad">
+        ✕ Event {formatCount(seq)} was not loaded: {answer.failure}
+      </p>
+    )
+  }
+  if (answer.event === null) {
+    return (
+      <p className="muted">
+        Event {formatCount(seq)} is no longer held by the server, and its folder has no recording of
+        it.
+      </p>
+    )
+  }
+  return <EventView event={answer.event} />
 }
 
 function EventView({ event }: { event: EngineEvent }): ReactNode {

@@ -22,6 +22,7 @@ import {
 } from '../state/trace-filter.ts'
 import { appStore, useApp } from '../state/store.ts'
 import { navigate, openDrawer, toggleGroup, uiStore, useRoute } from '../state/ui-store.ts'
+import { loadAtEnd, RemarkLine, useLoadedFor } from './trace-gap.tsx'
 
 /** Leaves most of a frame to drawing. */
 const SEARCH_BUDGET_MS = 8
@@ -34,7 +35,9 @@ const COPY_MAX = 5000
 export function TraceView(): ReactNode {
   const latest = useApp((state) => state.trace)
   const at = useRoute((route) => route.traceAt)
-  const held = useHeld(latest, at)
+  const fills = useApp((state) => state.traceFills)
+  const held = useHeld(latest, at, fills)
+  useLoadedFor(at)
   const log = held ?? latest
   const rows = useRows(log)
   const newer = held === null ? 0 : latest.length + latest.dropped - held.length - held.dropped
@@ -88,15 +91,16 @@ function follow(): void {
  * While paused: the trace as it was then. After a reload the address still says at which event, and
  * the trace held is cut there, so that the place is not lost.
  */
-function useHeld(latest: TraceLog, at: number | null): TraceLog | null {
-  const [held, setHeld] = useState<{ at: number; log: TraceLog } | null>(null)
+function useHeld(latest: TraceLog, at: number | null, fills: number): TraceLog | null {
+  const [held, setHeld] = useState<{ at: number; fills: number; log: TraceLog } | null>(null)
   if (at === null) {
     if (held !== null) setHeld(null)
     return null
   }
-  if (held?.at === at) return held.log
+  // Older events that were loaded meanwhile belong to what is being read.
+  if (held?.at === at && held.fills === fills) return held.log
   const log = logUpTo(latest, at) ?? latest
-  setHeld({ at, log })
+  setHeld({ at, fills, log })
   return log
 }
 
@@ -322,6 +326,11 @@ function TraceList({ rows, log, paused }: TraceListProps): ReactNode {
         if (event.currentTarget.scrollTop > 4 && uiStore.getState().route.traceAt === null) {
           pauseHere(rows)
         }
+        const { scrollTop, clientHeight, scrollHeight } = event.currentTarget
+        // Only a person's way to the end: with a filter the end may always be in sight.
+        if (scrollTop > 4 && scrollTop + clientHeight >= scrollHeight - height) {
+          loadAtEnd(rows.at(rows.count - 1), appStore.getState().streamCount)
+        }
       }}
     >
       {rows.count === 0 && (
@@ -364,11 +373,7 @@ function Line({ entry, dropped, open }: LineProps): ReactNode {
     )
   }
   if (entry.kind === 'remark') {
-    return (
-      <p className={`remark remark-${entry.what}`} data-testid="trace-remark" title={entry.text}>
-        {entry.text}
-      </p>
-    )
+    return <RemarkLine remark={entry} />
   }
   return <TraceRow event={entry.event} open={open === entry.event.seq} />
 }

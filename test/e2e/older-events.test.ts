@@ -1,0 +1,72 @@
+/** The whole trace after a reload: older events come from the server, then from the recording. */
+import { afterAll, expect, test } from 'vitest'
+import type { Page } from 'playwright-core'
+import { FEED_LIMITS } from '../../server/live/feed.ts'
+import type { FeedBody } from '../../server/protocol.ts'
+import { STORE, type TestServer } from '../server/test-server.ts'
+import { open, serve } from './in-process.ts'
+import { show } from './page.ts'
+import { cleanUp, until } from './support.ts'
+
+afterAll(cleanUp)
+
+/** A feed that holds little: a snapshot brings 40 events, the server holds 120, the rest is recorded. */
+async function serverWithPast(): Promise<TestServer> {
+  const server = await serve({
+    deps: { feedLimits: { ...FEED_LIMITS, snapshotEventsMax: 40, eventsMax: 120 } },
+  })
+  for (let i = 0; i < 300; i++) await server.act('gc', { dryRun: true })
+  const newest = await newestSeq(server)
+  await until('what the server let go is on disk', async () => {
+    const answer = await server.get<{ events: unknown[] }>(
+      `/stores/${STORE}/history/events?from=1&limit=1000`,
+    )
+    return answer.status === 200 && answer.body.events.length > newest - 120
+  })
+  return server
+}
+
+async function newestSeq(server: TestServer): Promise<number> {
+  return (await server.get<FeedBody>(`/stores/${STORE}/feed`)).body.newestSeq
+}
+
+async function showAll(page: Page): Promise<void> {
+  await page.evaluate(() => (location.hash = '#/trace?hide=none'))
+  await show(page, 'trace')
+}
+
+test('a reload loses no event: what the page does not hold is loaded on the way to the first', async () => {
+  const server = await serverWithPast()
+  const page = await open(server)
+  await showAll(page)
+  const newest = await newestSeq(server)
+  expect(newest).toBeGreaterThan(250)
+  const list = page.getByTestId('trace-list')
+  const seen = new Set<number>()
+  await until('every event is on the page', async () => {
+    await list.evaluate((element) => (element.scrollTop += 200))
+    const seqs = await page
+      .getByTestId('trace-row')
+      .evaluateAll((rows) => rows.map((row) => Number(row.getAttribute('data-seq'))))
+    for (const seq of seqs) seen.add(seq)
+    return seen.has(1)
+  })
+  expect([...seen].sort((a, b) => a - b)).toEqual(Array.from({ length: newest }, (_, i) => i + 1))
+  expect(await page.getByTestId('trace-remark').count()).toBe(0)
+})
+
+test('a link to an event that is not loaded opens it, and the trace leads to it', async () => {
+  const server = await serverWithPast()
+  const page = await open(server)
+  for (const seq of [7, (await newestSeq(server)) - 60]) {
+    await page.evaluate((at) => (location.hash = `#/trace?hide=none&open=event:${String(at)}`), seq)
+    const details = page.getByTestId('event-details')
+    await until('the event is open', async () => {
+      return (await details.getAttribute('data-seq').catch(() => null)) === String(seq)
+    })
+    await page.getByRole('button', { name: 'Show in the trace' }).click()
+    await page.locator(`[data-testid="trace-row"][data-seq="${String(seq)}"]`).waitFor()
+  }
+  await page.evaluate(() => (location.hash = '#/trace?open=event:999999'))
+  await page.getByText('has not happened yet').waitFor()
+})

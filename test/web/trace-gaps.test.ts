@@ -1,0 +1,99 @@
+// Ranges of the trace that are not loaded, and what fills them.
+import { describe, expect, test } from 'vitest'
+import type { EngineEvent } from '../../server/protocol.ts'
+import { CHUNK_SIZE, logAt, logItems } from '../../web/lib/chunked-log.ts'
+import { initialState, type TraceLog } from '../../web/state/app-state.ts'
+import { applyMessage } from '../../web/state/apply-message.ts'
+import { fillGap, gapWith } from '../../web/state/trace-gaps.ts'
+import { makeSnapshot } from './fixtures.ts'
+
+const FREE = { weigh: () => 1, weightMax: Infinity, lengthMax: Infinity }
+
+function events(from: number, to: number): EngineEvent[] {
+  return Array.from({ length: to - from + 1 }, (_, i) => ({
+    seq: from + i,
+    atMs: 1000 + from + i,
+    passId: null,
+    type: 'segment_deleted',
+    segmentId: 1,
+    bytesTotal: 1,
+    heldByUntilNow: null,
+  }))
+}
+
+/** As after a reload: the newest events are here, those before are not. */
+function reloaded(from: number, to: number): TraceLog {
+  const message = makeSnapshot({ seq: to, events: events(from, to) })
+  return applyMessage(initialState, message, 0).trace
+}
+
+/** "1-400 missed" for a gap, a seq for an event. */
+function told(trace: TraceLog): (string | number)[] {
+  return logItems(trace).map((entry) => {
+    if (entry.kind === 'event') return entry.event.seq
+    return entry.what === 'missed'
+      ? `${String(entry.fromSeq)}-${String(entry.toSeq)} missed`
+      : `${entry.text.split(' are')[0] ?? ''} ${entry.what}`
+  })
+}
+
+const ends = (trace: TraceLog) => [told(trace)[0], told(trace)[1], told(trace).at(-1)]
+
+describe('a range that is not loaded', () => {
+  test('is a line of the trace after a reload, and says so', () => {
+    const trace = reloaded(401, 500)
+    expect(ends(trace)).toEqual(['1-400 missed', 401, 500])
+    expect(gapWith(trace, 1, 400)?.text).toBe('Events 1 to 400 are not loaded.')
+    expect(gapWith(trace, 1, 401)).toBeUndefined()
+    expect(gapWith(trace, 2, 400)).toBeUndefined()
+  })
+
+  test('fills from its end page by page until nothing is left of it', () => {
+    let trace = reloaded(401, 500)
+    trace = fillGap(trace, page(301, 400), FREE)
+    expect(ends(trace)).toEqual(['1-300 missed', 301, 500])
+    trace = fillGap(trace, page(1, 300), FREE)
+    expect(told(trace)).toEqual(events(1, 500).map(({ seq }) => seq))
+    expect(trace.length).toBe(500)
+    expect(fillGap(trace, page(1, 300), FREE), 'loaded once').toBe(trace)
+  })
+
+  test('is parted by a link to its middle, and a page that crosses its border changes nothing', () => {
+    const trace = reloaded(401, 500)
+    const parted = fillGap(trace, page(100, 101), FREE)
+    expect(told(parted).slice(0, 5)).toEqual(['1-99 missed', 100, 101, '102-400 missed', 401])
+    expect(fillGap(parted, page(90, 120), FREE)).toBe(parted)
+  })
+
+  test('tells what nobody holds any more apart from what is not loaded', () => {
+    const trace = reloaded(401, 402)
+    const covered = { fromSeq: 1, toSeq: 400 }
+    const filled = fillGap(trace, { stream: 1, covered, events: events(11, 395) }, FREE)
+    expect(told(filled)[0]).toBe('Events 1 to 10 gone')
+    expect(told(filled).slice(-3)).toEqual(['Events 396 to 400 gone', 401, 402])
+  })
+
+  test('is filled over many chunks, whose entries keep their numbers', () => {
+    const few = reloaded(3 * CHUNK_SIZE + 1, 4 * CHUNK_SIZE + 7)
+    const filled = fillGap(few, page(101, 3 * CHUNK_SIZE), FREE)
+    expect(filled.length).toBe(4 * CHUNK_SIZE + 7 - 100 + 1)
+    for (const index of [1, CHUNK_SIZE, 2 * CHUNK_SIZE + 3, filled.length - 1]) {
+      const entry = logAt(filled, index)
+      expect(entry?.kind === 'event' ? entry.event.seq : null).toBe(100 + index)
+    }
+    expect(Math.max(...filled.chunks.map((chunk) => chunk.items.length))).toBe(CHUNK_SIZE)
+  })
+
+  test('fills no more than the page may hold: the oldest go and are counted', () => {
+    const trace = reloaded(5 * CHUNK_SIZE + 1, 5 * CHUNK_SIZE + 10)
+    const limits = { ...FREE, lengthMax: 3 * CHUNK_SIZE }
+    const filled = fillGap(trace, page(1, 5 * CHUNK_SIZE), limits)
+    expect(filled.length).toBeLessThanOrEqual(3 * CHUNK_SIZE)
+    expect(filled.length + filled.dropped).toBe(5 * CHUNK_SIZE + 10)
+    expect(ends(filled)[2]).toBe(5 * CHUNK_SIZE + 10)
+  })
+})
+
+function page(fromSeq: number, toSeq: number) {
+  return { stream: 1, covered: { fromSeq, toSeq }, events: events(fromSeq, toSeq) }
+}
