@@ -1,6 +1,7 @@
 /** Front door of the engine: everything another folder may use. No logic. */
 export { openEngine } from './engine.ts'
 export { MAX_KEY_BYTES } from './write-limits.ts'
+export { RECORDING_FOLDER } from './recording/codec.ts'
 export { openRecording } from './recording/reader.ts'
 export type {
   RecordedEvents,

@@ -18,6 +18,7 @@ export {
   openEngine,
   openRecording,
   planFolder,
+  RECORDING_FOLDER,
   rewriteFolder,
   STAT_FORMS,
   statsOf,

@@ -1,4 +1,5 @@
 /** `restage exit-loop DIR --rw`: repeats the exit pass until it stops paying. */
+import * as path from 'node:path'
 import type { Command } from 'commander'
 import {
   EXIT_FAILED,
@@ -15,10 +16,10 @@ import {
   type CommandOutput,
   type CommandRun,
 } from './command-support.ts'
-import { EngineError, nodeFileSystem } from './engine-door.ts'
+import { EngineError, nodeFileSystem, RECORDING_FOLDER } from './engine-door.ts'
 import type { Engine } from './engine-door.ts'
 import { runOne, seedFromPlan, sessionOptions, waitIdle } from './maint-support.ts'
-import type { PassReport } from './protocol.ts'
+import type { PassOutcome, PassReport } from './protocol.ts'
 import { statLines, upstreamStats } from './upstream-shapes.ts'
 
 interface ExitLoopOptions {
@@ -115,8 +116,9 @@ export function addExitLoopCommand(program: Command, onRun: (run: CommandRun) =>
     .option('--json', 'the report as JSON, with stable key names', false)
     .addHelpText(
       'after',
-      '\nStops for: max_passes, low_reclaim, queue_nondecreasing, completed (nothing is left to do).\n' +
-        'Within the loop staged debt is due at once.\n' +
+      '\nStops for the first that holds of: max_passes, low_reclaim, queue_nondecreasing, completed\n' +
+        '(nothing is queued, no plan is left and the pass did nothing; seen with --min-reclaim-bytes 0).\n' +
+        'Within the loop staged debt is due at once. Bytes are those of the folder without its recording.\n' +
         '\nExit codes: 0 the loop ended by its rules, 1 a pass failed or the folder could not be\n' +
         'opened, 130 interrupted, with the folder whole.\n',
     )
@@ -126,15 +128,26 @@ export function addExitLoopCommand(program: Command, onRun: (run: CommandRun) =>
     })
 }
 
-/** shouldStopVlogMaintExitLoop; the rules in their order, null = go on. */
+/** What a pass comes to when it finds nothing to act on. */
+const IDLE_OUTCOMES: ReadonlySet<PassOutcome | undefined> = new Set(['nothing_to_do', 'blocked'])
+
+/**
+ * shouldStopVlogMaintExitLoop, the rules in their order, and then the end of the work; null = go on. Asked
+ * when no plan found anything: what a pass could not do with an empty queue the next one cannot either.
+ */
 export function stopReasonOf(
-  pass: Pick<ExitLoopPass, 'pass' | 'reclaimed_bytes' | 'queue_before' | 'queue_after'>,
+  pass: Pick<
+    ExitLoopPass,
+    'pass' | 'reclaimed_bytes' | 'queue_before' | 'queue_after' | 'pass_report'
+  >,
   rules: Pick<ExitLoopOptions, 'maxPasses' | 'minReclaimBytes' | 'stopQueueNondecrease'>,
 ): StopReason | null {
   if (pass.pass >= rules.maxPasses) return 'max_passes'
   if (pass.reclaimed_bytes < rules.minReclaimBytes) return 'low_reclaim'
   const grew = pass.queue_before > 0 && pass.queue_after >= pass.queue_before
-  return rules.stopQueueNondecrease && grew ? 'queue_nondecreasing' : null
+  if (rules.stopQueueNondecrease && grew) return 'queue_nondecreasing'
+  const isIdle = pass.queue_after === 0 && IDLE_OUTCOMES.has(pass.pass_report?.outcome)
+  return isIdle ? 'completed' : null
 }
 
 function runExitLoop(
@@ -177,7 +190,7 @@ async function loop(engine: Engine, context: LoopContext): Promise<ExitLoopRepor
     max_passes: options.maxPasses,
     min_reclaim_bytes: options.minReclaimBytes,
     stop_queue_nondecrease: options.stopQueueNondecrease,
-    initial_bytes: folderBytes(dir),
+    initial_bytes: storeBytes(engine),
     final_bytes: 0,
     total_reclaimed_bytes: 0,
     stop_reason: 'completed',
@@ -208,7 +221,7 @@ async function loop(engine: Engine, context: LoopContext): Promise<ExitLoopRepor
     break
   }
   if (signal.aborted) report.stop_reason = 'interrupted'
-  report.final_bytes = folderBytes(dir)
+  report.final_bytes = storeBytes(engine)
   report.total_reclaimed_bytes = report.initial_bytes - report.final_bytes
   const after = upstreamStats(engine)
   report.after_stats = after.stats
@@ -221,9 +234,9 @@ async function onePass(
   number: number,
   context: LoopContext,
 ): Promise<ExitLoopPass> {
-  const { dir, options, signal } = context
+  const { options, signal } = context
   const debt = engine.state().debt
-  const before = folderBytes(dir)
+  const before = storeBytes(engine)
   const begun = performance.now()
   const pass = await runOne(engine, 'rewrite_stage_confirm_exit', {
     budgetTokensBytes: options.rewriteBudgetTokens,
@@ -231,7 +244,7 @@ async function onePass(
   const ran = performance.now()
   if (options.waitIdle > 0 && !signal.aborted) await waitIdle(engine, options.waitIdle, signal)
   const ended = performance.now()
-  const after = folderBytes(dir)
+  const after = storeBytes(engine)
   const left = engine.state().debt
   return {
     pass: number,
@@ -276,16 +289,23 @@ async function reseed(
   return true
 }
 
-/** Sum of file sizes below the folder (dirLogicalSizeBytes). */
-function folderBytes(dir: string): number {
-  let bytes = 0
-  for (const name of nodeFileSystem.list(dir) ?? []) {
-    const file = `${dir}/${name}`
-    const stat = nodeFileSystem.stat(file)
-    if (stat?.isDirectory === true) bytes += folderBytes(file)
-    else if (stat?.isFile === true) bytes += stat.size
-  }
-  return bytes
+/**
+ * Sum of file sizes below the store's folder (dirLogicalSizeBytes), without its recording: that grows by
+ * the events of the very passes that are measured.
+ */
+function storeBytes(engine: Engine): number {
+  const root = engine.info.dir
+  const names = nodeFileSystem.list(root) ?? []
+  return names
+    .filter((name) => name !== RECORDING_FOLDER)
+    .reduce((sum, name) => sum + bytesOf(path.join(root, name)), 0)
+}
+
+function bytesOf(file: string): number {
+  const stat = nodeFileSystem.stat(file)
+  if (stat?.isDirectory !== true) return stat?.isFile === true ? stat.size : 0
+  const names = nodeFileSystem.list(file) ?? []
+  return names.reduce((sum, name) => sum + bytesOf(path.join(file, name)), 0)
 }
 
 // ---------------------------------------------------------------- text for people

@@ -330,7 +330,13 @@ describe('exit-loop', () => {
 
   test('stops by upstream rules, in their order', () => {
     const rules = { maxPasses: 3, minReclaimBytes: 10, stopQueueNondecrease: true }
-    const pass = { pass: 1, reclaimed_bytes: 10, queue_before: 2, queue_after: 1 }
+    const pass = {
+      pass: 1,
+      reclaimed_bytes: 10,
+      queue_before: 2,
+      queue_after: 1,
+      pass_report: null,
+    }
     expect(stopReasonOf(pass, rules)).toBeNull()
     expect(stopReasonOf({ ...pass, pass: 3, reclaimed_bytes: 0 }, rules)).toBe('max_passes')
     expect(stopReasonOf({ ...pass, reclaimed_bytes: 9, queue_after: 2 }, rules)).toBe('low_reclaim')
