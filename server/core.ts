@@ -89,6 +89,8 @@ export async function registerCore(
 ): Promise<Stores> {
   const app: App = context.withTypeProvider<TypeBoxTypeProvider>()
   app.setValidatorCompiler(TypeBoxValidatorCompiler)
+  // Schemas of answers describe them; one that drops what it does not know would change them.
+  app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))
   // The program around may take larger bodies on its own routes.
   app.addHook('onRoute', (route) => {
     route.bodyLimit ??= BODY_BYTES_MAX

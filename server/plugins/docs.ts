@@ -6,6 +6,7 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
+import { answerSchemas } from '../answers.ts'
 
 export async function registerDocs(app: FastifyInstance, version: string): Promise<void> {
   await app.register(swagger, {
@@ -17,7 +18,10 @@ export async function registerDocs(app: FastifyInstance, version: string): Promi
         description:
           'Errors are {error: {code, message, details?}} with a closed list of codes. The live feed is a websocket at /api/v1/live.',
       },
-      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+      components: {
+        securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
+        schemas: answerSchemas(),
+      },
       security: [{ token: [] }],
     },
   })

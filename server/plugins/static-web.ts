@@ -2,6 +2,7 @@
 import * as path from 'node:path'
 import fastifyStatic from '@fastify/static'
 import type { FastifyInstance } from 'fastify'
+import { answersType } from '../answers.ts'
 import { nodeFileSystem } from '../engine-door.ts'
 
 /** Vite names assets by their content, so these never change. */
@@ -9,9 +10,13 @@ const ASSETS = 'assets/'
 const YEAR_SECONDS = 365 * 24 * 3600
 
 export async function registerStaticWeb(app: FastifyInstance, webRoot: string): Promise<void> {
+  const response = answersType('text/html', 'The page')
+  const config = { access: 'public' } as const
+  const schema = { summary: 'The page and its files', tags: ['page'], response }
   // Looked up at every start only: a UI built later is served after the next start.
   if (nodeFileSystem.stat(path.join(webRoot, 'index.html'))?.isFile !== true) {
-    app.get('/', { config: { access: 'public' } }, (_request, reply) =>
+    const notBuilt = { ...response, 503: answersType('text/plain', 'Not built yet')[200] }
+    app.get('/', { config, schema: { ...schema, response: notBuilt } }, (_request, reply) =>
       reply
         .code(503)
         .type('text/plain; charset=utf-8')
@@ -30,7 +35,7 @@ export async function registerStaticWeb(app: FastifyInstance, webRoot: string): 
     // A program around this server may serve files of its own.
     decorateReply: !app.hasReplyDecorator('sendFile'),
   })
-  app.get<{ Params: { '*': string } }>('/*', { config: { access: 'public' } }, (request, reply) => {
+  app.get<{ Params: { '*': string } }>('/*', { config, schema }, (request, reply) => {
     const wanted = request.params['*']
     const file = wanted === '' ? 'index.html' : wanted
     const forever = file.startsWith(ASSETS)

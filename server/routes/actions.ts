@@ -1,5 +1,6 @@
 /** POST actions: one route a name of `Actions`, made from the tables of their schemas and rules. */
 import { ACTION_RULES, mustPlan } from '../action-rules.ts'
+import { answersAction } from '../answers.ts'
 import type { App } from '../app.ts'
 import { API_BASE, type ActionName } from '../protocol.ts'
 import { actionBodySchemas, storeParamsSchema } from '../schemas.ts'
@@ -17,6 +18,7 @@ export function registerActionRoutes(app: App, stores: Stores): void {
           tags: ['actions'],
           params: storeParamsSchema,
           body: actionBodySchemas[name],
+          response: answersAction(name),
         },
       },
       (request) => {

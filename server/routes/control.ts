@@ -1,4 +1,5 @@
 /** Who is asking, what may be opened, what was done: session, stores, folders, plans, audit. */
+import { answers } from '../answers.ts'
 import type { App } from '../app.ts'
 import { ACTION_RULES } from '../action-rules.ts'
 import type { Audit } from '../audit.ts'
@@ -46,7 +47,11 @@ export function registerSessionRoutes(app: App, parts: ControlParts): void {
     `${API_BASE}/session`,
     {
       config: viewer,
-      schema: { summary: 'Role, rules of the actions, limits', tags: ['session'] },
+      schema: {
+        summary: 'Role, rules of the actions, limits',
+        tags: ['session'],
+        response: answers('SessionBody'),
+      },
     },
     (request): SessionBody => ({
       role: request.role ?? 'viewer',
@@ -67,6 +72,7 @@ export function registerSessionRoutes(app: App, parts: ControlParts): void {
         summary: 'What was done and refused',
         tags: ['session'],
         querystring: pageQuerySchema,
+        response: answers('AuditBody'),
       },
     },
     (request): AuditBody => {
@@ -84,6 +90,7 @@ export function registerSessionRoutes(app: App, parts: ControlParts): void {
         summary: 'Folders below the allowed roots',
         tags: ['stores'],
         querystring: foldersQuerySchema,
+        response: answers('FoldersBody'),
       },
     },
     (request): FoldersBody => {
@@ -118,6 +125,7 @@ export function registerOpeningRoutes(app: App, { stores, readOnly }: ControlPar
         summary: 'Open a folder below an allowed root',
         tags: ['stores'],
         body: openStoreBodySchema,
+        response: answers('StoreBody'),
       },
     },
     async (request): Promise<StoreBody> => {
@@ -131,7 +139,12 @@ export function registerOpeningRoutes(app: App, { stores, readOnly }: ControlPar
     store,
     {
       config: opens,
-      schema: { summary: 'Close a store', tags: ['stores'], params: storeParamsSchema },
+      schema: {
+        summary: 'Close a store',
+        tags: ['stores'],
+        params: storeParamsSchema,
+        response: answers('StoreBody'),
+      },
     },
     async (request): Promise<StoreBody> => ({
       store: await stores.closeStore(request.params.storeId),
@@ -141,7 +154,12 @@ export function registerOpeningRoutes(app: App, { stores, readOnly }: ControlPar
     `${store}/reopen`,
     {
       config: opens,
-      schema: { summary: 'Open a failed store again', tags: ['stores'], params: storeParamsSchema },
+      schema: {
+        summary: 'Open a failed store again',
+        tags: ['stores'],
+        params: storeParamsSchema,
+        response: answers('StoreBody'),
+      },
     },
     async (request): Promise<StoreBody> => ({ store: await stores.reopen(request.params.storeId) }),
   )
@@ -153,7 +171,12 @@ export function registerPlanRoutes(app: App, { stores, plans }: ControlParts): v
     base,
     {
       config: viewer,
-      schema: { summary: 'Stored plans, newest first', tags: ['plans'], params: storeParamsSchema },
+      schema: {
+        summary: 'Stored plans, newest first',
+        tags: ['plans'],
+        params: storeParamsSchema,
+        response: answers('PlansBody'),
+      },
     },
     (request): PlansBody => {
       const { storeId } = request.params
@@ -170,6 +193,7 @@ export function registerPlanRoutes(app: App, { stores, plans }: ControlParts): v
         tags: ['plans'],
         params: storeParamsSchema,
         body: planRequestSchema,
+        response: answers('PlanBody'),
       },
     },
     async (request): Promise<PlanBody> => ({
@@ -185,6 +209,7 @@ export function registerPlanRoutes(app: App, { stores, plans }: ControlParts): v
         tags: ['plans'],
         params: planParamsSchema,
         body: applyPlanBodySchema,
+        response: answers('AppliedPlan'),
       },
     },
     (request): Promise<AppliedPlan> => {
@@ -196,7 +221,12 @@ export function registerPlanRoutes(app: App, { stores, plans }: ControlParts): v
     `${base}/:planId`,
     {
       config: acts,
-      schema: { summary: 'Discard a plan', tags: ['plans'], params: planParamsSchema },
+      schema: {
+        summary: 'Discard a plan',
+        tags: ['plans'],
+        params: planParamsSchema,
+        response: answers('PlanBody'),
+      },
     },
     (request): PlanBody => {
       const { storeId, planId } = request.params

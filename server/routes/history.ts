@@ -1,5 +1,6 @@
 /** The past of a store, from the recording in its folder. Reading only, for every role. */
 import type { FastifyReply } from 'fastify'
+import { answersText } from '../answers.ts'
 import type { App } from '../app.ts'
 import { API_BASE, type Moment } from '../protocol.ts'
 import {
@@ -33,7 +34,12 @@ export function registerHistoryRoutes(app: App, stores: Stores, history: History
     base,
     {
       config,
-      schema: { summary: 'What is recorded, and what is missing', tags, params: storeParamsSchema },
+      schema: {
+        summary: 'What is recorded, and what is missing',
+        tags,
+        params: storeParamsSchema,
+        response: answersText('HistoryBody'),
+      },
     },
     ({ params }, reply) => send(reply, history.request(dirOf(params.storeId), 'summary', {})),
   )
@@ -47,6 +53,7 @@ export function registerHistoryRoutes(app: App, stores: Stores, history: History
         tags,
         params: storeParamsSchema,
         querystring: historyEventsQuerySchema,
+        response: answersText('HistoryEventsBody'),
       },
     },
     ({ params, query: { opening, limit = EVENTS_DEFAULT, ...rest } }, reply) => {
@@ -64,6 +71,7 @@ export function registerHistoryRoutes(app: App, stores: Stores, history: History
         tags,
         params: storeParamsSchema,
         querystring: historyStateQuerySchema,
+        response: answersText('HistoryStateBody'),
       },
     },
     ({ params, query: { opening, ...rest } }, reply) => {
@@ -87,6 +95,7 @@ function registerPassRoutes(
         tags,
         params: storeParamsSchema,
         querystring: historyPassesQuerySchema,
+        response: answersText('HistoryPassesBody'),
       },
     },
     ({ params, query }, reply) => {
@@ -109,6 +118,7 @@ function registerPassRoutes(
         tags,
         params: historyPassParamsSchema,
         querystring: historyPassQuerySchema,
+        response: answersText('HistoryPassBody'),
       },
     },
     ({ params: { storeId, passId }, query: { opening } }, reply) => {

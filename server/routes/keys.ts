@@ -1,4 +1,5 @@
 /** Reading one key and writing batches: bytes are hex in the address and base64 in bodies. */
+import { answers } from '../answers.ts'
 import type { App } from '../app.ts'
 import type { BatchOperation } from '../engine-door.ts'
 import { API_BASE, type BatchBody, type KeyBody } from '../protocol.ts'
@@ -13,7 +14,12 @@ export function registerKeyRoutes(app: App, stores: Stores): void {
     `${API_BASE}/stores/:storeId/keys/:keyHex`,
     {
       config: { access: 'viewer' },
-      schema: { summary: 'One value', tags: ['keys'], params: keyParamsSchema },
+      schema: {
+        summary: 'One value',
+        tags: ['keys'],
+        params: keyParamsSchema,
+        response: answers('KeyBody'),
+      },
     },
     async (request): Promise<KeyBody> => {
       const { storeId, keyHex } = request.params
@@ -34,6 +40,7 @@ export function registerKeyRoutes(app: App, stores: Stores): void {
         tags: ['keys'],
         params: storeParamsSchema,
         body: batchBodySchema,
+        response: answers('BatchAnswer'),
       },
     },
     (request) =>

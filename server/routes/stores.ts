@@ -1,4 +1,5 @@
 /** Reading routes: the stores, their held events and their last passes. */
+import { answers, answersText, errorAnswers } from '../answers.ts'
 import type { App } from '../app.ts'
 import { API_BASE, type FeedBody, type StatsBody, type StoresBody } from '../protocol.ts'
 import { Refusal } from '../refusal.ts'
@@ -17,13 +18,21 @@ export function registerStoreRoutes(app: App, stores: Stores): void {
   const tags = ['stores']
   app.get(
     `${API_BASE}/stores`,
-    { config, schema: { summary: 'The stores', tags } },
+    { config, schema: { summary: 'The stores', tags, response: answers('StoresBody') } },
     (): StoresBody => ({ stores: stores.list() }),
   )
 
   app.get(
     `${API_BASE}/stores/:storeId/state`,
-    { config, schema: { summary: 'State and gauges', tags, params: storeParamsSchema } },
+    {
+      config,
+      schema: {
+        summary: 'State and gauges',
+        tags,
+        params: storeParamsSchema,
+        response: answersText('StoreSnapshot'),
+      },
+    },
     async (request, reply) => {
       const answer = await stores.client(request.params.storeId).request('snapshot', {})
       return reply.type(JSON_TYPE).send(answer.snapshotJson)
@@ -39,6 +48,7 @@ export function registerStoreRoutes(app: App, stores: Stores): void {
         tags,
         params: storeParamsSchema,
         querystring: eventsQuerySchema,
+        response: answersText('EventsBody'),
       },
     },
     (request, reply) => {
@@ -54,7 +64,12 @@ export function registerStoreRoutes(app: App, stores: Stores): void {
     `${API_BASE}/stores/:storeId/feed`,
     {
       config,
-      schema: { summary: 'What the live feed holds, and whom', tags, params: storeParamsSchema },
+      schema: {
+        summary: 'What the live feed holds, and whom',
+        tags,
+        params: storeParamsSchema,
+        response: answers('FeedBody'),
+      },
     },
     (request): FeedBody => {
       const { storeId } = request.params
@@ -72,7 +87,7 @@ export function registerStoreRoutes(app: App, stores: Stores): void {
         summary: 'Statistics under upstream’s names; what is not known is absent, with the reason',
         tags,
         params: storeParamsSchema,
-        response: { 200: statsBodySchema },
+        response: { 200: statsBodySchema, ...errorAnswers },
       },
     },
     (request): Promise<StatsBody> => stores.client(request.params.storeId).request('stats', {}),
@@ -80,7 +95,15 @@ export function registerStoreRoutes(app: App, stores: Stores): void {
 
   app.get(
     `${API_BASE}/stores/:storeId/passes`,
-    { config, schema: { summary: 'Last pass reports', tags, params: storeParamsSchema } },
+    {
+      config,
+      schema: {
+        summary: 'Last pass reports',
+        tags,
+        params: storeParamsSchema,
+        response: answersText('PassesBody'),
+      },
+    },
     async (request, reply) => {
       const { bodyJson } = await stores.client(request.params.storeId).request('passes', {})
       return reply.type(JSON_TYPE).send(bodyJson)

@@ -55,6 +55,8 @@ test('/docs lists every route, without an error on the console and within the po
   await page.locator('.auth-btn-wrapper .btn-done').click()
   const route = page.locator('.opblock', { hasText: '/api/v1/session' }).first()
   await route.locator('.opblock-summary-control').click()
+  // And says beforehand what it answers.
+  await route.locator('.response[data-code="200"]').getByText('planTtlMs').first().waitFor()
   await route.locator('.execute').click()
   await route
     .locator('.live-responses-table .response-col_status')

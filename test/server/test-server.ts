@@ -39,6 +39,8 @@ export interface TestServerOptions {
   engine?: EngineOptions
   workload?: Partial<WorkloadSettings> & { autostart?: boolean }
   deps?: Partial<AppDeps>
+  /** Before the application is ready: the last moment for hooks. */
+  prepare?: (app: App) => void
   readOnly?: boolean
   allowRoots?: string[]
 }
@@ -159,6 +161,7 @@ export async function startServer(options: TestServerOptions): Promise<TestServe
     { workerUrl: WORKER_URL, webRoot: '/nowhere', version: 'test', ...options.deps },
   )
   onTestFinished(() => app.close())
+  options.prepare?.(app)
   await app.listen({ host: '127.0.0.1', port: 0 })
   return new TestServer(app)
 }
