@@ -111,7 +111,7 @@ export function answersType(type: string, description: string) {
   return { 200: { description, content }, ...errorAnswers } as const
 }
 
-export function answersAction(name: ActionName): { 200: TUnsafe<unknown> } & typeof errorAnswers {
+export function answersAction(name: ActionName): { 200: TUnsafe } & typeof errorAnswers {
   return {
     200: Type.Unsafe<unknown>({ description: DONE, $ref: schemaRef(`actions.${name}`) }),
     ...errorAnswers,

@@ -13,9 +13,10 @@ import type { Stores } from '../stores.ts'
 
 const JSON_TYPE = 'application/json; charset=utf-8'
 
+const config = { access: 'viewer' } as const
+const tags = ['stores']
+
 export function registerStoreRoutes(app: App, stores: Stores): void {
-  const config = { access: 'viewer' } as const
-  const tags = ['stores']
   app.get(
     `${API_BASE}/stores`,
     { config, schema: { summary: 'The stores', tags, response: answers('StoresBody') } },
@@ -39,6 +40,41 @@ export function registerStoreRoutes(app: App, stores: Stores): void {
     },
   )
 
+  registerFeedRoutes(app, stores)
+
+  app.get(
+    `${API_BASE}/stores/:storeId/stats`,
+    {
+      config,
+      schema: {
+        summary: 'Statistics under upstream’s names; what is not known is absent, with the reason',
+        tags,
+        params: storeParamsSchema,
+        response: { 200: statsBodySchema, ...errorAnswers },
+      },
+    },
+    (request): Promise<StatsBody> => stores.client(request.params.storeId).request('stats', {}),
+  )
+
+  app.get(
+    `${API_BASE}/stores/:storeId/passes`,
+    {
+      config,
+      schema: {
+        summary: 'Last pass reports',
+        tags,
+        params: storeParamsSchema,
+        response: answersText('PassesBody'),
+      },
+    },
+    async (request, reply) => {
+      const { bodyJson } = await stores.client(request.params.storeId).request('passes', {})
+      return reply.type(JSON_TYPE).send(bodyJson)
+    },
+  )
+}
+
+function registerFeedRoutes(app: App, stores: Stores): void {
   app.get(
     `${API_BASE}/stores/:storeId/events`,
     {
@@ -76,37 +112,6 @@ export function registerStoreRoutes(app: App, stores: Stores): void {
       const feed = stores.feed(storeId)
       if (feed === undefined) throw new Refusal('NOT_FOUND', `no store ${storeId}`)
       return feed.body()
-    },
-  )
-
-  app.get(
-    `${API_BASE}/stores/:storeId/stats`,
-    {
-      config,
-      schema: {
-        summary: 'Statistics under upstream’s names; what is not known is absent, with the reason',
-        tags,
-        params: storeParamsSchema,
-        response: { 200: statsBodySchema, ...errorAnswers },
-      },
-    },
-    (request): Promise<StatsBody> => stores.client(request.params.storeId).request('stats', {}),
-  )
-
-  app.get(
-    `${API_BASE}/stores/:storeId/passes`,
-    {
-      config,
-      schema: {
-        summary: 'Last pass reports',
-        tags,
-        params: storeParamsSchema,
-        response: answersText('PassesBody'),
-      },
-    },
-    async (request, reply) => {
-      const { bodyJson } = await stores.client(request.params.storeId).request('passes', {})
-      return reply.type(JSON_TYPE).send(bodyJson)
     },
   )
 }

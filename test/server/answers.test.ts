@@ -48,6 +48,9 @@ test('the schemas are what the wire types say', async () => {
   expect(Object.keys(schemas).length).toBeGreaterThan(100)
 })
 
+/** A hundred requests one after another, on whatever machine. */
+const WALK = { timeout: 120_000 }
+
 interface Seen {
   route: string
   status: number
@@ -226,54 +229,58 @@ function blamed(
   return [check.Errors(value)[1].slice(0, 5)]
 }
 
-test('every route answers as its schema says, and exactly as it would without one', async () => {
-  const root = temporaryFolder()
-  const { server, seen, routes } = await listeningServer({
-    dir: path.join(root, 'first'),
-    allowRoots: [root],
-    engine: { ...SMALL_STEP_STORE, pauseFile: path.join(root, 'maintenance.pause') },
-  })
-  await askEverything(server, root)
-  const docs = await fetch(`${server.origin}/docs/json`)
-  const description = (await docs.json()) as Description
-  const { components } = description
+test(
+  'every route answers as its schema says, and exactly as it would without one',
+  WALK,
+  async () => {
+    const root = temporaryFolder()
+    const { server, seen, routes } = await listeningServer({
+      dir: path.join(root, 'first'),
+      allowRoots: [root],
+      engine: { ...SMALL_STEP_STORE, pauseFile: path.join(root, 'maintenance.pause') },
+    })
+    await askEverything(server, root)
+    const docs = await fetch(`${server.origin}/docs/json`)
+    const description = (await docs.json()) as Description
+    const { components } = description
 
-  const checks = new Map<string, ReturnType<typeof Schema.Compile>>()
-  let values = 0
-  for (const answer of seen) {
-    if (answer.route.endsWith('/docs/json')) continue
-    // Bytes first: what the handler gave, in JSON, and nothing less.
-    if (answer.json !== undefined) {
-      values++
-      expect(answer.text, answer.route).toBe(answer.json)
+    const checks = new Map<string, ReturnType<typeof Schema.Compile>>()
+    let values = 0
+    for (const answer of seen) {
+      if (answer.route.endsWith('/docs/json')) continue
+      // Bytes first: what the handler gave, in JSON, and nothing less.
+      if (answer.json !== undefined) {
+        values++
+        expect(answer.text, answer.route).toBe(answer.json)
+      }
+      const schema = describedAs(description, answer)
+      expect(schema, `${answer.route} ${answer.status} ${answer.type}`).toBeDefined()
+      if (!answer.type.includes('json') || schema === undefined) continue
+      const key = JSON.stringify(schema)
+      const check = checks.get(key) ?? Schema.Compile({ ...schema, components })
+      checks.set(key, check)
+      const value: unknown = JSON.parse(answer.text)
+      if (check.Check(value)) continue
+      expect([answer.route, answer.status, ...blamed(value, check, components)]).toEqual([])
     }
-    const schema = describedAs(description, answer)
-    expect(schema, `${answer.route} ${answer.status} ${answer.type}`).toBeDefined()
-    if (!answer.type.includes('json') || schema === undefined) continue
-    const key = JSON.stringify(schema)
-    const check = checks.get(key) ?? Schema.Compile({ ...schema, components })
-    checks.set(key, check)
-    const value: unknown = JSON.parse(answer.text)
-    if (check.Check(value)) continue
-    expect([answer.route, answer.status, ...blamed(value, check, components)]).toEqual([])
-  }
-  expect(values).toBeGreaterThan(60)
-  const answered = new Set(seen.filter(({ status }) => status < 300).map(({ route }) => route))
-  const unasked = routes.filter((route) => !answered.has(route))
-  // An upgrade answers with a socket; two actions run as plans only; nothing is built to show at "/".
-  expect(unasked.sort()).toEqual([
-    'GET /',
-    'GET /api/v1/live',
-    `POST ${API_BASE}/stores/:storeId/actions/rewrite`,
-    `POST ${API_BASE}/stores/:storeId/actions/vacuum`,
-  ])
-  // The description names the socket in words: OpenAPI has none for what follows an upgrade.
-  for (const route of routes.filter((one) => one !== `GET ${LIVE_PATH}`)) {
-    const [method = '', url = ''] = route.split(' ')
-    const at = description.paths[url.replace(/:(\w+)/g, '{$1}')]?.[method.toLowerCase()]
-    expect(Object.keys(at?.responses ?? {}).length, route).toBeGreaterThan(1)
-  }
-})
+    expect(values).toBeGreaterThan(60)
+    const answered = new Set(seen.filter(({ status }) => status < 300).map(({ route }) => route))
+    const unasked = routes.filter((route) => !answered.has(route))
+    // An upgrade answers with a socket; two actions run as plans only; nothing is built to show at "/".
+    expect(unasked.sort()).toEqual([
+      'GET /',
+      'GET /api/v1/live',
+      `POST ${API_BASE}/stores/:storeId/actions/rewrite`,
+      `POST ${API_BASE}/stores/:storeId/actions/vacuum`,
+    ])
+    // The description names the socket in words: OpenAPI has none for what follows an upgrade.
+    for (const route of routes.filter((one) => one !== `GET ${LIVE_PATH}`)) {
+      const [method = '', url = ''] = route.split(' ')
+      const at = description.paths[url.replace(/:(\w+)/g, '{$1}')]?.[method.toLowerCase()]
+      expect(Object.keys(at?.responses ?? {}).length, route).toBeGreaterThan(1)
+    }
+  },
+)
 
 test('a schema says what is wrong with an answer that differs by a field', () => {
   const components = { schemas: answerSchemas() }

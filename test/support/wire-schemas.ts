@@ -8,9 +8,7 @@ import ts from 'typescript'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 
-export interface JsonSchema {
-  [keyword: string]: unknown
-}
+export type JsonSchema = Record<string, unknown>
 
 /** A union of more object types than this gets a name for each member that says its type. */
 const INLINE_MEMBERS_MAX = 12
