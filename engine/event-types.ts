@@ -122,6 +122,7 @@ export type EngineEventBody =
         | 'stage_pending'
         | 'already_active'
         | 'cancel_backoff'
+        | 'foreground_hot_no_debt'
         | SuppressedBy
       text: string
       /** The gate that refused it, with its numbers; null when it was none. */

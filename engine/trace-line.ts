@@ -370,6 +370,12 @@ function kickFields({ reason, gate, segments, queueLen }: Of<'checkpoint_kick_sk
       ['min_ms', gate?.threshold == null ? null : whole(gate.threshold)],
     ]
   }
+  if (reason === 'foreground_hot_no_debt') {
+    return [
+      ['quiet', false],
+      ['queue_len', queueLen],
+    ]
+  }
   if (reason !== 'trigger_floor') return []
   return [
     ['bytes', gate?.input ?? null],

@@ -116,6 +116,8 @@ export function kickRefusal(
   if (paused) return { reason: 'paused', text: 'The scheduler is paused.', gate: null }
   const held = heldBack()
   if (held !== null) return { ...held, gate: null }
+  const busy = hotWithoutDebt(input)
+  if (busy !== null) return { reason: 'foreground_hot_no_debt', text: busy.text, gate: busy }
   const gate = [...kickGates(input), ...kickStageGates(input)].find(isBlocking)
   if (gate === undefined) return null
   const reasons: Partial<Record<Gate['name'], KickSkip['reason']>> = {
@@ -123,6 +125,16 @@ export function kickRefusal(
     stage_not_pending: 'stage_pending',
   }
   return { reason: reasons[gate.name] ?? 'trigger_floor', text: gate.text, gate }
+}
+
+/**
+ * `queue_runner`: a busy store without debt gets no kick, whose plan would only stage; a quiet tick plans. The
+ * quiet gate that it does not meet; null: it gets one.
+ */
+function hotWithoutDebt(input: PassInput): Gate | null {
+  const { options, automatic, debt } = input
+  if (options.policy !== 'queue_runner' || !automatic || debt.queue.length > 0) return null
+  return quietGates({ ...input, source: 'periodic' }).find(isBlocking) ?? null
 }
 
 /**

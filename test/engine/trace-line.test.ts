@@ -199,6 +199,12 @@ describe('a trace line', () => {
     expect(kick('min_interval')).toBe(
       'checkpoint_kick_skip reason=min_interval since_ms=1200 min_ms=5000',
     )
+    expect(kick('cancel_backoff')).toBe(
+      'checkpoint_kick_skip reason=cancel_backoff since_ms=1200 min_ms=5000',
+    )
+    expect(kick('foreground_hot_no_debt')).toBe(
+      'checkpoint_kick_skip reason=foreground_hot_no_debt quiet=false queue_len=0',
+    )
     expect(kick('trigger_floor')).toBe(
       'checkpoint_kick_skip reason=trigger_floor bytes=1200 trigger=5000 retained=1 queue_len=0',
     )
