@@ -128,6 +128,7 @@ function applyToRest(state: EngineState, event: EngineEvent): EngineState {
           commitSeq: event.report.commitSeq,
           atMs: event.atMs,
           elapsedMs: event.report.elapsedMs,
+          reason: event.report.reason,
         },
       }
     default:

@@ -26,7 +26,7 @@ import { planVacuum, vacuumIndex } from './index-vacuum.ts'
 import { jsonSteps } from './json-steps.ts'
 import { LatencyHistogram } from './latency.ts'
 import { pauseFileAt, planAlone, stateText } from './maintenance-host.ts'
-import { pruneRetained, reclaim } from './maintenance/reclaim.ts'
+import { pruneRetained, PruneTally, reclaim } from './maintenance/reclaim.ts'
 import { rewriteSegments } from './maintenance/rewrite.ts'
 import { MaintenanceScheduler } from './maintenance/scheduler.ts'
 import { PROFILE_LOSES, resolveOptions, type ResolvedOptions } from './options.ts'
@@ -77,6 +77,7 @@ class RestageEngine implements Engine {
   #checkpoint: EngineState['checkpoint'] = { commitSeq: 0, atMs: null, elapsedMs: null }
   #checkpoints = 0
   readonly #counts = { puts: 0, deletes: 0, bytesPut: 0 }
+  readonly #prunes = new PruneTally()
   #getsUntimed = 0
   readonly #latency = { put: new LatencyHistogram(), get: new LatencyHistogram() }
   #lastWriteAtMs: number | null = null
@@ -215,7 +216,8 @@ class RestageEngine implements Engine {
     const report = await pruneRetained(this.#reclaimParts(), heldBy)
     const { status, removed, bytesRemoved, errors } = report
     this.maintenance.countDeleted(removed.length, bytesRemoved)
-    // Iterators come and go by the million; what nothing came of is not told.
+    this.#prunes.add(report)
+    // Iterators come and go by the million; what nothing came of is counted and not told.
     if (removed.length > 0 || errors.length > 0 || status === 'close_abort') {
       this.#emit({ type: 'retained_prune', report }, null)
     }
@@ -320,7 +322,7 @@ class RestageEngine implements Engine {
     if (!report.noop) {
       this.#checkpoints++
       const { commitSeq, elapsedMs } = report
-      this.#checkpoint = { commitSeq, atMs: event.atMs, elapsedMs }
+      this.#checkpoint = { commitSeq, atMs: event.atMs, elapsedMs, reason: report.reason }
       this.maintenance.countCheckpoint()
     }
     this.maintenance.afterCheckpoint(report)
@@ -386,6 +388,7 @@ class RestageEngine implements Engine {
       journalBytes: journal?.bytes ?? 0,
       indexFileBytes: pages.fileBytes,
       valueLog: valueLog.reads,
+      retainedPrune: this.#prunes.counts(),
       lastWriteAtMs: this.#lastWriteAtMs,
       lastReadAtMs: this.#readers.lastReadAtMs,
       ...(this.#recorder === null ? {} : { recording: this.#recorder.gauge() }),

@@ -1,6 +1,6 @@
 /** The words for what an opened engine is, and for its figures that are asked for. Part of the vocabulary. */
 import type { RecordingGauge } from './recording/types.ts'
-import type { MaintenanceOptions, Profile } from './types.ts'
+import type { MaintenanceOptions, Profile, RetainedPruneReport } from './types.ts'
 
 /** Facts that change with every write and are sampled instead of evented. */
 export interface EngineGauges {
@@ -21,6 +21,8 @@ export interface EngineGauges {
   lastReadAtMs: number | null
   /** Reads of the value log in this opening; absent: a folder that is only read. */
   valueLog?: ValueLogReads
+  /** Absent: a folder that is only read. */
+  retainedPrune?: RetainedPruneCounts
   /**
    * Of the last sampled second; absent from the engine's own gauges, added by whoever samples. null: no
    * operation of the kind was timed in it.
@@ -39,6 +41,16 @@ export interface ValueLogReads {
   framesCached: number
   /** Decoded bytes of these. */
   frameBytesCached: number
+}
+
+/** Prunes in this opening, one after the end of each reader. */
+export interface RetainedPruneCounts {
+  /** null: no reader has ended yet. */
+  lastStatus: RetainedPruneReport['status'] | null
+  noCandidateRuns: number
+  completedRuns: number
+  closeAbortRuns: number
+  removedSegments: number
 }
 
 export interface EngineInfo {

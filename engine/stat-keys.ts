@@ -13,7 +13,13 @@ export type StatForm = 'integer' | 'nanos' | 'millis' | 'ratio' | 'number' | 'bo
 const GENERATION = 'treedb.cache.vlog_generation.'
 
 const KEYS: Record<StatForm, readonly string[]> = {
-  word: ['scheduler_state', 'scheduler_last_reason', 'maintenance_phase'],
+  word: [
+    'scheduler_state',
+    'scheduler_last_reason',
+    'maintenance_phase',
+    'treedb.cache.auto_checkpoint.last_reason',
+    'treedb.cache.vlog_retained_prune.last_status',
+  ],
   boolean: [
     'enabled',
     'maintenance.active',
@@ -132,6 +138,8 @@ const KEYS: Record<StatForm, readonly string[]> = {
       ),
     ),
     'rewrite.exec.source_segments_requested_last',
+    'rewrite.exec.source_segments_still_referenced_last',
+    'rewrite.exec.source_segments_unreferenced_last',
     'rewrite.exec.source_bytes_requested_last',
     'rewrite.exec.source_bytes_still_referenced_last',
     'rewrite.exec.source_bytes_unreferenced_last',
@@ -149,6 +157,9 @@ const KEYS: Record<StatForm, readonly string[]> = {
     'treedb.cache.vlog_retained_segments',
     'treedb.cache.vlog_retained_bytes_estimate',
     'treedb.process.memory.vlog_retained_bytes_estimate',
+    ...['no_candidate_runs', 'completed_runs', 'close_abort_runs', 'removed_segments'].map(
+      (of) => `treedb.cache.vlog_retained_prune.${of}`,
+    ),
     'treedb.cache.queue_backlog_bytes',
     'treedb.cache.auto_checkpoint.count',
     'treedb.vlog.mmap_read.fallback_readat',

@@ -7,6 +7,7 @@
  * Upstream's temperatures are who wrote a segment: hot = the foreground, warm = a rewrite. Both count
  * real live and stale bytes, where upstream prints what it retains as live and 0 as stale.
  */
+import { isKick } from './maintenance/pass-input.ts'
 import { STAT_FORMS, type StatForm } from './stat-keys.ts'
 import type { EngineGauges, EngineState, MaintenanceOptions, SegmentInfo } from './types.ts'
 
@@ -21,6 +22,7 @@ export interface StatsInput {
 }
 
 const GENERATION = 'treedb.cache.vlog_generation.'
+const RETAINED_PRUNE = 'treedb.cache.vlog_retained_prune.'
 
 type Value = string | number | boolean | null
 
@@ -50,6 +52,7 @@ export function statsOf(input: StatsInput): Record<string, string> {
   add(GENERATION, lastRewrite(input))
   add(GENERATION, cleaningStats(input))
   add('treedb.', retainedStats(input.state))
+  add(RETAINED_PRUNE, pruneStats(input.gauges))
   add('treedb.', foregroundStats(input))
   add('treedb.vlog.', readStats(input.gauges))
   return stats
@@ -122,10 +125,12 @@ export const ABSENT_STATS: Readonly<Record<string, string>> = {
   [`${GENERATION}leaf_pack.last_skip_reason`]:
     'Leaf pages are written to the index only; they are never packed.',
   [`${GENERATION}leaf.segment_target_bytes`]: 'Leaf pages are written to the index only.',
-  [`${GENERATION}rewrite.exec.source_segments_{still_referenced,unreferenced}_last`]:
-    'Of the last rewrite the bytes are kept, and how many segments it was asked for.',
-  'treedb.cache.auto_checkpoint.last_reason':
-    'The event checkpoint_done has the reason; the state does not keep it.',
+  [`${RETAINED_PRUNE}{last_mode,last_force}`]:
+    'There is one way to prune: the end of a reader deletes what it was the last to keep.',
+  [`${RETAINED_PRUNE}{full_live_id_scan_runs,observed_source_fast_path_runs,foreground_abort_runs,budget_abort_runs}`]:
+    'A prune scans nothing, so there is no scan to shorten or to abort.',
+  [`${RETAINED_PRUNE}{last_scan,scan,membership}.*`]: 'A prune scans nothing.',
+  [`${RETAINED_PRUNE}zombie_marked_segments`]: 'A prune deletes what GC has marked; it marks none.',
   'treedb.cache.checkpoint.cutover_*_ms':
     'A checkpoint has no cutover: writers go on while it merges.',
   'treedb.vlog.mmap_{remaps,dead_mappings,current_writable_map_target_bytes}':
@@ -178,7 +183,7 @@ function schedulerStats({ state, gauges, options }: StatsInput): Record<string, 
     'maintenance.skip.pause_file': counters.passSkipsPauseFile,
     'maintenance.pause_file.configured': scheduler.pauseFile !== null,
     'maintenance.pause_file.paused': scheduler.pauseFile?.present ?? false,
-    'checkpoint_kick.active': scheduler.activePass?.source === 'checkpoint_kick',
+    'checkpoint_kick.active': scheduler.activePass !== null && isKick(scheduler.activePass.source),
     'checkpoint_kick.pending': scheduler.checkpointKickPending,
     'checkpoint_kick.last_unix_nano': nanos(scheduler.lastCheckpointKickAtMs),
     'checkpoint_kick.runs': counters.checkpointKicks,
@@ -335,6 +340,8 @@ function lastRewrite({ state }: StatsInput): Record<string, Value> {
   if (last === null) return {}
   return {
     'rewrite.exec.source_segments_requested_last': last.sourceSegments,
+    'rewrite.exec.source_segments_still_referenced_last': last.sourceSegmentsStillReferenced,
+    'rewrite.exec.source_segments_unreferenced_last': last.sourceSegmentsUnreferenced,
     'rewrite.exec.source_bytes_requested_last': last.sourceBytes,
     'rewrite.exec.source_bytes_still_referenced_last': last.sourceBytesStillReferenced,
     'rewrite.exec.source_bytes_unreferenced_last': last.sourceBytesUnreferenced,
@@ -389,10 +396,23 @@ function retainedStats(state: EngineState): Record<string, Value> {
   }
 }
 
+/** Of prunes in this opening; one follows the end of each reader. */
+function pruneStats({ retainedPrune: prunes }: EngineGauges): Record<string, Value> {
+  if (prunes === undefined) return {}
+  return {
+    last_status: prunes.lastStatus,
+    no_candidate_runs: prunes.noCandidateRuns,
+    completed_runs: prunes.completedRuns,
+    close_abort_runs: prunes.closeAbortRuns,
+    removed_segments: prunes.removedSegments,
+  }
+}
+
 function foregroundStats({ state, gauges }: StatsInput): Record<string, Value> {
   return {
     'cache.queue_backlog_bytes': gauges.memtableBytes,
     'cache.auto_checkpoint.count': state.counters.checkpoints,
+    'cache.auto_checkpoint.last_reason': state.checkpoint.reason ?? null,
     'cache.auto_checkpoint.last_duration_ms':
       state.checkpoint.elapsedMs === null ? null : ms(state.checkpoint.elapsedMs),
   }

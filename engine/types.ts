@@ -783,6 +783,8 @@ export interface SchedulerInfo {
     atMs: number
     elapsedMs: number
     sourceSegments: number
+    sourceSegmentsStillReferenced: number
+    sourceSegmentsUnreferenced: number
     sourceBytes: number
     sourceBytesStillReferenced: number
     sourceBytesUnreferenced: number
@@ -886,7 +888,13 @@ export interface EngineState {
   pins: Pin[]
   counters: Counters
   /** Last published checkpoint; its commit is null where a folder that is only read tells none. */
-  checkpoint: { commitSeq: number | null; atMs: number | null; elapsedMs: number | null }
+  checkpoint: {
+    commitSeq: number | null
+    atMs: number | null
+    elapsedMs: number | null
+    /** Absent: none in this opening. */
+    reason?: CheckpointReport['reason']
+  }
 }
 
 /** Policy numbers of maintenance, resolved. Extreme values switch things off as said. */

@@ -58,9 +58,15 @@ export function decideUnplanned(input: PassInput): Decision | null {
 export class PassPlans {
   readonly #pass: Pass
   readonly #elapsedMs = new Map<RewritePlan, number>()
+  #totalMs = 0
 
   constructor(pass: Pass) {
     this.#pass = pass
+  }
+
+  /** Of all plans, also of cancelled ones. */
+  get totalMs(): number {
+    return this.#totalMs
   }
 
   elapsedMs(plan: RewritePlan): number {
@@ -105,6 +111,7 @@ export class PassPlans {
       if (cause === 'aborted') throw error
       return null
     } finally {
+      this.#totalMs += host.clock.monotonic() - begun
       bounds.release()
     }
   }

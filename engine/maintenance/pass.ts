@@ -62,6 +62,8 @@ export class Pass {
   readonly #storeBefore: StoreTotals
   readonly #plans: PassPlans
   readonly #rewriting: Rewriting
+  /** What reading the segments and checking the queue took, without plans. */
+  #checkedMs = 0
   #failure: unknown = null
 
   constructor(
@@ -176,8 +178,11 @@ export class Pass {
   // ---------------------------------------------------------------- deciding
 
   async #decide(): Promise<Decision> {
+    const begun = this.environment.host.clock.monotonic()
     const input = this.input()
     const decision = await this.#plans.decide(input)
+    const elapsedMs = this.environment.host.clock.monotonic() - begun
+    this.#checkedMs = Math.max(0, elapsedMs - this.#plans.totalMs)
     this.gates = decision.gates
     this.environment.observe?.(input, decision)
     await this.#settle(decision)
@@ -344,7 +349,7 @@ export class Pass {
       selectedBytesTotal: sumOf(debt, 'bytesTotal'),
       selectedBytesLive: sumOf(debt, 'bytesLive'),
       selectedBytesStale: sumOf(debt, 'bytesStale'),
-      durMs: 0,
+      durMs: this.#checkedMs,
     })
   }
 

@@ -4,7 +4,7 @@
  * cleaning up after a rewrite adds no scan (B3/F14, M8).
  */
 import { EngineError } from '../errors.ts'
-import type { GcReport, RetainedPruneReport, SegmentId } from '../types.ts'
+import type { GcReport, RetainedPruneCounts, RetainedPruneReport, SegmentId } from '../types.ts'
 import type { Segment } from '../value-log/segment.ts'
 import { errorFacts, type SegmentSet } from '../value-log/segment-set.ts'
 import { add, gcReportOf, holdingsOf, verdictsOf, type Surveyed } from './gc-survey.ts'
@@ -80,6 +80,30 @@ function surveyed(set: SegmentSet): Surveyed[] {
     bytesLive: segment.bytesLive,
     keptBy: set.keepersOf(segment),
   }))
+}
+
+/** What became of all prunes, also of those that are not worth an event. */
+export class PruneTally {
+  #counts: RetainedPruneCounts = {
+    lastStatus: null,
+    noCandidateRuns: 0,
+    completedRuns: 0,
+    closeAbortRuns: 0,
+    removedSegments: 0,
+  }
+
+  add({ status, removed }: Pick<RetainedPruneReport, 'status' | 'removed'>): void {
+    const counts = this.#counts
+    counts.lastStatus = status
+    counts.removedSegments += removed.length
+    if (status === 'no_candidates') counts.noCandidateRuns += 1
+    else if (status === 'completed') counts.completedRuns += 1
+    else counts.closeAbortRuns += 1
+  }
+
+  counts(): RetainedPruneCounts {
+    return { ...this.#counts }
+  }
 }
 
 /** After a reader ended: deletes the zombies that it was the last to keep. `heldBy` is its label. */

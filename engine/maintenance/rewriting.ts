@@ -394,6 +394,14 @@ export class Rewriting {
       atMs: host.clock.now(),
       elapsedMs: sum(ended, ({ report }) => report?.elapsedMs ?? 0),
       sourceSegments: ended.length,
+      sourceSegmentsStillReferenced: sum(
+        ended,
+        ({ report }) => report?.sourcesStillReferenced.length ?? 0,
+      ),
+      sourceSegmentsUnreferenced: sum(
+        ended,
+        ({ report }) => report?.sourcesUnreferenced.length ?? 0,
+      ),
       sourceBytes: sum(ended, ({ segment }) => segment.bytesTotal),
       sourceBytesStillReferenced: sum(
         ended,

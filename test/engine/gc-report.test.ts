@@ -308,16 +308,31 @@ describe('upstream: retained prune', () => {
     await engine.close()
   })
 
-  test('[77, 78] with nothing to do, or everything in use, nothing is told and nothing goes', async () => {
+  test('[77, 78] with nothing to do, or everything in use, nothing goes; it is counted, not told', async () => {
     const { engine, events } = await open()
+    const prunes = () => engine.gauges().retainedPrune
+    expect(prunes()).toMatchObject({ lastStatus: null, noCandidateRuns: 0 })
     await fillSealed(engine)
     await engine.snapshot('none').close()
+    expect(prunes()).toMatchObject({ lastStatus: 'no_candidates', noCandidateRuns: 1 })
     const [a, b] = [engine.snapshot('a'), engine.snapshot('b')]
     for (let i = 0; i < 8; i++) await engine.delete(key(i))
     await engine.maintenance.gc({ dryRun: false })
     expect(await a.close()).toEqual([])
     expect(events.some((e) => e.type === 'retained_prune')).toBe(false)
+    expect(prunes()).toMatchObject({
+      lastStatus: 'completed',
+      completedRuns: 1,
+      removedSegments: 0,
+    })
     expect((await b.close()).length).toBe(1)
+    expect(prunes()).toEqual({
+      lastStatus: 'completed',
+      noCandidateRuns: 1,
+      completedRuns: 2,
+      closeAbortRuns: 0,
+      removedSegments: 1,
+    })
     await engine.close()
   })
 
@@ -347,6 +362,7 @@ describe('upstream: retained prune', () => {
     expect(removed.length).toBe(1)
     const prune = events.find((e) => e.type === 'retained_prune')
     expect(prune).toMatchObject({ report: { status: 'close_abort', candidates: 3 } })
+    expect(engine.gauges().retainedPrune).toMatchObject({ closeAbortRuns: 1, removedSegments: 1 })
     const again = await openFixture(OPTIONS, { dir })
     await again.engine.delete(key(500))
     await again.engine.maintenance.gc({ dryRun: false })

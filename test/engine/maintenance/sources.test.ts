@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { EngineError } from '../../../engine/errors.ts'
 import { encodeState, NO_EXTRAS } from '../../../engine/maintenance/state-file.ts'
-import type { EngineEventType, RewritePenalty } from '../../../engine/types.ts'
+import type { EngineEventType, MaintenancePolicy, RewritePenalty } from '../../../engine/types.ts'
 import { rewriteReportOf } from '../../support/rewrite-report.ts'
 import {
   advance,
@@ -547,8 +547,17 @@ describe('narrow refresh', () => {
     await scheduler.runPass('periodic')
     host.list = host.list.map((s) => (s.seq === 1 ? segment(1, 0.9) : segment(2, 0.1)))
     host.clock.advance(1_000)
+    const listed = host.segments.bind(host)
+    let elapsedMs = 0
+    host.clock.monotonic = () => elapsedMs
+    host.segments = () => {
+      elapsedMs += 3
+      return listed()
+    }
     const report = await scheduler.runPass('periodic')
     expect(host.types().filter((t) => words.includes(t))).toEqual(words)
+    // What the look at the segments took, measured.
+    expect(host.eventsOf('rewrite_queue_refresh')).toMatchObject([{ durMs: 3 }])
     expect(report.steps.map((s) => s.kind)).toContain('refresh')
     expect(host.plans).toEqual([])
     expect(host.rewrites).toEqual([[id(3)], [id(1)]])
@@ -630,6 +639,28 @@ describe('policies', () => {
     expect(sources(host)).toEqual(['rewrite_queue_pending'])
     await advance(host, 1_000, 100)
     expect(sources(host).length).toBeGreaterThan(1)
+  })
+
+  test('queue_runner: a busy store without debt gets no kick; with debt, quiet, or asked for, it does', async () => {
+    const setup = { mode: 'auto', maintenance: { disableLoop: true } } as const
+    const kicked = async (policy: MaintenancePolicy, how: { busy: boolean; asked?: boolean }) => {
+      const maintenance = { ...setup.maintenance, policy }
+      const { host, scheduler } = await world(THREE, { ...setup, maintenance })
+      if (how.busy) host.activity = { ...host.activity, lastWriteAtMs: T0 }
+      if (how.asked === true) await scheduler.kickFromCheckpoint()
+      else scheduler.afterCheckpoint(CHECKPOINT)
+      await settle()
+      const skips = host.eventsOf('checkpoint_kick_skip').map(({ reason, gate }) => [reason, gate])
+      return { sources: sources(host), skips }
+    }
+    expect(await kicked('queue_runner', { busy: true })).toMatchObject({
+      sources: [],
+      skips: [['foreground_hot_no_debt', { name: 'quiet_writes', input: 0, verdict: 'block' }]],
+    })
+    for (const how of [{ busy: false }, { busy: true, asked: true }]) {
+      expect((await kicked('queue_runner', how)).sources).toEqual(['checkpoint_kick'])
+    }
+    expect((await kicked('a_plus_c', { busy: true })).sources).toEqual(['checkpoint_kick'])
   })
 
   test('another policy has no queue runner', async () => {
