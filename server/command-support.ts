@@ -36,6 +36,8 @@ export type CommandRun = (output: CommandOutput, context: CommandContext) => Pro
 export const EXIT_OK = 0
 /** No folder, no permission, nothing that could be read, or the work failed. */
 export const EXIT_FAILED = 1
+/** The command line makes no sense, as upstream's tools and Go's `flag` count it. */
+export const EXIT_USAGE = 2
 /** Ctrl-C, as shells count it. */
 export const EXIT_INTERRUPTED = 130
 
@@ -151,6 +153,12 @@ function mustBeDataFolder(dir: string): void {
 }
 
 // ---------------------------------------------------------------- reading options
+
+/** A folder has a name: an empty one, such as an unset variable leaves, would be the working folder. */
+export function parseDir(text: string): string {
+  if (text === '') throw new InvalidArgumentError('the name of a folder is empty.')
+  return text
+}
 
 const DURATION_UNITS_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 

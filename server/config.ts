@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto'
 import * as path from 'node:path'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import type { AppConfig } from './app.ts'
-import type { CommandRun } from './command-support.ts'
+import { EXIT_FAILED, EXIT_OK, EXIT_USAGE, parseDir, type CommandRun } from './command-support.ts'
 import { DEFAULT_WORKLOAD, DEMO_DIR, DEMO_ENGINE } from './demo.ts'
 import {
   type EngineOptions,
@@ -17,6 +17,7 @@ import {
 } from './engine-door.ts'
 import { addExitLoopCommand } from './exit-loop-command.ts'
 import { addGcCommand } from './gc-command.ts'
+import { fromGoFlags } from './go-flags.ts'
 import { addInspectCommand, type InspectCommand } from './inspect-command.ts'
 import { addMaintOnceCommand } from './maint-once-command.ts'
 import { addPlanCommand } from './plan-command.ts'
@@ -24,6 +25,7 @@ import { addRewriteCommand } from './rewrite-command.ts'
 import { addVacuumCommand } from './vacuum-command.ts'
 import type { MaintenancePhase, Profile, SchedulerMode } from './protocol.ts'
 import { storeIdOf } from './stores.ts'
+import { VERSION } from './version.ts'
 
 export const DEFAULT_PORT = 4810
 /** Upstream's name: scripts that set it for a node need not know of us. */
@@ -113,13 +115,30 @@ export function readIntent(from: Surroundings): Intent {
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({ writeOut: collect, writeErr: collect })
   }
+  const unknown = unknownCommand(from, program)
+  if (unknown !== null) return stop(unknown)
   try {
-    program.parse(from.args, { from: 'user' })
+    program.parse(fromGoFlags(from.args, program, 'serve'), { from: 'user' })
   } catch (error) {
-    if (error instanceof CommanderError) return { kind: 'stop', exitCode: error.exitCode, text }
-    throw error
+    if (error instanceof InvalidArgumentError && text === '') return stop(error.message)
+    if (!(error instanceof CommanderError)) throw error
+    return { kind: 'stop', exitCode: error.exitCode === EXIT_OK ? EXIT_OK : EXIT_USAGE, text }
   }
-  return intents[0] ?? { kind: 'stop', exitCode: 1, text: program.helpInformation() }
+  return intents[0] ?? { kind: 'stop', exitCode: EXIT_USAGE, text: program.helpInformation() }
+}
+
+/** A first word that is neither a command nor a folder: more likely a slip than a store to be made. */
+function unknownCommand({ args, cwd, fileSystem }: Surroundings, program: Command): string | null {
+  const [word = ''] = args
+  const names = program.commands.map((command) => command.name())
+  if (!/^[A-Za-z][\w-]*$/.test(word) || [...names, 'help'].includes(word)) return null
+  const dir = path.resolve(cwd, word)
+  const exists = fileSystem.list(dir) !== undefined || fileSystem.stat(dir) !== undefined
+  if (exists || args.includes('--create')) return null
+  return (
+    `'${word}' is neither a command nor a folder; commands: ${names.join(', ')};\n` +
+    `a new store: restage serve ${word} --create`
+  )
 }
 
 function makeProgram(serve: (dir: string | undefined, options: ServeOptions) => void): Command {
@@ -127,10 +146,11 @@ function makeProgram(serve: (dir: string | undefined, options: ServeOptions) => 
     'An observatory for value-log maintenance: hosts a key-value store, or attaches to a data\n' +
       'folder, and shows in a browser why every segment is rewritten, staged, kept or deleted.',
   )
+  program.version(VERSION, '--version', 'print the version')
   const command = program
     .command('serve', { isDefault: true })
     .description('serve the dashboard of one store; without DIR a demo store in ./data/demo')
-    .argument('[dir]', 'data folder to host, or to attach to with --read-only')
+    .argument('[dir]', 'data folder to host, or to attach to with --read-only', parseDir)
     .option(
       '--read-only',
       'attach: read the folder and never write anything in it; nothing else is hosted either',
@@ -246,7 +266,7 @@ function serveIntent(
     mayCreate: isDemo || options.create,
     readOnly: options.readOnly,
   })
-  if (problem !== null) return stop(problem)
+  if (problem !== null) return stop(problem, EXIT_FAILED)
 
   const hosted = hostedOptions(from, options)
   const tokens = {
@@ -258,7 +278,7 @@ function serveIntent(
   if (tokens.operator === tokens.viewer) return stop('the two tokens must differ')
   const allowRoots = options.allowRoot.map((root) => path.resolve(from.cwd, root))
   const absent = allowRoots.find((root) => from.fileSystem.list(root) === undefined)
-  if (absent !== undefined) return stop(`--allow-root: there is no folder ${absent}`)
+  if (absent !== undefined) return stop(`--allow-root: there is no folder ${absent}`, EXIT_FAILED)
   return {
     kind: 'serve',
     config: {
@@ -300,8 +320,8 @@ function hostedOptions(from: Surroundings, options: ServeOptions): EngineOptions
   }
 }
 
-function stop(problem: string): Intent {
-  return { kind: 'stop', exitCode: 1, text: `error: ${problem}\n` }
+function stop(problem: string, exitCode = EXIT_USAGE): Intent {
+  return { kind: 'stop', exitCode, text: `error: ${problem}\n` }
 }
 
 /** null when the folder can be served as asked. The engine checks the inside when it opens it. */

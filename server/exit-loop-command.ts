@@ -6,6 +6,7 @@ import {
   EXIT_OK,
   parseBytes,
   parseCount,
+  parseDir,
   parsePastMs,
   parsePositive,
   parseRatio,
@@ -87,7 +88,7 @@ export function addExitLoopCommand(program: Command, onRun: (run: CommandRun) =>
   program
     .command('exit-loop')
     .description('repeat the exit pass on a data folder until it stops paying; for copies')
-    .argument('<dir>', 'data folder')
+    .argument('<dir>', 'data folder', parseDir)
     .option('--rw', 'yes, write to this folder; required', false)
     .option('--disable-auto-deferred [on]', 'no pass follows from another', parseSwitch, true)
     .option('--rewrite-plan-timeout <duration>', 'longest plan, 0 = default', parsePastMs, 0)
@@ -120,7 +121,7 @@ export function addExitLoopCommand(program: Command, onRun: (run: CommandRun) =>
         '(nothing is queued, no plan is left and the pass did nothing; seen with --min-reclaim-bytes 0).\n' +
         'Within the loop staged debt is due at once. Bytes are those of the folder without its recording.\n' +
         '\nExit codes: 0 the loop ended by its rules, 1 a pass failed or the folder could not be\n' +
-        'opened, 130 interrupted, with the folder whole.\n',
+        'opened, 2 a wrong command line, 130 interrupted, with the folder whole.\n',
     )
     .action((dir: string, options: ExitLoopOptions, command: Command) => {
       if (!options.rw) command.error('error: this writes to the folder; say so with --rw')

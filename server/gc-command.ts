@@ -6,6 +6,7 @@ import {
   EXIT_FAILED,
   EXIT_OK,
   grouped,
+  parseDir,
   parseSegmentIds,
   readFolder,
   runGuarded,
@@ -29,15 +30,17 @@ export function addGcCommand(program: Command, onRun: (run: CommandRun) => void)
   program
     .command('gc')
     .description('delete segments that nothing needs; --dry-run only says which, touching nothing')
-    .argument('<dir>', 'data folder')
+    .argument('<dir>', 'data folder', parseDir)
     .option('--dry-run', 'read the folder, write nothing', false)
+    .option('--rw', "said to upstream's tool; without --dry-run this one writes anyway", false)
     .option('--observed <list>', 'report on these segments besides', parseSegmentIds)
     .option('--json', 'the report as JSON, with stable key names', false)
     .addHelpText(
       'after',
       '\nWithout --dry-run the folder is opened for writing: a pending journal is replayed and a\n' +
         'checkpoint made. A folder that another process has open is refused.\n' +
-        '\nExit codes: 0 done, 1 the folder could not be opened or a file not deleted, 130 interrupted.\n',
+        '\nExit codes: 0 done, 1 the folder could not be opened or a file not deleted,\n' +
+        '2 a wrong command line, 130 interrupted.\n',
     )
     .action((dir: string, options: GcOptions) => {
       onRun((output, context) => runGc(dir, options, output, context))

@@ -9,6 +9,7 @@ import {
   EXIT_FAILED,
   EXIT_OK,
   grouped,
+  parseDir,
   readFolder,
   runGuarded,
   table,
@@ -33,7 +34,7 @@ export function addInspectCommand(
   program
     .command('inspect')
     .description('read a data folder without touching it and say what is in it')
-    .argument('<dir>', 'data folder')
+    .argument('<dir>', 'data folder', parseDir)
     .option('--keys', 'list all keys with the SHA-256 of their values: reads every value', false)
     .option('--replay', 'lay the pending journal over the keys, as the next opening would', false)
     .option('--verify', 'read the whole value log and check every CRC', false)
@@ -43,7 +44,7 @@ export function addInspectCommand(
       '\nWithout --verify records are walked by their headers: sizes and live bytes are exact, damage\n' +
         'inside values that were not asked for is not seen.\n' +
         '\nExit codes: 0 the folder was read (problems found are listed), 1 it could not be read,\n' +
-        '130 interrupted.\n',
+        '2 a wrong command line, 130 interrupted.\n',
     )
     .action((dir: string, options: Omit<InspectCommand, 'dir'>) => onInspect({ ...options, dir }))
 }

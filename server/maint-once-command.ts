@@ -5,6 +5,7 @@ import {
   EXIT_OK,
   parseBytes,
   parseCount,
+  parseDir,
   parsePastMs,
   parseRatio,
   runGuarded,
@@ -90,7 +91,7 @@ export function addMaintOnceCommand(program: Command, onRun: (run: CommandRun) =
   program
     .command('maint-once')
     .description('run one maintenance pass on a data folder and report it; for copies')
-    .argument('<dir>', 'data folder')
+    .argument('<dir>', 'data folder', parseDir)
     .option('--rw', 'yes, write to this folder; required', false)
     .option(
       '--mode <mode>',
@@ -123,7 +124,7 @@ export function addMaintOnceCommand(program: Command, onRun: (run: CommandRun) =
       'after',
       '\nDurations have a unit: 31s, 2m, 1500ms. Profiles are in V8 formats (.cpuprofile, .heapprofile).\n' +
         '\nExit codes: 0 the pass ran, whatever it decided; 1 it failed, found the slot taken, or the\n' +
-        'folder could not be opened; 130 interrupted, with the folder whole.\n',
+        'folder could not be opened; 2 a wrong command line; 130 interrupted, with the folder whole.\n',
     )
     .action((dir: string, options: MaintOnceOptions, command: Command) => {
       const problem = problemOf(options)

@@ -7,6 +7,7 @@ import {
   grouped,
   parseBytes,
   parseCount,
+  parseDir,
   parseDurationMs,
   parseRatio,
   parseSegmentIds,
@@ -45,7 +46,7 @@ export function addPlanCommand(program: Command, onRun: (run: CommandRun) => voi
   program
     .command('plan')
     .description('say what the planner would choose in a data folder, without touching it')
-    .argument('<dir>', 'data folder')
+    .argument('<dir>', 'data folder', parseDir)
     .option('--rewrite-min-stale-ratio <ratio>', 'stale share a segment must reach', parseRatio)
     .option('--rewrite-min-stale-bytes <bytes>', 'stale bytes a segment must reach', parseBytes)
     .option(
@@ -66,7 +67,7 @@ export function addPlanCommand(program: Command, onRun: (run: CommandRun) => voi
       '\nFilters that are not given are those of the automatic stale-ratio plan.\n' +
         'Segments are named by file id or file name: 2147483668,value-l0-000004\n' +
         '\nExit codes: 0 the folder was read, whatever was selected; 1 it could not be read;\n' +
-        '130 interrupted.\n',
+        '2 a wrong command line, 130 interrupted.\n',
     )
     .action((dir: string, options: PlanOptions) => {
       onRun((output, context) => runPlan(dir, options, output, context))

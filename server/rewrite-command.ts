@@ -5,9 +5,10 @@
 import { setImmediate as yieldNow } from 'node:timers/promises'
 import type { Command } from 'commander'
 import {
-  EXIT_FAILED,
   EXIT_OK,
+  EXIT_USAGE,
   grouped,
+  parseDir,
   runGuarded,
   type CommandContext,
   type CommandOutput,
@@ -49,7 +50,7 @@ export function addRewriteCommand(program: Command, onRun: (run: CommandRun) => 
   program
     .command('rewrite')
     .description('rewrite a closed folder into fresh segments and a compact index')
-    .argument('<dir>', 'data folder that nobody has open')
+    .argument('<dir>', 'data folder that nobody has open', parseDir)
     .option('--rw', 'required: allows writing in the folder', false)
     .option('--json', 'the report as JSON, with stable key names', false)
     .addHelpText(
@@ -58,7 +59,7 @@ export function addRewriteCommand(program: Command, onRun: (run: CommandRun) => 
         'segments. Until the new index takes its place, Ctrl-C leaves the folder as it was. The folder\n' +
         'needs room for both generations meanwhile, and a journal without pending writes.\n' +
         '\nExit codes: 0 rewritten, 1 refused or failed (the folder opens with everything in it),\n' +
-        '130 interrupted.\n',
+        '2 a wrong command line, 130 interrupted.\n',
     )
     .action((dir: string, options: RewriteOptions) => {
       onRun((output, context) => runRewrite(dir, options, output, context))
@@ -74,7 +75,7 @@ function runRewrite(
   return runGuarded('rewrite', { output, signal }, async () => {
     if (!options.rw) {
       output.complain('restage rewrite: it writes in the folder and deletes segments; say --rw')
-      return EXIT_FAILED
+      return EXIT_USAGE
     }
     const report = await rewriteFolder(dir, {
       fileSystem: nodeFileSystem,

@@ -5,9 +5,10 @@
 import type { Command } from 'commander'
 import {
   bytesText,
-  EXIT_FAILED,
   EXIT_OK,
+  EXIT_USAGE,
   grouped,
+  parseDir,
   readFolder,
   runGuarded,
   withEngine,
@@ -40,7 +41,7 @@ export function addVacuumCommand(program: Command, onRun: (run: CommandRun) => v
   program
     .command('vacuum')
     .description('give free space of index.db back; --dry-run only says how much, touching nothing')
-    .argument('<dir>', 'data folder')
+    .argument('<dir>', 'data folder', parseDir)
     .option('--rw', 'required unless --dry-run: allows writing in the folder', false)
     .option('--dry-run', 'read the folder, write nothing', false)
     .option('--json', 'the report as JSON, with stable key names', false)
@@ -49,7 +50,7 @@ export function addVacuumCommand(program: Command, onRun: (run: CommandRun) => v
       '\nThe folder is opened for writing: a pending journal is replayed and a checkpoint made. Pages are\n' +
         'copied to free places in front, a tree is published at a time, and then the file is cut: Ctrl-C\n' +
         'leaves it whole. A folder that another process has open is refused; its page has this action.\n' +
-        '\nExit codes: 0 done, 1 refused or failed, 130 interrupted.\n',
+        '\nExit codes: 0 done, 1 refused or failed, 2 a wrong command line, 130 interrupted.\n',
     )
     .action((dir: string, options: VacuumOptions) => {
       onRun((output, context) => runVacuum(dir, options, output, context))
@@ -66,7 +67,7 @@ function runVacuum(
   return runGuarded('vacuum', { output, signal }, async () => {
     if (!options.rw && !options.dryRun) {
       output.complain('restage vacuum: it writes in the folder; say --rw, or --dry-run')
-      return EXIT_FAILED
+      return EXIT_USAGE
     }
     const json = options.dryRun
       ? await foreseen(dir, output, context)

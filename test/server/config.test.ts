@@ -125,7 +125,7 @@ describe('command line', () => {
 
   test('a bad token in the environment is refused as one on the command line', () => {
     const intent = intentOf([], { env: { RESTAGE_TOKEN: 'no' } })
-    expect(intent).toMatchObject({ kind: 'stop', exitCode: 1 })
+    expect(intent).toMatchObject({ kind: 'stop', exitCode: 2 })
   })
 
   test('origins are exact', () => {
@@ -163,7 +163,7 @@ describe('command line', () => {
     ]) {
       expect(help.kind === 'stop' && help.text).toContain(word)
     }
-    expect(intentOf(['--port', '70000'])).toMatchObject({ kind: 'stop', exitCode: 1 })
+    expect(intentOf(['--port', '70000'])).toMatchObject({ kind: 'stop', exitCode: 2 })
     expect(textOf(['--port', '70000'])).toContain('0 to 65535')
     expect(textOf(['--nonsense'])).toContain('--nonsense')
     expect(textOf(['--mode', 'fast'])).toContain('auto')

@@ -100,6 +100,6 @@ describe('restage serve', () => {
     const help = await start(['--help'], cwd).ended
     expect([help.code, help.output.includes('serve')]).toEqual([0, true])
     const absent = await start(['absent'], cwd).ended
-    expect([absent.code, absent.output.includes('--create')]).toEqual([1, true])
+    expect([absent.code, absent.output.includes('--create')]).toEqual([2, true])
   })
 })

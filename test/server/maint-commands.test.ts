@@ -217,13 +217,13 @@ describe('maint-once', () => {
       ...['maint-once', frozen, '--rw', '--seed-from-plan', '--seed-stage-pending'],
       '--seed-stage-observed-ago=-10s',
     )
-    expect(ran.code).toBe(1)
+    expect(ran.code).toBe(2)
     expect(ran.complaints).toContain('would lie in the future')
   })
 
   test('needs --rw, and refuses what excludes each other', async () => {
     const bare = await restage('maint-once', frozen)
-    expect(bare).toMatchObject({ code: 1, out: '' })
+    expect(bare).toMatchObject({ code: 2, out: '' })
     expect(bare.complaints).toContain('--rw')
     const both = await restage('maint-once', frozen, '--rw', '--seed-from-plan', '--clear-state')
     expect(both.complaints).toContain('exclude each other')

@@ -131,7 +131,7 @@ describe('restage plan', () => {
     expect(none).toMatchObject({ code: 1, out: '' })
     expect(none.complaints).toContain('ENGINE_NOT_A_FOLDER')
     const wrong = await restage('plan', MARCH, '--rewrite-min-age', 'soon')
-    expect(wrong.code).toBe(1)
+    expect(wrong.code).toBe(2)
     expect(wrong.complaints).toContain('such as 31s, 2m or 1500ms')
     expect((await restage('plan', '--help')).out).toContain('--rewrite-max-copied-bytes')
   })

@@ -51,7 +51,7 @@ async function rewrite(
 describe('restage rewrite', () => {
   test('writes nothing without --rw', async () => {
     const { code, complaints } = await rewrite({ dir: temporaryFolder(), rw: false })
-    expect(code).toBe(1)
+    expect(code).toBe(2)
     expect(complaints).toContain('--rw')
   })
 

@@ -55,7 +55,7 @@ const jsonOf = (out: string): Record<string, unknown> => JSON.parse(out) as Reco
 describe('restage vacuum', () => {
   test('writes nothing without --rw', async () => {
     const { code, complaints } = await vacuum([temporaryFolder()])
-    expect(code).toBe(1)
+    expect(code).toBe(2)
     expect(complaints).toContain('--rw')
   })
 

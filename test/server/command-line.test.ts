@@ -1,0 +1,110 @@
+/** What all commands of `restage` have in common: how options are spelled, and what a wrong line gives. */
+import * as path from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { VERSION } from '../../server/version.ts'
+import { restageHere, restageWith } from '../support/command.ts'
+import { copyFolder, memoryFolder } from '../support/engine-fixture.ts'
+
+const DATA = path.join(import.meta.dirname, '../data')
+const MIXED = path.join(DATA, 'treedb-split-mixed')
+const COMMANDS = ['inspect', 'plan', 'gc', 'maint-once', 'exit-loop', 'rewrite', 'vacuum']
+
+const READS = new Set(['inspect', 'plan'])
+
+describe('a wrong command line', () => {
+  test('a word that is neither a command nor a folder is taken for a command', async () => {
+    const { code, complaints } = await restageHere('frobnicate')
+    expect(code).toBe(2)
+    expect(complaints).toContain(
+      "'frobnicate' is neither a command nor a folder; commands: serve, ",
+    )
+    expect(complaints).toContain('restage serve frobnicate --create')
+    // What stands behind it does not change that.
+    expect((await restageHere('maint_once', MIXED, '--rw')).complaints).toContain(
+      "'maint_once' is ",
+    )
+    // A path is a folder that is not there.
+    expect(await restageHere('./frobnicate')).toMatchObject({ code: 1 })
+  })
+
+  test.each(COMMANDS)(
+    '%s without a folder, or with one of an empty name, exits with 2',
+    async (name) => {
+      const missing = await restageHere(name)
+      expect(missing).toMatchObject({ code: 2, out: '' })
+      expect(missing.complaints).toContain("missing required argument 'dir'")
+      const empty = await restageHere(name, '', ...(READS.has(name) ? [] : ['--rw']))
+      expect(empty).toMatchObject({ code: 2, out: '' })
+      expect(empty.complaints).toContain('the name of a folder is empty')
+    },
+  )
+
+  test.each(['maint-once', 'exit-loop', 'rewrite', 'vacuum'])(
+    '%s without --rw exits with 2 and writes nothing',
+    async (name) => {
+      const ran = await restageHere(name, MIXED)
+      expect(ran).toMatchObject({ code: 2, out: '' })
+      expect(ran.complaints).toContain('--rw')
+    },
+  )
+
+  test('an unknown option exits with 2, a folder that is none with 1', async () => {
+    expect(await restageHere('plan', MIXED, '--never')).toMatchObject({ code: 2, out: '' })
+    expect(await restageHere('plan', memoryFolder())).toMatchObject({ code: 1, out: '' })
+    expect(await restageHere('serve', '')).toMatchObject({ code: 2 })
+  })
+
+  test('--version prints it', async () => {
+    expect(await restageHere('--version')).toEqual({ code: 0, out: `${VERSION}\n`, complaints: '' })
+  })
+})
+
+describe('options as upstream spells them', () => {
+  const report = async (...args: string[]): Promise<unknown> => {
+    const { code, out, complaints } = await restageWith({ nowMs: 1_774_000_100_000 }, ...args)
+    expect({ code, complaints }).toEqual({ code: 0, complaints: '' })
+    return JSON.parse(out)
+  }
+
+  test('one dash does, and a switch may be true or false', async () => {
+    const plain = await restageHere('inspect', MIXED, '--json')
+    for (const spelling of ['-json', '--json=true', '-json=1', '-json=t']) {
+      expect(await restageHere('inspect', MIXED, spelling)).toEqual(plain)
+    }
+    const text = await restageHere('inspect', MIXED)
+    expect(text.out).not.toBe(plain.out)
+    expect(await restageHere('inspect', MIXED, '-json=false')).toEqual(text)
+    // The last one counts.
+    expect(await restageHere('inspect', MIXED, '--json', '-json=F')).toEqual(text)
+    const odd = await restageHere('inspect', MIXED, '--json=perhaps')
+    expect(odd).toMatchObject({ code: 2, out: '' })
+    expect(odd.complaints).toContain('--json=perhaps: a switch is true or false')
+  })
+
+  test('values keep what they are, with one dash or two', async () => {
+    const [one, two] = await Promise.all([
+      report('plan', MIXED, '-json', '-rewrite-min-stale-ratio=0.4', '-rewrite-min-age', '10s'),
+      report('plan', MIXED, '--json', '--rewrite-min-stale-ratio', '0.4', '--rewrite-min-age=10s'),
+    ])
+    expect(one).toMatchObject({ plan: { filters: { minStaleRatio: 0.4, minAgeMs: 10_000 } } })
+    expect(two).toEqual(one)
+    const past = await restageHere(
+      ...['maint-once', MIXED, '-rw', '-seed-stage-observed-ago', '-10s'],
+    )
+    expect(past.complaints).toContain('would lie in the future')
+  })
+
+  test.each(['--rw', '-rw', '--rw=true'])('gc takes %s, maint-once too', async (rw) => {
+    const dir = copyFolder(MIXED, memoryFolder())
+    expect(await report('gc', dir, rw, '-json')).toMatchObject({ dry_run: false })
+    const off = '--disable-auto-deferred=false'
+    const mode = ['--mode', 'periodic', '-json']
+    expect(await report('maint-once', dir, rw, off, ...mode)).toMatchObject({ acquired: true })
+    const on = '-disable-auto-deferred=true'
+    expect(await report('maint-once', dir, rw, on, ...mode)).toMatchObject({ acquired: true })
+  })
+
+  test('--rw=false allows nothing', async () => {
+    expect(await restageHere('maint-once', MIXED, '--rw', '--rw=false')).toMatchObject({ code: 2 })
+  })
+})
