@@ -14,7 +14,13 @@ import { OverviewView } from './views/overview-view.tsx'
 import { PinsView } from './views/pins-view.tsx'
 import { QueueView } from './views/queue-view.tsx'
 import { Rail } from './views/rail.tsx'
-import { Connecting, FailedStore, FailureBanner, NoAccess } from './views/screens.tsx'
+import {
+  AbsentStoreScreen,
+  Connecting,
+  FailedStore,
+  FailureBanner,
+  NoAccess,
+} from './views/screens.tsx'
 import { SegmentsView } from './views/segments-view.tsx'
 import { StoresView } from './views/stores-view.tsx'
 import { Strip } from './views/strip.tsx'
@@ -49,12 +55,13 @@ export function App(): ReactNode {
   const access = useApp((state) => state.access)
   const ready = useApp((state) => state.engine !== null)
   const failed = useApp((state) => state.store?.status === 'failed')
+  const absent = useApp((state) => state.absent !== null)
   const view = useRoute((route) => route.view)
   useKeys()
   useTitle(view)
   if (access === 'no_token') return <NoAccess known={false} />
   if (access === 'bad_token') return <NoAccess known />
-  if (!ready && !failed && view !== 'stores') return <Connecting />
+  if (!ready && !failed && !absent && view !== 'stores') return <Connecting />
   return (
     <div className="frame">
       <a className="skip" href="#main" onClick={skipToMain}>
@@ -79,6 +86,7 @@ export function App(): ReactNode {
 
 function Main({ view, failed }: { view: ViewName; failed: boolean }): ReactNode {
   const old = useApp((state) => state.engine !== null && state.link.phase !== 'live')
+  const absent = useApp((state) => state.absent !== null)
   const attached = useApp((state) => state.store?.mode === 'attached')
   const View = views[view]
   return (
@@ -89,7 +97,9 @@ function Main({ view, failed }: { view: ViewName; failed: boolean }): ReactNode 
       aria-label={viewFacts[view].name}
       data-view={view}
     >
-      {failed && view !== 'stores' && view !== 'history' ? (
+      {absent && view !== 'stores' ? (
+        <AbsentStoreScreen />
+      ) : failed && view !== 'stores' && view !== 'history' ? (
         <FailedStore />
       ) : attached && !viewFacts[view].attached ? (
         <NotAttached view={view} />

@@ -175,6 +175,24 @@ describe('coming back', () => {
     expect(connections).toHaveLength(0)
   })
 
+  test.each([
+    [
+      'closed while it is followed',
+      (seen: Seen) => seen.socket.close(4004, 'store demo was closed'),
+    ],
+    [
+      'closed while the page was away',
+      (seen: Seen) => say(seen, { type: 'error', code: 'NOT_FOUND', message: 'no store demo' }),
+    ],
+  ])('a store %s is not asked for again', async (_when, happens) => {
+    start()
+    happens(await connection(0))
+    await vi.waitUntil(() => statuses.at(-1)?.phase === 'closed')
+    await new Promise((resolve) => setTimeout(resolve, 60))
+    expect(statuses.at(-1)).toEqual({ phase: 'closed' })
+    expect(connections).toHaveLength(1)
+  })
+
   test('stop means stop', async () => {
     const live = start()
     const first = await connection(0)

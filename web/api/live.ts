@@ -16,6 +16,8 @@ export type LiveStatus =
   | { phase: 'reconnecting'; attempt: number; retryAtMs: number; why: string }
   | { phase: 'unauthorized' }
   | { phase: 'stopped' }
+  /** The store it followed was closed. */
+  | { phase: 'closed' }
 
 /** The part of a WebSocket that is used; `ws` in tests has it too. */
 export interface LiveSocket {
@@ -133,7 +135,8 @@ export class LiveClient {
     socket.onclose = ({ code, reason }) => {
       if (this.socket !== socket) return
       this.dropSocket()
-      void this.afterClose(opened, this.closeWhy ?? closeText(code, reason, opened))
+      if (code === CLOSE_CODES.STORE_CLOSED) this.end()
+      else void this.afterClose(opened, this.closeWhy ?? closeText(code, reason, opened))
     }
   }
 
@@ -176,6 +179,14 @@ export class LiveClient {
     this.retryTimer = setTimeout(() => this.connect(), waitMs)
   }
 
+  /** The store is not open any more, so there is nothing to follow. */
+  private end(): void {
+    this.stopped = true
+    clearTimeout(this.retryTimer)
+    this.dropSocket()
+    this.options.onStatus({ phase: 'closed' })
+  }
+
   private beat(): void {
     if (this.nowMs() - this.lastMessageAtMs > this.timing.silenceMaxMs) {
       this.dropSocket()
@@ -211,6 +222,11 @@ export class LiveClient {
           this.stopped = true
           this.dropSocket()
           this.options.onStatus({ phase: 'unauthorized' })
+          return
+        }
+        // Closed while this page was away: asking again would only be refused again.
+        if (message.code === 'NOT_FOUND') {
+          this.end()
           return
         }
         this.closeWhy = message.message

@@ -76,11 +76,21 @@ export interface GoneSegment {
 /** `no_token`: the page was opened without one. `bad_token`: the server does not know it. */
 export type Access = 'checking' | 'granted' | 'no_token' | 'bad_token'
 
+/** Why no store is shown: the address names one that is not open here, it was closed, or none is open. */
+export interface AbsentStore {
+  /** As the address or the store itself has it; null: none is open. */
+  storeId: string | null
+  name: string
+  why: 'not_open' | 'closed' | 'none'
+}
+
 export interface AppState {
   access: Access
   link: LiveStatus
   stores: StoreInfo[]
   store: StoreInfo | null
+  /** null while a store is shown or looked for. */
+  absent: AbsentStore | null
   streamId: string | null
   /** Last event applied. */
   seq: number
@@ -119,6 +129,7 @@ export const initialState: AppState = {
   link: { phase: 'connecting' },
   stores: [],
   store: null,
+  absent: null,
   streamId: null,
   seq: 0,
   streamCount: 0,

@@ -491,6 +491,8 @@ export function connectionView(
       const when = wait > 0 ? `next try in ${formatCountdown(wait)}` : 'trying now'
       return { state: 'reconnecting', text: `reconnecting, ${when}` }
     }
+    case 'closed':
+      return { state: 'stopped', text: 'not open' }
     case 'unauthorized':
       return { state: 'stopped', text: 'disconnected' }
     case 'stopped':

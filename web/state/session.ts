@@ -14,7 +14,7 @@ import {
 import { ApiError, createApi, pageBase, type Api } from '../api/http.ts'
 import { LiveClient } from '../api/live.ts'
 import { takeToken } from '../api/token.ts'
-import { initialState } from './app-state.ts'
+import { initialState, type AbsentStore } from './app-state.ts'
 import { appStore, receive } from './store.ts'
 import { hashToRoute } from '../lib/route.ts'
 import { followAddress } from './address.ts'
@@ -54,9 +54,7 @@ async function findStores(attempt: number): Promise<void> {
     const [{ stores }, session] = await Promise.all([api.stores(), api.session()])
     appStore.setState({ access: 'granted', stores })
     uiStore.setState({ session })
-    const wanted =
-      stores.find((store) => store.storeId === uiStore.getState().route.store) ?? stores[0]
-    if (wanted !== undefined) openStore(wanted)
+    showWanted()
   } catch (error) {
     if (error instanceof ApiError && error.code === 'UNAUTHORIZED') {
       appStore.setState({ access: 'bad_token' })
@@ -69,13 +67,54 @@ async function findStores(attempt: number): Promise<void> {
   }
 }
 
+/** Shows the store that the address names, the first when it names none, or says why there is none. */
+function showWanted(): void {
+  const { stores } = appStore.getState()
+  const wanted = uiStore.getState().route.store
+  const found = wanted === null ? stores[0] : stores.find((store) => store.storeId === wanted)
+  if (found !== undefined) openStore(found)
+  else if (wanted === null) showAbsent({ storeId: null, name: '', why: 'none' })
+  else showAbsent({ storeId: wanted, name: wanted, why: 'not_open' })
+}
+
+/** Numbers of another store, or of one that is not there any more, must not stand under its name. */
+function showAbsent(absent: AbsentStore): void {
+  live?.stop()
+  live = null
+  const { stores } = appStore.getState()
+  appStore.setState({
+    ...initialState,
+    access: 'granted',
+    stores,
+    absent,
+    link: { phase: 'closed' },
+  })
+  uiStore.setState({ result: null, failure: null, plan: null, stored: null })
+}
+
+/** Asks again for the store that is not open: it may have been opened since. */
+export async function lookAgain(): Promise<void> {
+  await refreshStores().catch(() => undefined)
+  const { absent, stores } = appStore.getState()
+  if (absent === null) return
+  const found =
+    absent.storeId === null ? stores[0] : stores.find((one) => one.storeId === absent.storeId)
+  if (found !== undefined) openStore(found)
+}
+
 /** The address was changed by hand, by a link or by the browser's buttons. */
 function onAddressChanged(): void {
-  const { stores, store } = appStore.getState()
+  const { store, absent } = appStore.getState()
   const wanted = uiStore.getState().route.store
-  if (wanted === null || wanted === store?.storeId) return
-  const found = stores.find((one) => one.storeId === wanted)
-  if (found !== undefined) openStore(found)
+  if (wanted === (store?.storeId ?? absent?.storeId ?? null)) return
+  // Without a name the one that is shown stays.
+  if (wanted === null && store !== null) return
+  // The list may have changed while nothing was followed.
+  void refreshStores()
+    .catch(() => undefined)
+    .then(() => {
+      if (uiStore.getState().route.store === wanted) showWanted()
+    })
 }
 
 /** The reader goes to another store: what was open and chosen belonged to the one before. */
@@ -105,18 +144,27 @@ export function openStore(store: StoreInfo): void {
     return
   }
   const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:'
-  live = new LiveClient({
+  const client = new LiveClient({
     url: `${scheme}//${location.host}${pageBase()}${LIVE_PATH}`,
     token,
     storeId: store.storeId,
-    onMessages: (messages) => receive(messages, performance.now()),
+    onMessages: (messages) => {
+      if (client === live) receive(messages, performance.now())
+    },
     onStatus: (link) => {
+      if (client !== live) return
+      if (link.phase === 'closed') {
+        showAbsent({ storeId: store.storeId, name: store.name, why: 'closed' })
+        void refreshStores().catch(() => undefined)
+        return
+      }
       if (link.phase === 'unauthorized') appStore.setState({ link, access: 'bad_token' })
       else appStore.setState({ link })
     },
     isTokenRefused,
   })
-  live.start()
+  live = client
+  client.start()
 }
 
 async function isTokenRefused(): Promise<boolean> {
@@ -224,8 +272,9 @@ export async function closeStore(storeId: string): Promise<void> {
   if (done === null) return
   await refreshStores()
   const { store, stores } = appStore.getState()
-  const next = stores[0]
-  if (store?.storeId === storeId && next !== undefined) switchStore(next)
+  if (store?.storeId === storeId) {
+    showAbsent({ storeId, name: store.name, why: stores.length === 0 ? 'none' : 'closed' })
+  }
 }
 
 export async function reopenStore(storeId: string): Promise<void> {
@@ -235,7 +284,8 @@ export async function reopenStore(storeId: string): Promise<void> {
   if (appStore.getState().store?.storeId === storeId) openStore(done.store)
 }
 
-async function refreshStores(): Promise<void> {
+/** The list is told by the feed; while none is followed it has to be asked for. */
+export async function refreshStores(): Promise<void> {
   if (api === null) return
   const { stores } = await api.stores()
   appStore.setState({ stores })

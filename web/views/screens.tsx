@@ -1,10 +1,12 @@
 // Whole-page states in which there are no numbers to show: not authorised, connecting, failed.
-import type { ReactNode } from 'react'
+import { useEffect, type ReactNode } from 'react'
 import { formatCountdown } from '../lib/format.ts'
 import { errorSentences } from '../lib/words.ts'
 import { usePageNow } from '../parts/hooks.ts'
-import { retryNow } from '../state/session.ts'
+import type { AbsentStore } from '../state/app-state.ts'
+import { lookAgain, retryNow, switchStore } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
+import { goTo, useUi } from '../state/ui-store.ts'
 
 export function NoAccess({ known }: { known: boolean }): ReactNode {
   return (
@@ -31,20 +33,12 @@ export function NoAccess({ known }: { known: boolean }): ReactNode {
 
 export function Connecting(): ReactNode {
   const link = useApp((state) => state.link)
-  const stores = useApp((state) => state.stores)
-  const access = useApp((state) => state.access)
   const feedError = useApp((state) => state.feedError)
   const pageNow = usePageNow()
-  const noStore = access === 'granted' && stores.length === 0
   return (
     <main className="screen" data-testid="connecting">
       <h1 className="brand">Restage</h1>
-      {noStore ? (
-        <>
-          <h2>The server has no store open</h2>
-          <p>Start it with a folder: restage serve DIR.</p>
-        </>
-      ) : link.phase === 'reconnecting' ? (
+      {link.phase === 'reconnecting' ? (
         <>
           <h2>The server does not answer</h2>
           <p>
@@ -68,6 +62,62 @@ export function Connecting(): ReactNode {
       )}
     </main>
   )
+}
+
+const LOOK_EVERY_MS = 3000
+
+/** Nothing is shown under the name of a store that is not open; it comes by itself when it is. */
+export function AbsentStoreScreen(): ReactNode {
+  const absent = useApp((state) => state.absent)
+  const stores = useApp((state) => state.stores)
+  const roots = useUi((state) => state.session?.allowRoots.length ?? 0)
+  const isAbsent = absent !== null
+  useEffect(() => {
+    if (!isAbsent) return
+    const timer = setInterval(() => void lookAgain(), LOOK_EVERY_MS)
+    return () => clearInterval(timer)
+  }, [isAbsent])
+  if (absent === null) return null
+  return (
+    <div className="screen" data-testid="absent-store" data-why={absent.why}>
+      <h2>{absentTitle(absent)}</h2>
+      {stores.length > 0 && (
+        <>
+          <p>Open here:</p>
+          <ul className="absent-stores">
+            {stores.map((store) => (
+              <li key={store.storeId}>
+                <button type="button" className="button-link" onClick={() => switchStore(store)}>
+                  {store.name}
+                </button>
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+      <p>
+        {roots === 0 && stores.length === 0
+          ? 'This server opens no folders from here: start it with one, restage serve DIR.'
+          : 'Folders are opened, and opened again, under Stores.'}
+      </p>
+      <p>
+        <button type="button" data-testid="go-to-stores" onClick={() => goTo('stores')}>
+          Go to Stores
+        </button>
+      </p>
+    </div>
+  )
+}
+
+function absentTitle({ name, why }: AbsentStore): string {
+  switch (why) {
+    case 'not_open':
+      return `Store ${name} is not open here`
+    case 'closed':
+      return `Store ${name} was closed`
+    case 'none':
+      return 'The server has no store open'
+  }
 }
 
 /** A store that could not be opened at all; one that fails later keeps its last numbers. */

@@ -4,6 +4,7 @@ import { useEffect, useState, type ReactNode } from 'react'
 import type { AuditEntry, FoldersBody, StoreInfo, StoreMode } from '../../server/protocol.ts'
 import { formatDuration, formatTime, plural } from '../lib/format.ts'
 import { errorSentences } from '../lib/words.ts'
+import { Dialog } from '../parts/dialog.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { FormatText } from '../parts/value.tsx'
 import {
@@ -11,6 +12,7 @@ import {
   listFolders,
   openFolder,
   readAudit,
+  refreshStores,
   reopenStore,
   switchStore,
 } from '../state/session.ts'
@@ -18,6 +20,15 @@ import { useApp } from '../state/store.ts'
 import { useUi } from '../state/ui-store.ts'
 
 export function StoresView(): ReactNode {
+  // While no store is followed the feed tells nothing of the list.
+  const absent = useApp((state) => state.absent !== null)
+  useEffect(() => {
+    if (!absent) return
+    const read = () => void refreshStores().catch(() => undefined)
+    read()
+    const timer = setInterval(read, AUDIT_EVERY_MS)
+    return () => clearInterval(timer)
+  }, [absent])
   const stores = useApp((state) => state.stores)
   const failed = stores.filter((store) => store.status === 'failed').length
   const title =
@@ -57,6 +68,9 @@ const statusWords: Record<StoreInfo['status'], string> = {
 function StoreRow({ store }: { store: StoreInfo }): ReactNode {
   const current = useApp((state) => state.store?.storeId === store.storeId)
   const why = useWhyNoOpening()
+  const [asking, setAsking] = useState(false)
+  // An attached folder loses nothing by it, and a failed store does nothing.
+  const isWorking = store.mode === 'hosted' && store.status !== 'failed'
   return (
     <li
       className={current ? 'store store-current' : 'store'}
@@ -100,11 +114,12 @@ function StoreRow({ store }: { store: StoreInfo }): ReactNode {
             data-testid="close-store"
             disabled={why !== null}
             title={why ?? 'Finishes or cancels a pass, writes a checkpoint, lets the folder go'}
-            onClick={() => void closeStore(store.storeId)}
+            onClick={() => (isWorking ? setAsking(true) : void closeStore(store.storeId))}
           >
-            Close
+            {isWorking ? 'Close…' : 'Close'}
           </button>
         )}
+        {asking && <CloseDialog store={store} onClose={() => setAsking(false)} />}
       </div>
       {store.failure !== null && (
         <p role="status">
@@ -135,6 +150,40 @@ function StoreRow({ store }: { store: StoreInfo }): ReactNode {
         )}
       </dl>
     </li>
+  )
+}
+
+function CloseDialog({ store, onClose }: { store: StoreInfo; onClose: () => void }): ReactNode {
+  return (
+    <Dialog
+      title={`Close ${store.name}?`}
+      onClose={onClose}
+      actions={
+        <>
+          <button type="button" onClick={onClose}>
+            Leave it open
+          </button>
+          <button
+            type="button"
+            className="button-danger"
+            data-testid="close-store-yes"
+            onClick={() => {
+              onClose()
+              void closeStore(store.storeId)
+            }}
+          >
+            Close the store
+          </button>
+        </>
+      }
+    >
+      <p>
+        It is hosted here, so what works on it ends: the workload stops, a pass that runs is
+        finished or cancelled, snapshots and iterators held from here are released, a checkpoint is
+        written, and the folder is let go. Nothing acknowledged is lost.
+      </p>
+      <p className="path">{store.dir}</p>
+    </Dialog>
   )
 }
 

@@ -207,11 +207,14 @@ function SentenceLine(): ReactNode {
   const receivedAtMs = useApp((state) => state.receivedAtMs)
   const seq = useApp((state) => state.seq)
   const liveBytesUnknown = useApp((state) => state.liveBytesUnknown)
+  const absent = useApp((state) => state.absent !== null)
   const sentence =
     store?.status === 'failed'
       ? `${store.name} has failed.`
       : engine === null
-        ? 'Waiting for the first numbers.'
+        ? absent
+          ? 'No store is shown.'
+          : 'Waiting for the first numbers.'
         : theSentence(engine, nowMs, liveBytesUnknown === null)
   // Of another store, and its first numbers, without delay: what was said is about another one.
   const about = `${store?.storeId ?? ''} ${engine === null ? 'waits' : 'told'}`
