@@ -47,8 +47,9 @@ export const SCHEDULER: readonly PutBack[] = [
       {
         file: 'engine/maintenance/ledger.ts',
         find: '/** The queue may be executed at once. */',
+        // Its own comment names it, which is no use of it.
         replace:
-          'export function mergeLedgers(a: RewriteDebt, b: RewriteDebt): RewriteDebt {\n  return { ...a, ledger: [...a.ledger, ...b.ledger] }\n}\n\n/** The queue may be executed at once. */',
+          '/** mergeLedgers: both. */\nexport function mergeLedgers(a: RewriteDebt, b: RewriteDebt): RewriteDebt {\n  return { ...a, ledger: [...a.ledger, ...b.ledger] }\n}\n\n/** The queue may be executed at once. */',
       },
     ],
     test: {
