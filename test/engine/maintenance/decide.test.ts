@@ -500,6 +500,22 @@ describe('GC', () => {
 })
 
 describe('checkpoint kick', () => {
+  test('below the size floor there is one all the same where it may not rewrite: it is there for GC', () => {
+    const below = { segments: [segment(1, 0)] }
+    const floorOf = (options: Partial<MaintenanceOptions>): Gate | undefined => {
+      const input = inputFor('checkpoint_kick', { ...below, options })
+      return kickGates(input).find((g) => g.name === 'kick_trigger_floor')
+    }
+    const triggerTotalBytes = 8 * MIB
+    expect(floorOf({ triggerTotalBytes })).toMatchObject({ verdict: 'block', bypassed: false })
+    expect(floorOf({ triggerTotalBytes, disableRewrite: true })).toMatchObject({
+      input: MIB,
+      threshold: triggerTotalBytes,
+      verdict: 'pass',
+      bypassed: true,
+    })
+  })
+
   test('waits for the interval between kicks', () => {
     const input = inputFor('checkpoint_kick', { times: { lastCheckpointKickAtMs: T0 - 4_000 } })
     expect(kickGates(input)[0]).toMatchObject({ margin: -1_000, verdict: 'block' })

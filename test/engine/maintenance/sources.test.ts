@@ -1,7 +1,7 @@
 /** Who wakes a pass, who goes first, and what holds each back: the scheduler with hand-made segments. */
 import { describe, expect, test } from 'vitest'
 import { EngineError } from '../../../engine/errors.ts'
-import { encodeState, NO_EXTRAS } from '../../../engine/maintenance/state-file.ts'
+import { decodeState, encodeState, NO_EXTRAS } from '../../../engine/maintenance/state-file.ts'
 import type { EngineEventType, MaintenancePolicy, RewritePenalty } from '../../../engine/types.ts'
 import { rewriteReportOf } from '../../support/rewrite-report.ts'
 import {
@@ -90,6 +90,22 @@ describe('age-blocked retry', () => {
     await scheduler.runPass('rewrite_age_blocked_exit')
     expect(scheduler.info().ageBlockedUntilMs).toBe(T0 + 12_000)
     expect(host.plans).toHaveLength(2)
+  })
+})
+
+describe('a confirm', () => {
+  test('keeps the old stage until it restages: a crash in between leaves the rest due, not open', async () => {
+    const debt = debtOf(QUEUE.ledger, staged(T0 - 30_000))
+    const { host, scheduler } = await world(THREE, { debt })
+    await scheduler.runPass('rewrite_stage_confirm')
+    const saved = host.saves.map((json) => {
+      const { queue, stage } = decodeState(json, 30_000).debt
+      return [queue.length, stage?.observedAtMs]
+    })
+    expect(saved).toEqual([
+      [2, T0 - 30_000],
+      [2, T0],
+    ])
   })
 })
 
@@ -408,6 +424,24 @@ describe('cancelling', () => {
     expect(late.outcome).toBe('cancelled')
     expect(scheduler.counters().rewriteCanceledRuns).toBe(1)
     expect(scheduler.debt().queue).toHaveLength(2)
+  })
+
+  test('a fresh rewrite has a time limit of its own', async () => {
+    const fresh = async (limits: { rewriteTimeoutMs: number; freshRewriteTimeoutMs: number }) => {
+      const maintenance = { triggerTotalBytes: MIB, ...limits }
+      const { host, scheduler } = await world(THREE, { maintenance })
+      host.onRewrite = () => {
+        host.clock.advance(1_000)
+        return Promise.resolve()
+      }
+      const report = await scheduler.runPass('checkpoint_kick')
+      expect(host.rewrites).toHaveLength(1)
+      return report.outcome
+    }
+    const within = { rewriteTimeoutMs: 10, freshRewriteTimeoutMs: 1_001 }
+    expect(await fresh(within)).toBe('rewrote')
+    const beyond = { rewriteTimeoutMs: 60_000, freshRewriteTimeoutMs: 1_000 }
+    expect(await fresh(beyond)).toBe('cancelled')
   })
 
   test('a fresh rewrite gives way to the foreground and is resumed by a kick (CanceledFreshPlanQueuesPendingResume)', async () => {
