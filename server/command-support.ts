@@ -41,24 +41,57 @@ export const EXIT_USAGE = 2
 /** Ctrl-C, as shells count it. */
 export const EXIT_INTERRUPTED = 130
 
-/** Runs the body of a command; an operating error is a line on standard error and an exit code. */
+/** Codes that the end of an interrupted work has. */
+const ENDED_BY_INTERRUPTION: ReadonlySet<string> = new Set([
+  'ENGINE_ABORTED',
+  'ENGINE_NOT_OPEN',
+  'ENGINE_BUSY',
+])
+
+/** What an interrupted command says when nothing went wrong besides. */
+export const INTERRUPTED = {
+  /** It only read. */
+  read: 'nothing was written',
+  /** It worked on an open store, pass by pass. */
+  worked: 'the folder is whole, and what was done stays',
+  /** It has one moment in which all of it takes effect. */
+  undone: 'the folder is as before',
+} as const
+
+/**
+ * Runs the body of a command; an operating error is a line on standard error and an exit code, and so is
+ * an interruption: `interrupted` is what is true of the folder then.
+ */
 export async function runGuarded(
   name: string,
-  how: { output: CommandOutput; signal: AbortSignal },
+  how: { output: CommandOutput; signal: AbortSignal; interrupted: string },
   body: () => Promise<number>,
 ): Promise<number> {
-  const { output, signal } = how
+  const { output, signal, interrupted } = how
   try {
     return await body()
   } catch (error) {
-    // Whatever an interrupted command fails of is the interruption.
-    if (signal.aborted) return EXIT_INTERRUPTED
+    if (signal.aborted) {
+      output.progress?.('')
+      const became = isInterruption(error) ? interrupted : textOfError(error)
+      output.complain(`restage ${name}: interrupted; ${became}`)
+      return EXIT_INTERRUPTED
+    }
     if (!(error instanceof EngineError)) throw error
-    output.complain(`restage ${name}: ${error.code}: ${error.message}`)
+    output.complain(`restage ${name}: ${textOfError(error)}`)
     return EXIT_FAILED
   } finally {
     output.progress?.('')
   }
+}
+
+function isInterruption(error: unknown): boolean {
+  if (error instanceof EngineError) return ENDED_BY_INTERRUPTION.has(error.code)
+  return error instanceof Error && error.name === 'AbortError'
+}
+
+function textOfError(error: unknown): string {
+  return error instanceof EngineError ? `${error.code}: ${error.message}` : String(error)
 }
 
 // ---------------------------------------------------------------- folders
@@ -107,7 +140,8 @@ export async function readFolder(
 
 /**
  * Opens an existing folder for writing, hands it to `work`, and closes it whatever happens. Closing
- * cancels a running pass, so Ctrl-C leaves a folder that is whole.
+ * cancels a running pass, so Ctrl-C leaves a folder that is whole. What of its state file could not be
+ * used is complained of.
  */
 export async function withEngine<T>(
   dir: string,
@@ -126,7 +160,15 @@ export async function withEngine<T>(
       return () => clearTimeout(timer)
     },
   })
-  const engine = await openEngine(dir, options, { clock, fileSystem: nodeFileSystem, yieldNow })
+  const engine = await openEngine(dir, options, {
+    clock,
+    fileSystem: nodeFileSystem,
+    yieldNow,
+    // Part of the opening, so nobody could have subscribed by then.
+    onEvent: (event) => {
+      if (event.type === 'state_file_ignored') output.complain(`restage: ${event.problem}`)
+    },
+  })
   const unsubscribe = engine.subscribe((event) => {
     if (event.type === 'rewrite_exec') {
       output.progress?.(`rewriting ${event.sourceIds.map(segmentName).join(', ')}`)
@@ -188,14 +230,17 @@ export function parsePastMs(text: string): number {
 
 const BYTE_UNITS: Record<string, number> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 }
 
-/** "1048576", "8GiB", "64M"; units are powers of 1024. */
+/** "1048576", "8GiB", "64M"; units are powers of 1024. What comes to less than a byte is no number of bytes. */
 export function parseBytes(text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$/i.exec(text)
-  const bytes = Math.round(
-    Number(match?.[1]) * (BYTE_UNITS[match?.[2]?.toLowerCase() ?? ''] ?? NaN),
-  )
-  if (!Number.isSafeInteger(bytes)) {
+  const [, number = '', unit = ''] = match ?? []
+  const bytes = Math.round(Number(number) * (BYTE_UNITS[unit.toLowerCase()] ?? NaN))
+  if (match === null || !Number.isSafeInteger(bytes)) {
     throw new InvalidArgumentError('bytes are a number with or without KiB, MiB, GiB.')
+  }
+  const isWhole = unit !== '' || /^\d+$/.test(number)
+  if (!isWhole || (bytes === 0 && Number(number) > 0)) {
+    throw new InvalidArgumentError(`${text} is no whole number of bytes.`)
   }
   return bytes
 }

@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import {
   EXIT_FAILED,
   EXIT_OK,
+  INTERRUPTED,
   parseBytes,
   parseCount,
   parseDir,
@@ -158,7 +159,8 @@ function runExitLoop(
   context: CommandContext,
 ): Promise<number> {
   const { signal } = context
-  return runGuarded('exit-loop', { output, signal }, async () => {
+  const how = { output, signal, interrupted: INTERRUPTED.worked }
+  return runGuarded('exit-loop', how, async () => {
     const engineOptions = sessionOptions({
       disableAutoDeferred: options.disableAutoDeferred,
       planTimeoutMs: options.rewritePlanTimeout,

@@ -6,6 +6,7 @@ import {
   EXIT_FAILED,
   EXIT_OK,
   grouped,
+  INTERRUPTED,
   parseDir,
   parseSegmentIds,
   readFolder,
@@ -53,12 +54,22 @@ function runGc(
   output: CommandOutput,
   context: CommandContext,
 ): Promise<number> {
-  return runGuarded('gc', { output, signal: context.signal }, async () => {
+  const how = {
+    output,
+    signal: context.signal,
+    interrupted: INTERRUPTED[options.dryRun ? 'read' : 'worked'],
+  }
+  return runGuarded('gc', how, async () => {
     const report = options.dryRun
       ? gcFolder(await readFolder(dir, output, context), options.observed)
       : await collect(dir, options, { output, signal: context.signal })
     if (options.json) {
-      const json = { dir, dry_run: options.dryRun, gc: upstreamGc(report), report }
+      const json = {
+        dir,
+        dry_run: options.dryRun,
+        gc: upstreamGc(report, options.observed),
+        report,
+      }
       output.write(`${JSON.stringify(json, null, 2)}\n`)
     } else output.write(`${gcLines(report, context.nowMs).join('\n')}\n`)
     if (context.signal.aborted) throw new EngineError('ENGINE_ABORTED', 'interrupted')
@@ -95,6 +106,7 @@ function gcLines(report: GcReport, nowMs: number): string[] {
     `vlog-gc (${report.dryRun ? 'dry-run' : 'applied'}): segments ` +
       `${counts('segments', '', report.deleted.length)} ${counts('bytes', 'bytes_', report.bytesDeleted)}`,
   ]
+  if (report.observed !== null) lines.push(observedText(report.observed))
   const names = report.dryRun ? report.eligible : report.deleted
   const bytes = bytesText(report.dryRun ? report.bytesEligible : report.bytesDeleted)
   const verb = report.dryRun ? 'would be deleted' : 'deleted'
@@ -111,6 +123,28 @@ function gcLines(report: GcReport, nowMs: number): string[] {
   if (holdings.length > 0) lines.push('kept:')
   for (const holding of holdings) lines.push(`  ${holdingText(holding, nowMs)}`)
   return lines
+}
+
+/** Of the segments that were asked about, in the words of upstream's counters. */
+function observedText(observed: NonNullable<GcReport['observed']>): string {
+  const { classes, total, deleted, pending, unknown } = observed
+  const counts = (unit: 'segments' | 'bytes', prefix: string): string => {
+    const { referenced, active, in_use, retained, overlap, other, eligible } = classes
+    const kept = in_use[unit] + retained[unit] + overlap[unit] + other[unit]
+    return [
+      ['total', total[unit]],
+      ['referenced', referenced[unit]],
+      ['active', active[unit]],
+      ['protected', kept],
+      ['eligible', eligible[unit]],
+      ['deleted', deleted[unit]],
+      ['pending', pending[unit]],
+    ]
+      .map(([name, value]) => `${prefix}${name}=${value}`)
+      .join(' ')
+  }
+  const strangers = unknown.length === 0 ? '' : ` unknown=[${unknown.join(' ')}]`
+  return `observed: segments ${counts('segments', '')} ${counts('bytes', 'bytes_')}${strangers}`
 }
 
 function holdingText(holding: Holding, nowMs: number): string {

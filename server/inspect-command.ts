@@ -9,6 +9,7 @@ import {
   EXIT_FAILED,
   EXIT_OK,
   grouped,
+  INTERRUPTED,
   parseDir,
   readFolder,
   runGuarded,
@@ -56,7 +57,8 @@ export async function runInspect(
   context: CommandContext,
 ): Promise<number> {
   const { dir, keys, replay, verify } = command
-  return runGuarded('inspect', { output, signal: context.signal }, async () => {
+  const how = { output, signal: context.signal, interrupted: INTERRUPTED.read }
+  return runGuarded('inspect', how, async () => {
     const reading = await readFolder(dir, output, { ...context, request: { keys, replay, verify } })
     const { report } = reading
     output.write(command.json ? `${JSON.stringify(report, null, 2)}\n` : describe(command, reading))

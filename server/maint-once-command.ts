@@ -3,6 +3,7 @@ import { InvalidArgumentError, type Command } from 'commander'
 import {
   EXIT_FAILED,
   EXIT_OK,
+  INTERRUPTED,
   parseBytes,
   parseCount,
   parseDir,
@@ -164,7 +165,8 @@ function runMaintOnce(
   context: CommandContext,
 ): Promise<number> {
   const { signal } = context
-  return runGuarded('maint-once', { output, signal }, async () => {
+  const how = { output, signal, interrupted: INTERRUPTED.worked }
+  return runGuarded('maint-once', how, async () => {
     const begun = performance.now()
     const profiles = await openProfiles({
       cpu: options.cpuprofile,

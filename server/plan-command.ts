@@ -5,10 +5,11 @@ import {
   durationText,
   EXIT_OK,
   grouped,
+  INTERRUPTED,
   parseBytes,
   parseCount,
   parseDir,
-  parseDurationMs,
+  parsePastMs,
   parseRatio,
   parseSegmentIds,
   percentText,
@@ -54,7 +55,7 @@ export function addPlanCommand(program: Command, onRun: (run: CommandRun) => voi
       'of small segments this share is enough',
       parseRatio,
     )
-    .option('--rewrite-min-age <duration>', 'time since sealing', parseDurationMs)
+    .option('--rewrite-min-age <duration>', 'time since sealing', parsePastMs)
     .option('--rewrite-max-segments <n>', 'at most this many, 0 = no cap', parseCount)
     .option('--rewrite-max-bytes <bytes>', 'cap on live bytes, 0 = no cap', parseBytes)
     .option('--rewrite-max-copied-bytes <bytes>', 'end the copying there, 0 = no bound', parseBytes)
@@ -98,7 +99,8 @@ function runPlan(
   output: CommandOutput,
   context: CommandContext,
 ): Promise<number> {
-  return runGuarded('plan', { output, signal: context.signal }, async () => {
+  const how = { output, signal: context.signal, interrupted: INTERRUPTED.read }
+  return runGuarded('plan', how, async () => {
     const reading = await readFolder(dir, output, context)
     const plan = planFolder(reading, { filters: filtersOf(options), nowMs: context.nowMs })
     const { problems, unsupported } = reading.attachment
@@ -126,10 +128,10 @@ function runPlan(
 const LISTED = 10
 
 function planLines(plan: RewritePlan, all: boolean): string[] {
-  const { sourceSegmentIds, segmentsTotal, selectedBytesTotal, copyBytes } = plan
+  const { sourceSegmentIds, segmentsTotal, copyBytes } = plan
   const lines = [
     `selected ${grouped(sourceSegmentIds.length)} of ${grouped(segmentsTotal)} segments: ` +
-      `${bytesText(copyBytes)} to copy, ${bytesText(selectedBytesTotal)} to free`,
+      `${bytesText(copyBytes)} to copy, ${freedText(plan)}`,
     plan.liveBytesKnown
       ? `log ${bytesText(plan.bytesTotal)}, ${bytesText(plan.bytesLive)} live, ${bytesText(plan.bytesStale)} stale`
       : `log ${bytesText(plan.bytesTotal)}, how much of it is live is not known`,
@@ -159,6 +161,13 @@ function planLines(plan: RewritePlan, all: boolean): string[] {
     }
   }
   return lines
+}
+
+/** Net: what is copied takes its place again. */
+function freedText({ liveBytesKnown, selectedBytesStale }: RewritePlan): string {
+  return liveBytesKnown
+    ? `${bytesText(selectedBytesStale)} to free`
+    : 'how much it frees is not known'
 }
 
 function bestOf(group: readonly CandidateVerdict[]): CandidateVerdict[] {

@@ -8,6 +8,7 @@ import {
   EXIT_OK,
   EXIT_USAGE,
   grouped,
+  INTERRUPTED,
   parseDir,
   runGuarded,
   type CommandContext,
@@ -72,7 +73,8 @@ function runRewrite(
   output: CommandOutput,
   { signal }: CommandContext,
 ): Promise<number> {
-  return runGuarded('rewrite', { output, signal }, async () => {
+  const how = { output, signal, interrupted: INTERRUPTED.undone }
+  return runGuarded('rewrite', how, async () => {
     if (!options.rw) {
       output.complain('restage rewrite: it writes in the folder and deletes segments; say --rw')
       return EXIT_USAGE

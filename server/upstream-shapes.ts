@@ -3,7 +3,14 @@
  * durations are nanoseconds. Bytes are counted as this engine counts them, whole.
  */
 import { statsOf, type Engine } from './engine-door.ts'
-import type { GcReport, RewriteDebt, RewritePlan, SegmentTally } from './protocol.ts'
+import type {
+  GcClass,
+  GcReport,
+  RewriteDebt,
+  RewritePlan,
+  SegmentId,
+  SegmentTally,
+} from './protocol.ts'
 
 const NS_PER_MS = 1_000_000
 
@@ -57,11 +64,21 @@ export function upstreamPlan(plan: RewritePlan): Record<string, unknown> {
   }
 }
 
-/** ValueLogGCStats, both families, with the observed sources and the id lists of later versions. */
-export function upstreamGc(report: GcReport): Record<string, unknown> {
+/** Dead segments of these classes wait for a pin and go when it ends: upstream's marked zombies. */
+const PINNED: ReadonlySet<GcClass> = new Set(['in_use', 'retained', 'overlap'])
+
+/**
+ * ValueLogGCStats, both families, with the observed sources and the id lists of later versions.
+ * `requested`: the segments that were asked about. A dry run marks nothing.
+ */
+export function upstreamGc(
+  report: GcReport,
+  requested: readonly SegmentId[] = [],
+): Record<string, unknown> {
   const { classes, observed } = report
   const deleted = { segments: report.deleted.length, bytes: report.bytesDeleted }
   const pending = { segments: report.pending.length, bytes: report.bytesPending }
+  const pinned = report.verdicts.filter((v) => PINNED.has(v.class)).map((v) => v.segmentId)
   const stats: Record<string, unknown> = {
     ...family('Segments', 'segments', { ...classes, total: report.total, deleted, pending }),
     ...family('Bytes', 'bytes', { ...classes, total: report.total, deleted, pending }),
@@ -73,7 +90,9 @@ export function upstreamGc(report: GcReport): Record<string, unknown> {
   }
   return {
     ...stats,
+    RequestedFileIDs: orNull([...new Set(requested)].sort((a, b) => a - b)),
     EligibleFileIDs: orNull(report.eligible),
+    ZombieMarkedFileIDs: orNull(report.dryRun ? [] : pinned),
     PendingFileIDs: orNull(report.pending),
     DeletedFileIDs: orNull(report.deleted),
   }

@@ -8,6 +8,7 @@ import {
   EXIT_OK,
   EXIT_USAGE,
   grouped,
+  INTERRUPTED,
   parseDir,
   readFolder,
   runGuarded,
@@ -64,7 +65,8 @@ function runVacuum(
   context: CommandContext,
 ): Promise<number> {
   const { signal } = context
-  return runGuarded('vacuum', { output, signal }, async () => {
+  const how = { output, signal, interrupted: INTERRUPTED[options.dryRun ? 'read' : 'worked'] }
+  return runGuarded('vacuum', how, async () => {
     if (!options.rw && !options.dryRun) {
       output.complain('restage vacuum: it writes in the folder; say --rw, or --dry-run')
       return EXIT_USAGE

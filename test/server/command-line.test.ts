@@ -1,9 +1,10 @@
 /** What all commands of `restage` have in common: how options are spelled, and what a wrong line gives. */
+import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { VERSION } from '../../server/version.ts'
 import { restageHere, restageWith } from '../support/command.ts'
-import { copyFolder, memoryFolder } from '../support/engine-fixture.ts'
+import { copyFolder, key, memoryFolder, openFixture, value } from '../support/engine-fixture.ts'
 
 const DATA = path.join(import.meta.dirname, '../data')
 const MIXED = path.join(DATA, 'treedb-split-mixed')
@@ -107,4 +108,49 @@ describe('options as upstream spells them', () => {
   test('--rw=false allows nothing', async () => {
     expect(await restageHere('maint-once', MIXED, '--rw', '--rw=false')).toMatchObject({ code: 2 })
   })
+})
+
+describe('a command that was told to stop', () => {
+  const READING = 'nothing was written'
+  const WORKING = 'the folder is whole, and what was done stays'
+
+  test.each([
+    [['inspect'], READING],
+    [['plan'], READING],
+    [['gc', '--dry-run'], READING],
+    [['vacuum', '--dry-run'], READING],
+    [['gc'], WORKING],
+    [['maint-once', '--rw'], WORKING],
+    [['exit-loop', '--rw'], WORKING],
+    [['vacuum', '--rw'], WORKING],
+    [['rewrite', '--rw'], 'the folder is as before'],
+  ])('%s says that, what became of the folder, and exits with 130', async (words, became) => {
+    const { engine, dir } = await openFixture({}, { dir: memoryFolder() })
+    for (let i = 0; i < 10; i++) await engine.put(key(i), value(i, 1000))
+    await engine.close()
+    const [name = '', ...flags] = words
+    const before = fs.readdirSync(dir, { recursive: true }).sort()
+    const ran = await restageWith({ signal: AbortSignal.abort() }, name, dir, ...flags)
+    const complaints = `restage ${name}: interrupted; ${became}\n`
+    expect(ran).toEqual({ code: 130, out: '', complaints })
+    expect(fs.readdirSync(dir, { recursive: true }).sort()).toEqual(before)
+  })
+
+  test('claims nothing of the folder when something else went wrong, too', async () => {
+    const signal = AbortSignal.abort()
+    const ran = await restageWith({ signal }, 'rewrite', memoryFolder(), '--rw')
+    expect(ran.code).toBe(130)
+    expect(ran.complaints).toMatch(/^restage rewrite: interrupted; ENGINE_NOT_A_FOLDER: /)
+  })
+})
+
+test('what of a state file could not be used is said on standard error', async () => {
+  const dir = copyFolder(MIXED, memoryFolder())
+  fs.writeFileSync(path.join(dir, 'maindb', 'vlog_generation_state.json'), '{"rewrite_source')
+  const { code, out, complaints } = await restageHere('maint-once', dir, '--rw', '--json')
+  expect(code).toBe(0)
+  expect(JSON.parse(out)).toMatchObject({ initial_state: { RewriteSourceFileIDs: null } })
+  expect(complaints).toMatch(
+    /^restage: the state file is not JSON \(.*; 16 characters were dropped\n$/,
+  )
 })

@@ -96,9 +96,10 @@ describe('restage inspect', () => {
     expect(out).not.toContain('hold nothing live')
   })
 
-  test('cancelling exits with 130 and prints nothing', async () => {
+  test('cancelling exits with 130 and prints no part of a report', async () => {
     const result = await inspect({ dir: MIXED, keys: true, verify: true }, AbortSignal.abort())
-    expect(result).toMatchObject({ code: 130, out: '', complaints: '' })
+    expect(result).toMatchObject({ code: 130, out: '' })
+    expect(result.complaints).toBe('restage inspect: interrupted; nothing was written')
   })
 
   test('as a process: JSON on standard output, help, and exit codes', async () => {

@@ -290,13 +290,18 @@ describe('maint-once', () => {
     const child = spawn(process.execPath, [
       ...[MAIN, 'exit-loop', dir, '--rw', '--min-reclaim-bytes=0', '--max-passes=50'],
     ])
-    const exited = new Promise<number | null>((resolve) => child.on('exit', resolve))
+    const exited = new Promise<number | null>((resolve) => child.on('close', resolve))
+    let complaints = ''
+    child.stderr.on('data', (data: Buffer) => (complaints += data.toString()))
     // The first deletion: passes are under way.
     while (segmentFiles(dir).has('value-l0-000001.log') && child.exitCode === null) {
       await new Promise((resolve) => setImmediate(resolve))
     }
     child.kill('SIGINT')
     expect(await exited).toBe(130)
+    expect(complaints).toBe(
+      'restage exit-loop: interrupted; the folder is whole, and what was done stays\n',
+    )
     await expectAllValues(dir)
     removeFolder(dir)
   }, 60_000)

@@ -184,6 +184,8 @@ describe('restage gc', () => {
       ObservedSourceSegmentsEligible: 1,
       ObservedSourceSegmentsDeleted: 1,
       ObservedSourceSegmentsPending: 0,
+      RequestedFileIDs: [dead],
+      ZombieMarkedFileIDs: null,
       DeletedFileIDs: [dead],
     })
     const { code, out } = await restage('gc', dir)
