@@ -37,6 +37,15 @@ interface SegmentCanvasProps extends SegmentMapProps {
 
 const VIEW_HEIGHT_MAX = 380
 
+/** The cell under the pointer, and where its tip stands. */
+interface Hover {
+  index: number
+  segmentId: SegmentId
+  zoom: number
+  x: number
+  y: number
+}
+
 export function SegmentCanvas(props: SegmentCanvasProps): ReactNode {
   const { segments, marks, painter, chosen, current, onChoose, width, zoom, onZoom } = props
   const scroller = useRef<HTMLDivElement>(null)
@@ -44,7 +53,7 @@ export function SegmentCanvas(props: SegmentCanvasProps): ReactNode {
   const drawing = useRef<Drawing | null>(null)
   // As the last scroll event had it: asking the element would lay the page out in the middle of a change.
   const scrollTop = useRef(0)
-  const [hover, setHover] = useState<{ text: string; x: number; y: number } | null>(null)
+  const [hover, setHover] = useState<Hover | null>(null)
   const layout = layoutGrid(segments.length, width, zoom)
   const viewHeight = Math.min(layout.height, VIEW_HEIGHT_MAX)
 
@@ -80,7 +89,11 @@ export function SegmentCanvas(props: SegmentCanvasProps): ReactNode {
       event.clientY - box.top + event.currentTarget.scrollTop,
     )
   }
+  // The cells move under a pointer that stays: a tip is for the cell that it was made for, and no other.
+  const at = hover?.zoom === zoom ? segments[hover.index] : undefined
+  const under = at?.segmentId === hover?.segmentId ? at : undefined
   const onKeyDown = (event: KeyboardEvent) => {
+    setHover(null)
     if (event.key === '+' || event.key === '=' || event.key === '-') {
       onZoom(Math.max(0, Math.min(ZOOM_MAX, zoom + (event.key === '-' ? -1 : 1))))
       event.preventDefault()
@@ -111,6 +124,7 @@ export function SegmentCanvas(props: SegmentCanvasProps): ReactNode {
         style={{ height: viewHeight }}
         onScroll={(event) => {
           scrollTop.current = event.currentTarget.scrollTop
+          setHover(null)
           draw()
         }}
         onMouseMove={(event) => {
@@ -121,9 +135,10 @@ export function SegmentCanvas(props: SegmentCanvasProps): ReactNode {
             return
           }
           const { x, y } = cellBox(layout, index)
-          const colour = painter.paint === null ? '' : `\n${paintWords(segment, painter)}`
           setHover({
-            text: `${segmentText(segment, marks(segment))}${colour}`,
+            index,
+            segmentId: segment.segmentId,
+            zoom,
             x: Math.min(x, width - 280),
             y: y - event.currentTarget.scrollTop + layout.cellHeight + 4,
           })
@@ -141,9 +156,14 @@ export function SegmentCanvas(props: SegmentCanvasProps): ReactNode {
           <canvas ref={canvas} className="map-canvas" style={{ width, height: viewHeight }} />
         </div>
       </div>
-      {hover !== null && (
-        <div className="tip map-tip" style={{ left: Math.max(0, hover.x), top: hover.y }}>
-          {hover.text}
+      {hover !== null && under !== undefined && (
+        <div
+          className="tip map-tip"
+          data-testid="map-tip"
+          style={{ left: Math.max(0, hover.x), top: hover.y }}
+        >
+          {segmentText(under, marks(under))}
+          {painter.paint !== null && `\n${paintWords(under, painter)}`}
         </div>
       )}
       <span className="sr-only" aria-live="polite">
