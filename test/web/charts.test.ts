@@ -1,7 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import { byteTicks, roundTicks, timeTicks } from '../../web/charts/axis.ts'
-import { downsample, passMarks } from '../../web/charts/debt-over-time-series.ts'
-import { latencyRuns, timelinePasses } from '../../web/charts/pass-timeline-series.ts'
+import type { MetricSample } from '../../server/protocol.ts'
+import { byteTicks, roundTicks, scaleOf, timeTicks, widerScale } from '../../web/charts/axis.ts'
+import { downsample, passMarks, withAmplification } from '../../web/charts/debt-over-time-series.ts'
+import {
+  latencyRuns,
+  passRow,
+  secondRows,
+  timelinePasses,
+} from '../../web/charts/pass-timeline-series.ts'
 import {
   cellAt,
   cellBox,
@@ -11,8 +17,9 @@ import {
   moveInMap,
   tileAt,
 } from '../../web/charts/segment-map-layout.ts'
+import { moved, within, zoomed } from '../../web/lib/time-span.ts'
 import { addPass } from '../../web/state/apply-message.ts'
-import { NOW, makePass, makeSample } from './fixtures.ts'
+import { NOW, makeGc, makePass, makeRewrite, makeSample } from './fixtures.ts'
 
 const sample = (index: number, bytesStale = 0) => makeSample(NOW + index * 1000, bytesStale)
 
@@ -63,6 +70,120 @@ describe('ticks', () => {
     expect(ticks.every((tick) => tick >= NOW && tick <= NOW + 600_000 && tick % 60_000 === 0)).toBe(
       true,
     )
+  })
+})
+
+describe('scaleOf', () => {
+  const usual = Array.from({ length: 100 }, (_, index) => 400 + (index % 10))
+
+  test('a first fill is cut off, so that what comes after it is not flattened', () => {
+    expect(scaleOf([11_367, 9_000, ...usual, 0, 0])).toEqual({ maximum: 409, peak: 11_367 })
+  })
+
+  test('what belongs to the rest stays whole, and so do few values', () => {
+    expect(scaleOf([...usual, 900])).toEqual({ maximum: 900, peak: null })
+    expect(scaleOf([1, 1, 1, 50])).toEqual({ maximum: 50, peak: null })
+    expect(scaleOf([])).toEqual({ maximum: 0, peak: null })
+    expect(scaleOf([0, 0])).toEqual({ maximum: 0, peak: null })
+  })
+
+  test('pauses do not make the rest look like a peak', () => {
+    expect(scaleOf([...usual.map(() => 0), ...usual]).peak).toBeNull()
+  })
+
+  test('one axis is high enough for both of its series', () => {
+    const cut = { maximum: 400, peak: 9000 }
+    expect(widerScale(cut, { maximum: 700, peak: null })).toEqual({ maximum: 700, peak: 9000 })
+    expect(widerScale({ maximum: 1, peak: 5 }, { maximum: 7, peak: null }).peak).toBeNull()
+  })
+})
+
+describe('withAmplification', () => {
+  const at = (second: number, put: number, copied: number) => ({
+    ...makeSample(NOW + second * 1000),
+    bytesPutPerSecond: put,
+    rewriteBytesPerSecond: copied,
+  })
+  const told = (samples: MetricSample[]) =>
+    withAmplification(samples).map(({ writeAmplification }) => writeAmplification)
+
+  test('is what was written and copied for what was written, over a minute', () => {
+    expect(told([at(0, 100, 0), at(1, 100, 100), at(2, 0, 100)])).toEqual([1, 1.5, 2])
+    expect(told([at(0, 100, 300), at(59, 100, 0), at(60, 100, 0), at(120, 50, 0)])).toEqual([
+      4, 2.5, 1, 1,
+    ])
+  })
+
+  test('is not known while nothing was written', () => {
+    expect(told([at(0, 0, 0), at(1, 0, 50), at(2, 100, 0), at(100, 0, 0)])).toEqual([
+      null,
+      null,
+      1.5,
+      null,
+    ])
+  })
+})
+
+describe('a span of time', () => {
+  const bounds = { fromMs: 0, toMs: 100_000 }
+
+  test('is narrowed and widened about its middle, up to all there is', () => {
+    expect(zoomed(bounds, 0.5, bounds)).toEqual({ fromMs: 25_000, toMs: 75_000 })
+    expect(zoomed({ fromMs: 25_000, toMs: 75_000 }, 2, bounds)).toBeNull()
+    expect(zoomed({ fromMs: 0, toMs: 20_000 }, 2, bounds)).toEqual({ fromMs: 0, toMs: 30_000 })
+    expect(zoomed({ fromMs: 9000, toMs: 11_000 }, 0.5, bounds)).toEqual({
+      fromMs: 9000,
+      toMs: 11_000,
+    })
+  })
+
+  test('is moved no further than what is known, and keeps its length', () => {
+    const span = { fromMs: 40_000, toMs: 60_000 }
+    expect(moved(span, 0.5, bounds)).toEqual({ fromMs: 50_000, toMs: 70_000 })
+    expect(moved(span, -5, bounds)).toEqual({ fromMs: 0, toMs: 20_000 })
+    expect(moved(span, 5, bounds)).toEqual({ fromMs: 80_000, toMs: 100_000 })
+  })
+
+  test('that lies elsewhere counts as all there is', () => {
+    expect(within({ fromMs: 200_000, toMs: 300_000 }, bounds)).toBeNull()
+    expect(within({ fromMs: -5, toMs: 50_000 }, bounds)).toEqual({ fromMs: 0, toMs: 50_000 })
+  })
+})
+
+describe('passes as numbers', () => {
+  test('a line has the bytes of the pass, and a second has a line without any pass', () => {
+    const report = makePass(7, {
+      steps: [
+        { kind: 'rewrite', report: makeRewrite(1, 9, 400), reason: 'rewrite_resume' },
+        { kind: 'gc', report: makeGc([1], 1000) },
+      ],
+    })
+    expect(passRow({ report, put: null, putLatency: null })).toMatchObject({
+      pass_id: 7,
+      bytes_copied: 400,
+      bytes_deleted: 1000,
+      bytes_gained: 600,
+      segments_rewritten: 1,
+      segments_deleted: 1,
+      foreground_puts_per_second: null,
+    })
+    expect(passRow({ report: makePass(8), put: 1, putLatency: null })).toMatchObject({
+      bytes_copied: 0,
+    })
+    const samples = [0, 1, 2, 3].map((second) => ({
+      ...makeSample(NOW + second * 1000),
+      putsPerSecond: second,
+    }))
+    expect(
+      secondRows(samples, NOW + 1000, NOW + 2000).map((row) => [
+        row['at_ms'],
+        row['puts_per_second'],
+        row['put_latency_p99_ms'],
+      ]),
+    ).toEqual([
+      [NOW + 1000, 1, null],
+      [NOW + 2000, 2, null],
+    ])
   })
 })
 

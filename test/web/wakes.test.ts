@@ -1,7 +1,7 @@
 // What may wake a pass next, the write budget as it fills, and what a chart saves as numbers.
 import { describe, expect, test } from 'vitest'
 import type { EngineState, MaintenanceOptions } from '../../server/protocol.ts'
-import { sampleRow, samplesIn } from '../../web/charts/debt-over-time-series.ts'
+import { sampleRow, samplesIn, withAmplification } from '../../web/charts/debt-over-time-series.ts'
 import { toCsv } from '../../web/lib/csv.ts'
 import { budgetNow } from '../../web/state/overview.ts'
 import { nextWakes } from '../../web/state/wakes.ts'
@@ -133,7 +133,7 @@ test('the debt chart saves the exact numbers of the span shown, both ends includ
   const samples = [0, 1, 2, 3].map((second) => makeSample(NOW + second * 1000, 1234 + second))
   const within = samplesIn(samples, { fromMs: NOW + 1000, toMs: NOW + 2000 })
   expect(within).toEqual([samples[1], samples[2]])
-  const [head, first] = toCsv(within.map(sampleRow)).split('\r\n')
+  const [head, first] = toCsv(withAmplification(within).map(sampleRow)).split('\r\n')
   expect(head?.split(',').slice(0, 3)).toEqual(['at', 'at_ms', 'bytes_stale'])
   expect(first?.split(',').slice(0, 3)).toEqual([
     new Date(NOW + 1000).toISOString(),

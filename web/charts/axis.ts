@@ -33,3 +33,32 @@ export function roundTicks(maximum: number, wanted = 4): number[] {
   }
   return ticks
 }
+
+/** Beyond this many times what nearly all values stay below, a value is a peak and not the scale. */
+const PEAK_FACTOR = 3
+/** With fewer values there is no telling a peak from the rest. */
+const MANY = 20
+
+export interface Scale {
+  /** Of the values the scale is made for; 0 = there is none above 0. */
+  maximum: number
+  /** The largest value where it lies above that, and is cut off; null: nothing is. */
+  peak: number | null
+}
+
+/** A burst, as a first fill, must not flatten all that comes after it: the scale is for the rest. */
+export function scaleOf(values: readonly number[]): Scale {
+  const sorted = Float64Array.from(values.filter((value) => value > 0)).sort()
+  const peak = sorted.at(-1) ?? 0
+  if (sorted.length < MANY) return { maximum: peak, peak: null }
+  const usual = sorted[Math.floor(0.9 * (sorted.length - 1))] ?? peak
+  if (peak <= usual * PEAK_FACTOR) return { maximum: peak, peak: null }
+  return { maximum: sorted.findLast((value) => value <= usual * PEAK_FACTOR) ?? peak, peak }
+}
+
+/** Of two series on one axis: high enough for both. */
+export function widerScale(a: Scale, b: Scale): Scale {
+  const maximum = Math.max(a.maximum, b.maximum)
+  const peak = Math.max(a.peak ?? 0, b.peak ?? 0)
+  return { maximum, peak: peak > maximum ? peak : null }
+}

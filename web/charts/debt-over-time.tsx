@@ -13,16 +13,17 @@ import {
   Tooltip,
   XAxis,
   YAxis,
+  usePlotArea,
 } from 'recharts'
-import type { MetricSample } from '../../server/protocol.ts'
 import { exactBytes, formatByteRate, formatBytes, formatCount, formatTime } from '../lib/format.ts'
 import { useLater } from '../parts/hooks.ts'
 import type { TimeSpan } from '../parts/time-choice.tsx'
-import { byteTicks, timeTicks } from './axis.ts'
-import type { PassMark } from './debt-over-time-series.ts'
+import { AmplificationLane, timesText } from './amplification-lane.tsx'
+import { byteTicks, scaleOf, timeTicks, widerScale } from './axis.ts'
+import type { ChartSample, PassMark } from './debt-over-time-series.ts'
 
 interface DebtOverTimeProps {
-  samples: readonly MetricSample[]
+  samples: readonly ChartSample[]
   marks: readonly PassMark[]
   /** The axis, whether or not samples cover all of it. */
   span: TimeSpan
@@ -32,6 +33,8 @@ interface DebtOverTimeProps {
 
 const axis = { stroke: 'var(--line-strong)', tick: { fill: 'var(--text-2)', fontSize: 12 } }
 const margin = { top: 8, right: 12, bottom: 0, left: 0 }
+/** The lowest label stands half below its line. */
+const rateMargin = { ...margin, bottom: 8 }
 const Y_WIDTH = 72
 
 /** Half a second: two charts drawn in one turn hold up twice as much. */
@@ -41,6 +44,7 @@ export const DebtOverTime = memo(function DebtOverTime(props: DebtOverTimeProps)
   const { samples, span, active } = props
   const rates = useMemo(() => ({ samples, span, active }), [samples, span, active])
   const later = useLater(rates, RATES_LATER_MS)
+  const scale = useMemo(() => ratesScale(samples), [samples])
   return (
     <div className="charts">
       <BytesChart {...props} />
@@ -52,11 +56,25 @@ export const DebtOverTime = memo(function DebtOverTime(props: DebtOverTimeProps)
         <span>
           <span className="key key-rewrite" /> copied by rewrites
         </span>
+        {scale.peak !== null && (
+          <span data-testid="rates-peak">
+            peak of {formatByteRate(scale.peak)} lies above the scale
+          </span>
+        )}
       </p>
       <RatesChart {...(span.open ? later : rates)} />
+      <AmplificationLane samples={samples} span={span} />
     </div>
   )
 })
+
+/** One for both rates; a first fill is cut off rather than flattening the rest. */
+function ratesScale(samples: readonly ChartSample[]) {
+  return widerScale(
+    scaleOf(samples.map((sample) => sample.bytesPutPerSecond)),
+    scaleOf(samples.map((sample) => sample.rewriteBytesPerSecond)),
+  )
+}
 
 /** Functions that stay the same, or the chart sets up its axes anew with every sample. */
 const clock = (value: number): string => formatTime(value)
@@ -72,6 +90,9 @@ function timeAxis({ fromMs, toMs }: TimeSpan) {
     allowDataOverflow: true,
     ticks: timeTicks(fromMs, toMs),
     tickFormatter: clock,
+    // Passes have the place of the ticks.
+    tickLine: false,
+    tickMargin: 12,
     ...axis,
   }
 }
@@ -116,15 +137,7 @@ const BytesChart = memo(function BytesChart(props: DebtOverTimeProps): ReactNode
           fillOpacity={0.65}
           isAnimationActive={false}
         />
-        {marks.map((mark) => (
-          <ReferenceLine
-            key={mark.passId}
-            x={mark.atMs}
-            stroke="var(--text)"
-            strokeDasharray={mark.outcome === 'staged' ? '2 3' : '0'}
-            strokeOpacity={0.55}
-          />
-        ))}
+        <PassTicks marks={marks} span={span} />
         {openEnd(span, active)}
       </AreaChart>
     </ResponsiveContainer>
@@ -134,19 +147,21 @@ const BytesChart = memo(function BytesChart(props: DebtOverTimeProps): ReactNode
 const RatesChart = memo(function RatesChart(props: Omit<DebtOverTimeProps, 'marks'>): ReactNode {
   const { samples, span, active } = props
   const time = useMemo(() => timeAxis(span), [span])
-  const rates = useByteAxis(
-    Math.max(
-      ...samples.map((sample) => Math.max(sample.bytesPutPerSecond, sample.rewriteBytesPerSecond)),
-      1,
-    ),
-    2,
-  )
+  const scale = useMemo(() => ratesScale(samples), [samples])
+  const rates = useByteAxis(Math.max(1, scale.maximum), 2)
   return (
-    <ResponsiveContainer width="100%" height={96}>
-      <LineChart data={samples} margin={margin} syncId="time" syncMethod="value">
+    <ResponsiveContainer width="100%" height={100}>
+      <LineChart data={samples} margin={rateMargin} syncId="time" syncMethod="value">
         <CartesianGrid stroke="var(--line)" vertical={false} />
         <XAxis {...time} hide />
-        <YAxis {...axis} {...rates} width={Y_WIDTH} tickFormatter={rateText} />
+        <YAxis
+          {...axis}
+          {...rates}
+          width={Y_WIDTH}
+          interval={0}
+          allowDataOverflow
+          tickFormatter={rateText}
+        />
         <Tooltip isAnimationActive={false} content={noTip} />
         {openEnd(span, active)}
         <Line
@@ -166,6 +181,30 @@ const RatesChart = memo(function RatesChart(props: Omit<DebtOverTimeProps, 'mark
     </ResponsiveContainer>
   )
 })
+
+/** Of a pass, below the axis. */
+const TICK_HEIGHT = 7
+
+/** Passes that did something, as ticks under the axis: a hundred of them are no fence through the bytes. */
+function PassTicks({ marks, span }: { marks: readonly PassMark[]; span: TimeSpan }): ReactNode {
+  const plot = usePlotArea()
+  if (plot === undefined) return null
+  const { fromMs, toMs } = span
+  const x = (atMs: number) => plot.x + ((atMs - fromMs) / Math.max(1, toMs - fromMs)) * plot.width
+  const top = plot.y + plot.height + 1
+  const path = (of: (mark: PassMark) => boolean) =>
+    marks
+      .filter((mark) => of(mark) && mark.atMs >= fromMs && mark.atMs <= toMs)
+      .map((mark) => `M${x(mark.atMs).toFixed(1)} ${String(top)}v${String(TICK_HEIGHT)}`)
+      .join('')
+  const isStaged = (mark: PassMark) => mark.outcome === 'staged'
+  return (
+    <g className="pass-ticks" data-count={marks.length} fill="none" strokeWidth={1.5}>
+      <path d={path((mark) => !isStaged(mark))} stroke="var(--text)" />
+      <path d={path(isStaged)} stroke="var(--staged)" strokeDasharray="2 1" />
+    </g>
+  )
+}
 
 /** Where the axis ends at now it is open, and so is the pass that runs. */
 function openEnd(span: TimeSpan, active: DebtOverTimeProps['active']): ReactNode {
@@ -188,9 +227,9 @@ function openEnd(span: TimeSpan, active: DebtOverTimeProps['active']): ReactNode
   )
 }
 
-function sampleOf(payload: unknown): MetricSample | null {
+function sampleOf(payload: unknown): ChartSample | null {
   if (!Array.isArray(payload)) return null
-  const first = (payload as { payload?: MetricSample }[])[0]
+  const first = (payload as { payload?: ChartSample }[])[0]
   return first?.payload ?? null
 }
 
@@ -199,7 +238,7 @@ function SampleTip({
   sample,
   marks,
 }: {
-  sample: MetricSample | null
+  sample: ChartSample | null
   marks: readonly PassMark[]
 }): ReactNode {
   if (sample === null) return null
@@ -226,6 +265,8 @@ function SampleTip({
         <dd>{formatByteRate(sample.bytesPutPerSecond)}</dd>
         <dt>copied</dt>
         <dd>{formatByteRate(sample.rewriteBytesPerSecond)}</dd>
+        <dt>write amplification</dt>
+        <dd>{timesText(sample.writeAmplification)}</dd>
       </dl>
       {near !== undefined && (
         <p className="tip-pass">

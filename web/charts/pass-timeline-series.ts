@@ -1,6 +1,8 @@
 // The passes of a span of time with what the foreground did meanwhile. Pure.
 import type { LatencyFigures, MetricSample, PassReport } from '../../server/protocol.ts'
+import type { CsvRow } from '../lib/csv.ts'
 import type { PassRun } from '../state/app-state.ts'
+import { byteFlow, passTimes } from '../state/pass-flow.ts'
 
 export interface TimelinePass {
   report: PassReport
@@ -84,4 +86,57 @@ function indexAfter(samples: readonly MetricSample[], atMs: number): number {
     else high = middle
   }
   return low
+}
+
+// ---------------------------------------------------------------- as numbers
+
+/** One pass as a line of CSV: its times, its bytes, and the foreground beside it. A pass without work: 0 bytes. */
+export function passRow({ report, put, putLatency }: TimelinePass): CsvRow {
+  const times = passTimes(report)
+  const flow = byteFlow(report)
+  return {
+    pass_id: report.passId,
+    source: report.source,
+    outcome: report.outcome,
+    blocked_by: report.blockedBy,
+    started_at_ms: report.startedAtMs,
+    ended_at_ms: report.endedAtMs,
+    elapsed_ms: report.elapsedMs,
+    plan_ms: times.plan,
+    rewrite_ms: times.rewrite,
+    gc_ms: times.gc,
+    prune_ms: times.prune,
+    other_ms: times.other,
+    bytes_copied: flow?.bytesCopied ?? 0,
+    bytes_deleted: flow?.bytesDeleted ?? 0,
+    bytes_gained: flow?.bytesGained ?? 0,
+    segments_rewritten: flow?.sources.length ?? 0,
+    segments_deleted: flow?.segmentsDeleted.length ?? 0,
+    queue_before: report.before.queue.length,
+    queue_after: report.after.queue.length,
+    foreground_puts_per_second: put,
+    put_latency_p50_ms: putLatency?.p50Ms ?? null,
+    put_latency_p99_ms: putLatency?.p99Ms ?? null,
+    put_latency_max_ms: putLatency?.maxMs ?? null,
+  }
+}
+
+/** The lanes under the passes, second by second, whether or not a pass ran. */
+export function secondRows(
+  samples: readonly MetricSample[],
+  fromMs: number,
+  toMs: number,
+): CsvRow[] {
+  return samples
+    .filter(({ atMs }) => atMs >= fromMs && atMs <= toMs)
+    .map((sample) => ({
+      at: new Date(sample.atMs).toISOString(),
+      at_ms: sample.atMs,
+      puts_per_second: sample.putsPerSecond,
+      bytes_put_per_second: sample.bytesPutPerSecond,
+      rewrite_bytes_per_second: sample.rewriteBytesPerSecond,
+      put_latency_p50_ms: sample.putLatency?.p50Ms ?? null,
+      put_latency_p99_ms: sample.putLatency?.p99Ms ?? null,
+      put_latency_max_ms: sample.putLatency?.maxMs ?? null,
+    }))
 }

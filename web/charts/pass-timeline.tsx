@@ -4,13 +4,15 @@
 import { useMemo, useRef, useState, type ReactNode } from 'react'
 import type { MetricSample } from '../../server/protocol.ts'
 import { formatCount, formatDuration, formatTime } from '../lib/format.ts'
+import type { Span } from '../lib/time-span.ts'
 import { outcomeWords, sourceWords } from '../lib/words.ts'
+import { Brush } from '../parts/brush.tsx'
 import { ExportButtons } from '../parts/export-buttons.tsx'
 import { useWidth } from '../parts/hooks.ts'
 import { passParts, passTimes, type PassPart } from '../state/pass-flow.ts'
-import { roundTicks, timeTicks } from './axis.ts'
+import { roundTicks, scaleOf, timeTicks } from './axis.ts'
 import { downsampleBy } from './downsample.ts'
-import { latencyRuns, type TimelinePass } from './pass-timeline-series.ts'
+import { latencyRuns, passRow, secondRows, type TimelinePass } from './pass-timeline-series.ts'
 
 export const partTokens: Record<PassPart, string> = {
   plan: '--cat-2',
@@ -38,6 +40,8 @@ interface PassTimelineProps {
   active: { passId: number; startedAtMs: number } | null
   current: number | null
   onOpen: (passId: number) => void
+  /** A span of time was drawn over it. */
+  onSpan: (span: Span) => void
 }
 
 const LEFT = 72
@@ -53,7 +57,7 @@ const HEIGHT = LATENCY_TOP + LATENCY + 6
 const BAR_WIDTH = 7
 
 export function PassTimeline(props: PassTimelineProps): ReactNode {
-  const { passes, samples, fromMs, toMs, active, current, onOpen } = props
+  const { passes, samples, fromMs, toMs, active, current, onOpen, onSpan } = props
   const [box, width] = useWidth<HTMLDivElement>()
   const picture = useRef<HTMLDivElement>(null)
   const [tip, setTip] = useState<TimelinePass | null>(null)
@@ -65,79 +69,79 @@ export function PassTimeline(props: PassTimelineProps): ReactNode {
   return (
     <>
       <div ref={picture}>
-        <div ref={box} className="timeline">
-          {width > 0 && (
-            <svg
-              width={width}
-              height={samples === null ? RATE_TOP - 18 : HEIGHT}
-              role="group"
-              aria-label={`${String(passes.length)} passes on a time axis`}
-            >
-              {ticks.map((tick) => (
-                <g key={tick}>
-                  <line
-                    className="grid-line"
-                    x1={LEFT}
-                    x2={width - RIGHT}
-                    y1={TOP + BARS - height(tick)}
-                    y2={TOP + BARS - height(tick)}
-                  />
+        <Brush fromMs={fromMs} toMs={toMs} left={LEFT} right={RIGHT} onChoose={onSpan}>
+          <div ref={box} className="timeline">
+            {width > 0 && (
+              <svg
+                width={width}
+                height={samples === null ? RATE_TOP - 18 : HEIGHT}
+                role="group"
+                aria-label={`${String(passes.length)} passes on a time axis`}
+              >
+                {ticks.map((tick) => (
+                  <g key={tick}>
+                    <line
+                      className="grid-line"
+                      x1={LEFT}
+                      x2={width - RIGHT}
+                      y1={TOP + BARS - height(tick)}
+                      y2={TOP + BARS - height(tick)}
+                    />
+                    <text
+                      className="axis-text"
+                      x={LEFT - 8}
+                      y={TOP + BARS - height(tick) + 4}
+                      textAnchor="end"
+                    >
+                      {formatDuration(tick)}
+                    </text>
+                  </g>
+                ))}
+                {timeTicks(fromMs, toMs, Math.max(2, Math.floor(plot / 120))).map((tick) => (
                   <text
+                    key={tick}
                     className="axis-text"
-                    x={LEFT - 8}
-                    y={TOP + BARS - height(tick) + 4}
-                    textAnchor="end"
+                    x={x(tick)}
+                    y={TOP + BARS + 16}
+                    textAnchor={width - x(tick) < 40 ? 'end' : 'middle'}
                   >
-                    {formatDuration(tick)}
+                    {formatTime(tick)}
                   </text>
-                </g>
-              ))}
-              {timeTicks(fromMs, toMs, Math.max(2, Math.floor(plot / 120))).map((tick) => (
-                <text
-                  key={tick}
-                  className="axis-text"
-                  x={x(tick)}
-                  y={TOP + BARS + 16}
-                  textAnchor={width - x(tick) < 40 ? 'end' : 'middle'}
-                >
-                  {formatTime(tick)}
-                </text>
-              ))}
-              {passes.map((pass) => (
-                <PassBar
-                  key={pass.report.passId}
-                  pass={pass}
-                  x={x(pass.report.startedAtMs)}
-                  height={height}
-                  current={pass.report.passId === current}
-                  onTip={setTip}
-                  onOpen={onOpen}
-                />
-              ))}
-              {active !== null && (
-                <g data-testid="open-pass">
-                  <rect
-                    className="bar-open"
-                    x={x(active.startedAtMs) - BAR_WIDTH / 2}
-                    y={TOP}
-                    width={Math.max(BAR_WIDTH, x(toMs) - x(active.startedAtMs))}
-                    height={BARS}
+                ))}
+                {passes.map((pass) => (
+                  <PassBar
+                    key={pass.report.passId}
+                    pass={pass}
+                    x={x(pass.report.startedAtMs)}
+                    height={height}
+                    current={pass.report.passId === current}
+                    onTip={setTip}
+                    onOpen={onOpen}
                   />
-                  <title>Pass {active.passId} is running</title>
-                </g>
-              )}
-              {samples !== null && (
-                <>
-                  <Rate samples={samples} fromMs={fromMs} toMs={toMs} x={x} width={width} />
-                  <Latency samples={samples} fromMs={fromMs} toMs={toMs} x={x} width={width} />
-                </>
-              )}
-            </svg>
-          )}
-          {tip !== null && (
-            <Tip pass={tip} left={Math.min(x(tip.report.startedAtMs), width - 260)} />
-          )}
-        </div>
+                ))}
+                {active !== null && (
+                  <g data-testid="open-pass">
+                    <rect
+                      className="bar-open"
+                      x={x(active.startedAtMs) - BAR_WIDTH / 2}
+                      y={TOP}
+                      width={Math.max(BAR_WIDTH, x(toMs) - x(active.startedAtMs))}
+                      height={BARS}
+                    />
+                    <title>Pass {active.passId} is running</title>
+                  </g>
+                )}
+                {samples !== null && (
+                  <>
+                    <Rate samples={samples} fromMs={fromMs} toMs={toMs} x={x} width={width} />
+                    <Latency samples={samples} fromMs={fromMs} toMs={toMs} x={x} width={width} />
+                  </>
+                )}
+              </svg>
+            )}
+            {tip !== null && <Tip pass={tip} left={tipLeft(x(tip.report.startedAtMs), width)} />}
+          </div>
+        </Brush>
         <ul className="legend" aria-label="Legend">
           {passParts.map((part) => (
             <li key={part}>
@@ -155,9 +159,28 @@ export function PassTimeline(props: PassTimelineProps): ReactNode {
           )}
         </ul>
       </div>
-      <ExportButtons name="passes" picture={picture} rows={() => passes.map(exportRow)} />
+      <span className="row tight">
+        <ExportButtons name="passes" picture={picture} rows={() => passes.map(passRow)} />
+        {samples !== null && (
+          <ExportButtons
+            name="seconds"
+            label="seconds"
+            rows={() => secondRows(samples, fromMs, toMs)}
+          />
+        )}
+      </span>
     </>
   )
+}
+
+const TIP_WIDTH = 248
+/** Between a bar and the tip beside it. */
+const TIP_GAP = 16
+
+/** On the right of the bar where there is room, else on its left: never over what it is about. */
+function tipLeft(bar: number, width: number): number {
+  const right = bar + TIP_GAP
+  return right + TIP_WIDTH <= width ? right : Math.max(0, bar - TIP_GAP - TIP_WIDTH)
 }
 
 interface PassBarProps {
@@ -223,7 +246,7 @@ function Tip({ pass, left }: { pass: TimelinePass; left: number }): ReactNode {
   const { report, put, putLatency } = pass
   const times = passTimes(report)
   return (
-    <div className="tip timeline-tip" style={{ left: Math.max(0, left) }}>
+    <div className="tip timeline-tip" style={{ left, width: TIP_WIDTH }}>
       <strong>
         #{report.passId} {sourceWords[report.source]}, {outcomeWords[report.outcome]}
       </strong>
@@ -261,6 +284,15 @@ function Tip({ pass, left }: { pass: TimelinePass; left: number }): ReactNode {
   )
 }
 
+/** A value that the scale of a lane leaves out, told where the lane ends. */
+function PeakNote({ x, y, children }: { x: number; y: number; children: string }): ReactNode {
+  return (
+    <text className="axis-text" x={x} y={y} textAnchor="end" data-testid="lane-peak">
+      ▲ peak {children}
+    </text>
+  )
+}
+
 interface RateProps {
   samples: readonly MetricSample[]
   fromMs: number
@@ -280,9 +312,10 @@ function Rate({ samples, fromMs, toMs, x, width }: RateProps): ReactNode {
       ),
     [samples, fromMs, toMs],
   )
-  const ticks = roundTicks(Math.max(1, ...shown.map((sample) => sample.putsPerSecond)), 2)
+  const scale = scaleOf(shown.map((sample) => sample.putsPerSecond))
+  const ticks = roundTicks(Math.max(1, scale.maximum), 2)
   const top = ticks.at(-1) ?? 1
-  const y = (value: number) => RATE_TOP + RATE - (value / top) * RATE
+  const y = (value: number) => RATE_TOP + RATE - (Math.min(value, top) / top) * RATE
   const path = shown
     .map(
       (sample, index) =>
@@ -294,6 +327,11 @@ function Rate({ samples, fromMs, toMs, x, width }: RateProps): ReactNode {
       <text className="axis-text" x={LEFT} y={RATE_TOP - 6}>
         foreground puts a second
       </text>
+      {scale.peak !== null && (
+        <PeakNote x={width - RIGHT} y={RATE_TOP - 6}>
+          {formatCount(Math.round(scale.peak))}
+        </PeakNote>
+      )}
       {ticks.map((tick) => (
         <g key={tick}>
           <line className="grid-line" x1={LEFT} x2={width - RIGHT} y1={y(tick)} y2={y(tick)} />
@@ -319,7 +357,8 @@ function Latency({ samples, fromMs, toMs, x, width }: RateProps): ReactNode {
       </text>
     )
   }
-  const ticks = roundTicks(Math.max(...points.map(({ figures }) => figures.maxMs)), 2)
+  const scale = scaleOf(points.map(({ figures }) => figures.maxMs))
+  const ticks = roundTicks(scale.maximum, 2)
   const top = ticks.at(-1) ?? 1
   const y = (ms: number) => LATENCY_TOP + LATENCY - (Math.min(ms, top) / top) * LATENCY
   const line = (of: 'p50Ms' | 'p99Ms') =>
@@ -342,6 +381,11 @@ function Latency({ samples, fromMs, toMs, x, width }: RateProps): ReactNode {
       <text className="axis-text" x={LEFT} y={LATENCY_TOP - 6}>
         {name}
       </text>
+      {scale.peak !== null && (
+        <PeakNote x={width - RIGHT} y={LATENCY_TOP - 6}>
+          {formatDuration(scale.peak)}
+        </PeakNote>
+      )}
       {ticks.map((tick) => (
         <g key={tick}>
           <line className="grid-line" x1={LEFT} x2={width - RIGHT} y1={y(tick)} y2={y(tick)} />
@@ -355,28 +399,4 @@ function Latency({ samples, fromMs, toMs, x, width }: RateProps): ReactNode {
       <path className="rate-line" d={line('p99Ms')} />
     </g>
   )
-}
-
-function exportRow({
-  report,
-  put,
-  putLatency,
-}: TimelinePass): Record<string, string | number | null> {
-  const times = passTimes(report)
-  return {
-    pass_id: report.passId,
-    source: report.source,
-    outcome: report.outcome,
-    started_at_ms: report.startedAtMs,
-    elapsed_ms: report.elapsedMs,
-    plan_ms: times.plan,
-    rewrite_ms: times.rewrite,
-    gc_ms: times.gc,
-    prune_ms: times.prune,
-    other_ms: times.other,
-    foreground_puts_per_second: put,
-    put_latency_p50_ms: putLatency?.p50Ms ?? null,
-    put_latency_p99_ms: putLatency?.p99Ms ?? null,
-    put_latency_max_ms: putLatency?.maxMs ?? null,
-  }
 }

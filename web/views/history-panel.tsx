@@ -1,18 +1,29 @@
 // Debt over time. The charts come with recharts, which is loaded when this panel is first drawn.
 import { Suspense, lazy, useMemo, useRef, type ComponentProps, type ReactNode } from 'react'
 import type { MetricSample } from '../../server/protocol.ts'
-import { downsample, passMarks, sampleRow, samplesIn } from '../charts/debt-over-time-series.ts'
+import {
+  downsample,
+  passMarks,
+  sampleRow,
+  samplesIn,
+  withAmplification,
+} from '../charts/debt-over-time-series.ts'
 import { formatBytes, formatDuration } from '../lib/format.ts'
+import { Brush } from '../parts/brush.tsx'
 import { ExportButtons } from '../parts/export-buttons.tsx'
 import { useThrottled } from '../parts/hooks.ts'
 import { Panel } from '../parts/panel.tsx'
 import { TimeChoice, useTimeSpan } from '../parts/time-choice.tsx'
 import { useApp } from '../state/store.ts'
+import { navigate } from '../state/ui-store.ts'
 
 const DebtOverTime = lazy(async () => {
   const { DebtOverTime: component } = await import('../charts/debt-over-time.tsx')
   return { default: component }
 })
+
+/** Where the time axes of these charts begin and end, in pixels from the edges. */
+const PLOT = { left: 72, right: 12 }
 
 export function HistoryPanel(): ReactNode {
   const samples = useApp((state) => state.samples)
@@ -22,7 +33,8 @@ export function HistoryPanel(): ReactNode {
   // Of another store, or of one opened again, nothing is carried on.
   const stream = useApp((state) => state.streamId)
   const span = useTimeSpan(samples[0]?.atMs ?? 0)
-  const within = useMemo(() => (span === null ? [] : samplesIn(samples, span)), [samples, span])
+  const told = useMemo(() => withAmplification(samples), [samples])
+  const within = useMemo(() => (span === null ? [] : samplesIn(told, span)), [told, span])
   const shown = useMemo(() => downsample(within), [within])
   const marks = useMemo(() => passMarks(passes, within), [passes, within])
   const missing = whatIsMissing(samples, within)
@@ -31,15 +43,23 @@ export function HistoryPanel(): ReactNode {
       id="history"
       name="Over time"
       title={missing?.title ?? change(within)}
-      aside={samples.length > 1 && <TimeChoice />}
+      aside={samples.length > 1 && <TimeChoice firstMs={samples[0]?.atMs ?? 0} />}
     >
       {missing === null && span !== null ? (
         <>
           <div ref={picture} className="picture">
             <Legend open={span.open} />
-            <Suspense fallback={<p className="muted chart-wait">Loading the charts.</p>}>
-              <SteadyDebt key={stream} samples={shown} marks={marks} span={span} active={active} />
-            </Suspense>
+            <Brush {...span} {...PLOT} onChoose={(time) => navigate({ time })}>
+              <Suspense fallback={<p className="muted chart-wait">Loading the charts.</p>}>
+                <SteadyDebt
+                  key={stream}
+                  samples={shown}
+                  marks={marks}
+                  span={span}
+                  active={active}
+                />
+              </Suspense>
+            </Brush>
           </div>
           <ExportButtons name="debt" picture={picture} rows={() => within.map(sampleRow)} />
         </>
@@ -100,7 +120,10 @@ function Legend({ open }: { open: boolean }): ReactNode {
         <span className="key key-stale" /> stale
       </li>
       <li>
-        <span className="key key-mark" /> pass
+        <span className="key key-mark" /> pass that did something
+      </li>
+      <li>
+        <span className="key key-mark key-mark-staged" /> pass that staged
       </li>
       {open && (
         <li>

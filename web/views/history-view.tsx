@@ -6,7 +6,9 @@ import { PassTimeline } from '../charts/pass-timeline.tsx'
 import { timelinePasses } from '../charts/pass-timeline-series.ts'
 import { formatBytes, formatCount, formatTime, plural } from '../lib/format.ts'
 import { errorSentences, outcomeWords, sourceWords } from '../lib/words.ts'
+import { within } from '../lib/time-span.ts'
 import { Panel } from '../parts/panel.tsx'
+import { FixedTime, SpanButtons } from '../parts/time-choice.tsx'
 import { Time } from '../parts/value.tsx'
 import {
   completePass,
@@ -256,26 +258,50 @@ function Timeline({ opening, moment }: PlaceProps): ReactNode {
     () => passes.filter((pass) => pass.openingId === opening.openingId),
     [passes, opening],
   )
-  const shown = useMemo(
-    () => timelinePasses(runsOf(here), [], opening.firstAtMs, opening.lastAtMs),
-    [here, opening],
+  const time = useRoute((route) => route.time)
+  const bounds = useMemo(
+    () => ({
+      fromMs: opening.firstAtMs,
+      toMs: Math.max(opening.lastAtMs, opening.firstAtMs + 1000),
+    }),
+    [opening],
   )
+  // A span that a link or another view fixed may lie in another opening: then all of this one is shown.
+  const fixed = useMemo(() => (time === null ? null : within(time, bounds)), [time, bounds])
+  const { fromMs, toMs } = fixed ?? bounds
+  const shown = useMemo(() => timelinePasses(runsOf(here), [], fromMs, toMs), [here, fromMs, toMs])
   if (here.length === 0) {
     return <p className="muted">No pass of this opening is recorded that matches.</p>
   }
   return (
-    <PassTimeline
-      passes={shown}
-      samples={null}
-      fromMs={opening.firstAtMs}
-      toMs={Math.max(opening.lastAtMs, opening.firstAtMs + 1000)}
-      active={null}
-      current={passesAround(here, moment).at?.report.passId ?? null}
-      onOpen={(passId) => {
-        const pass = here.find(({ report }) => report.passId === passId)
-        if (pass !== undefined) goToPass(pass, true)
-      }}
-    />
+    <>
+      <div className="row">
+        <button
+          type="button"
+          className="button-small"
+          data-testid="time-opening"
+          disabled={fixed === null}
+          onClick={() => navigate({ time: null })}
+        >
+          all of this opening
+        </button>
+        <SpanButtons span={{ fromMs, toMs }} bounds={bounds} />
+        {fixed !== null && <FixedTime time={fixed} />}
+      </div>
+      <PassTimeline
+        passes={shown}
+        samples={null}
+        fromMs={fromMs}
+        toMs={toMs}
+        active={null}
+        current={passesAround(here, moment).at?.report.passId ?? null}
+        onSpan={(span) => navigate({ time: span })}
+        onOpen={(passId) => {
+          const pass = here.find(({ report }) => report.passId === passId)
+          if (pass !== undefined) goToPass(pass, true)
+        }}
+      />
+    </>
   )
 }
 

@@ -42,7 +42,12 @@ export function PassesView(): ReactNode {
   }
   return (
     <>
-      <Panel id="timeline" name="Passes over time" title={headline(passes)} aside={<TimeChoice />}>
+      <Panel
+        id="timeline"
+        name="Passes over time"
+        title={headline(passes)}
+        aside={<TimeChoice firstMs={passes[0]?.firstStartedAtMs ?? 0} />}
+      >
         <Timeline passes={shown} />
       </Panel>
       <div className="columns">
@@ -100,6 +105,7 @@ function Timeline({ passes }: { passes: readonly PassRun[] }): ReactNode {
       toMs={span.toMs}
       active={active}
       current={current}
+      onSpan={(time) => navigate({ time })}
       onOpen={(id) => openDrawer({ kind: 'pass', id })}
     />
   )
