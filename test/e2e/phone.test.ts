@@ -71,6 +71,37 @@ test('the phases stand in one column, each with its text beside it', async () =>
 })
 
 test.each([PHONE, { width: 1440, height: 900 }])(
+  'no label is broken inside its name at $width px, and no panel is longer than what it holds',
+  async (size) => {
+    const server = await serve()
+    await server.put('k', 400, 'a')
+    const page = await open(server, size)
+    await show(page, 'workload')
+    await page.getByTestId('workload-seed').waitFor()
+    const lines = await page.locator('#workload .field > span').evaluateAll((labels) =>
+      labels.map((label) => {
+        const range = document.createRange()
+        range.selectNodeContents(label.firstChild ?? label)
+        return `${label.textContent}: ${String(range.getClientRects().length)}`
+      }),
+    )
+    expect(lines.length).toBeGreaterThan(7)
+    expect(lines.filter((one) => !one.endsWith(': 1'))).toEqual([])
+
+    await show(page, 'overview')
+    const empty = await page.locator('.panes .panel').evaluateAll((panels) =>
+      panels.map((panel) => {
+        const last = panel.lastElementChild?.getBoundingClientRect().bottom ?? 0
+        return panel.getBoundingClientRect().bottom - last
+      }),
+    )
+    expect(empty.length).toBe(4)
+    expect(Math.max(...empty)).toBeLessThan(24)
+    await page.context().close()
+  },
+)
+
+test.each([PHONE, { width: 1440, height: 900 }])(
   'the help begins with its first line at $width px, and can be closed without scrolling',
   async (size) => {
     const server = await serve()

@@ -57,6 +57,7 @@ test('each view is reached by its key and by the rail, and has a heading', async
     await page.keyboard.press(key)
     await page.locator(`main[data-view="${view}"] h2`).first().waitFor()
     expect(await address()).toContain(`#/${view}`)
+    expect(await page.getByRole('heading', { level: 1 }).allTextContents()).toEqual(['Restage'])
   }
   for (const { view } of VIEWS) {
     await page.getByTestId(`view-${view}`).click()

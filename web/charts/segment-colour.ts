@@ -65,7 +65,7 @@ export function painterOf(colour: SegmentColour, input: PaintInput): Painter {
 function paintAge(segment: SegmentInfo, nowMs: number): Paint {
   if (segment.sealedAtMs === null) {
     return segment.state === 'active'
-      ? { token: '--seq-1', letter: 'w', words: 'still being written' }
+      ? { token: '--queued', letter: 'A', words: 'still being written' }
       : unknownPaint('age not known')
   }
   const ageMs = nowMs - segment.sealedAtMs

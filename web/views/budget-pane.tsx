@@ -65,10 +65,14 @@ function Penalties({
   penalties: readonly RewritePenalty[]
   nowMs: number
 }): ReactNode {
+  const rewrites = useApp((state) => state.engine?.counters.rewriteRuns ?? 0)
   if (penalties.length === 0) {
     return (
       <p className="muted" data-testid="penalties-shown" data-count={0}>
-        No <Term name="penalty" />: every rewrite so far has paid.
+        No <Term name="penalty" />:{' '}
+        {rewrites === 0
+          ? 'nothing has been rewritten since the store was opened.'
+          : 'every rewrite so far has paid.'}
       </p>
     )
   }

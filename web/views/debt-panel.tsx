@@ -261,6 +261,7 @@ function ThresholdStat(): ReactNode {
   const options = useApp((state) => state.store?.engine?.options ?? null)
   const nowMs = useEngineNow(1000)
   const unknown = useApp((state) => state.liveBytesUnknown)
+  const attached = useApp((state) => state.store?.mode === 'attached')
   const bands = useMemo(() => debtByThreshold(segments ?? []), [segments])
   if (segments === null) return null
   if (unknown !== null) {
@@ -288,7 +289,9 @@ function ThresholdStat(): ReactNode {
         {young !== null && young.segments > 0 && young.nextInMs !== null && (
           <>
             <Term name="age-blocked" />: {plural(young.segments, 'segment')},{' '}
-            {formatBytes(young.bytesStale)} stale, next in {formatCountdown(young.nextInMs)}
+            {formatBytes(young.bytesStale)} stale
+            {/* In a folder that is only read no time passes and nothing comes next. */}
+            {!attached && `, next in ${formatCountdown(young.nextInMs)}`}
           </>
         )}
       </dd>

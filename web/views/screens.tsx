@@ -125,7 +125,7 @@ export function FailedStore(): ReactNode {
   const store = useApp((state) => state.store)
   if (store?.failure == null) return null
   return (
-    <main className="screen" data-testid="store-failed">
+    <section className="screen" data-testid="store-failed">
       <h2>
         <span className="bad">✕</span> {store.name} could not be opened
       </h2>
@@ -133,19 +133,21 @@ export function FailedStore(): ReactNode {
       <p className="muted">
         <code>{store.failure.code}</code> {store.failure.message}
       </p>
-    </main>
+    </section>
   )
 }
 
 /** The store died while the page was open: said above the numbers that are left. */
 export function FailureBanner(): ReactNode {
   const store = useApp((state) => state.store)
+  const hasNumbers = useApp((state) => state.engine !== null)
   const feedError = useApp((state) => state.feedError)
   if (store?.failure != null) {
     return (
       <div className="banner" role="alert" data-testid="store-failed">
         <strong>✕ The store has failed.</strong> {errorSentences[store.failure.code]}{' '}
-        <span className="muted">{store.failure.message}</span> The numbers below are the last known.
+        <span className="muted">{store.failure.message}</span>
+        {hasNumbers && ' The numbers below are the last known.'}
       </div>
     )
   }
