@@ -26,6 +26,7 @@ import {
   headersOf,
   HOST,
   tableOf,
+  upgradeVerdictOf,
   verdictOf,
   type Caller,
   type Route,
@@ -83,8 +84,8 @@ function expected(route: Route, caller: Caller, readOnly: boolean): Verdict {
   if (caller.host === 'foreign') return 'FORBIDDEN_HOST'
   if (caller.origin === 'foreign') return 'FORBIDDEN_ORIGIN'
   if (isPublic(route.url)) return 'ok'
-  // Its token is a subprotocol of an upgrade, which a plain request is not.
-  if (route.url === LIVE_PATH) return 'UNAUTHORIZED'
+  // Its token is a subprotocol of an upgrade, which no HEAD is.
+  if (route.url === LIVE_PATH && route.method === 'HEAD') return 'UNAUTHORIZED'
   if (caller.token === 'none' || caller.token === 'wrong') return 'UNAUTHORIZED'
   const { needs, changes } = rightsOf(route)
   if (needs === 'operator' && caller.token === 'viewer') return 'FORBIDDEN_ROLE'
@@ -112,7 +113,11 @@ async function walk(
   for (const route of routes) {
     const verdicts: Verdict[] = []
     for (const caller of CALLERS) {
-      const verdict = await verdictOf(app, route, headersOf(caller, TOKENS))
+      const headers = headersOf(caller, TOKENS)
+      const isUpgrade = route.url === LIVE_PATH && route.method === 'GET'
+      const verdict = isUpgrade
+        ? await upgradeVerdictOf(app, headers)
+        : await verdictOf(app, route, headers)
       const name = `${route.method} ${route.url}`
       const wanted = expected(route, caller, readOnly)
       // A HEAD answer has no body to tell its code; its status is the code's, or of an answer past the guard.

@@ -2,8 +2,15 @@
  * Every route and every socket message of the server, asked for by everybody in every way: the
  * answers are the table in server/README.md, and what the security tests judge.
  */
+import * as http from 'node:http'
+import type { AddressInfo } from 'node:net'
 import type { App } from '../../server/app.ts'
-import type { ErrorBody } from '../../server/protocol.ts'
+import {
+  LIVE_PATH,
+  LIVE_PROTOCOL,
+  LIVE_TOKEN_PREFIX,
+  type ErrorBody,
+} from '../../server/protocol.ts'
 
 export interface Caller {
   name: string
@@ -78,6 +85,61 @@ export async function verdictOf(
   const { error } = JSON.parse(answer.body) as Partial<ErrorBody>
   if (error === undefined || PAST_THE_GUARD.has(error.code)) return 'ok'
   return error.code
+}
+
+/**
+ * An upgrade to the live feed, which carries its token as a subprotocol: `ok` when it was let in. The
+ * app stays where its Host says it is and does not listen: a server in front hands it the real socket.
+ */
+export async function upgradeVerdictOf(
+  app: App,
+  headers: Record<string, string>,
+): Promise<Verdict> {
+  const front = http.createServer()
+  front.on('upgrade', (request, socket, head) => {
+    app.server.emit('upgrade', request, socket, head)
+  })
+  await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve))
+  try {
+    return await upgrade((front.address() as AddressInfo).port, headers)
+  } finally {
+    front.close()
+  }
+}
+
+function upgrade(port: number, headers: Record<string, string>): Promise<Verdict> {
+  const { authorization, ...rest } = headers
+  const token = authorization?.replace('Bearer ', LIVE_TOKEN_PREFIX)
+  return new Promise((resolve, reject) => {
+    const request = http.get({
+      host: '127.0.0.1',
+      port,
+      path: LIVE_PATH,
+      headers: {
+        ...rest,
+        connection: 'Upgrade',
+        upgrade: 'websocket',
+        'sec-websocket-version': '13',
+        'sec-websocket-key': Buffer.alloc(16).toString('base64'),
+        'sec-websocket-protocol': [LIVE_PROTOCOL, ...(token === undefined ? [] : [token])].join(
+          ', ',
+        ),
+      },
+    })
+    request.on('upgrade', (answer, socket) => {
+      socket.destroy()
+      resolve(answer.headers['sec-websocket-protocol'] === LIVE_PROTOCOL ? 'ok' : 'no protocol')
+    })
+    request.on('response', (answer) => {
+      const parts: Buffer[] = []
+      answer.on('data', (part: Buffer) => parts.push(part))
+      answer.on('end', () => {
+        const { error } = JSON.parse(Buffer.concat(parts).toString()) as ErrorBody
+        resolve(error.code)
+      })
+    })
+    request.on('error', reject)
+  })
 }
 
 /** Rows that answer alike are one, so that the table says the rule and the tests walk the rest. */
