@@ -23,6 +23,7 @@ import type {
   PlanFilters,
   Profile,
   RewriteDebt,
+  RewriteOptions,
   RewritePlan,
   SchedulerMode,
   SegmentId,
@@ -177,8 +178,11 @@ export interface MaintenanceControl {
   preview(): Promise<MaintenancePreview>
   /** Plans and stages what the filters select. */
   stage(filters?: Partial<PlanFilters>): Promise<PassReport>
-  /** A manual pass over exactly these segments. */
-  rewrite(segmentIds: SegmentId[]): Promise<PassReport>
+  /**
+   * A manual pass over exactly these segments, one after another. `maxCopiedBytes` bounds them all
+   * together; what is not copied whole stays queued if it was. RangeError for options that make no sense.
+   */
+  rewrite(segmentIds: SegmentId[], options?: Partial<RewriteOptions>): Promise<PassReport>
   /** `observed`: segments to report on besides, such as sources of a rewrite. */
   gc(options: { dryRun: boolean; observed?: SegmentId[] }): Promise<GcReport>
   /**

@@ -313,7 +313,7 @@ function decideManual(input: PassInput, request: ManualRequest, decision: Decisi
       decision.gates.push(flag('missing_segments', present.length > 0, text))
       decision.action =
         present.length > 0
-          ? { kind: 'rewrite_ids', segmentIds: present }
+          ? { kind: 'rewrite_ids', segmentIds: present, options: request.options ?? {} }
           : { kind: 'blocked', by: 'missing_segments', admitted: true }
       return
     }

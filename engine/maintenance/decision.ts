@@ -5,6 +5,7 @@ import type {
   PassOutcome,
   RewriteDebt,
   RewritePlan,
+  RewriteOptions,
   RewriteReason,
   SegmentId,
 } from '../types.ts'
@@ -44,7 +45,7 @@ export type Action =
       reason: RewriteReason
     }
   | QueueRewrite
-  | { kind: 'rewrite_ids'; segmentIds: SegmentId[] }
+  | { kind: 'rewrite_ids'; segmentIds: SegmentId[]; options: Partial<RewriteOptions> }
   | { kind: 'gc'; observed: SegmentId[] }
   | { kind: 'vacuum' }
 

@@ -9,6 +9,7 @@ import type {
   PlanFilters,
   RewriteDebt,
   RewriteFacts,
+  RewriteOptions,
   RewritePenalty,
   RewritePlan,
   SchedulerInfo,
@@ -46,7 +47,7 @@ export interface ChurnSample {
 
 /** What a person asked for. */
 export type ManualRequest =
-  | { kind: 'rewrite'; segmentIds: SegmentId[] }
+  | { kind: 'rewrite'; segmentIds: SegmentId[]; options?: Partial<RewriteOptions> }
   | { kind: 'stage'; filters: PlanFilters }
   | { kind: 'gc'; observed: SegmentId[] }
   | { kind: 'vacuum' }

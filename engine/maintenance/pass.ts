@@ -303,7 +303,7 @@ export class Pass {
       case 'rewrite':
         return this.#rewriting.runQueued(action, decision.plans.length > 0)
       case 'rewrite_ids':
-        return this.#rewriting.runNamed(action.segmentIds)
+        return this.#rewriting.runNamed(action.segmentIds, action.options)
       case 'gc':
         return (await this.reclaim('standalone', action.observed)) > 0
           ? 'reclaimed'

@@ -3,7 +3,14 @@
  * that is still right.
  */
 import { EngineError } from '../errors.ts'
-import type { PassOutcome, RewriteReason, RewriteReport, SegmentId, SegmentInfo } from '../types.ts'
+import type {
+  PassOutcome,
+  RewriteOptions,
+  RewriteReason,
+  RewriteReport,
+  SegmentId,
+  SegmentInfo,
+} from '../types.ts'
 import { resumeRefusal } from './admission.ts'
 import { bound } from './bounds.ts'
 import { draw } from './budget.ts'
@@ -31,6 +38,8 @@ interface RewriteLimits {
   maxCopiedBytes: number
   minStaleRatio: number
   fresh: boolean
+  /** How it copies and swaps, where somebody said so; absent = the defaults. */
+  how?: Omit<Partial<RewriteOptions>, 'maxCopiedBytes'>
 }
 
 export class Rewriting {
@@ -89,27 +98,39 @@ export class Rewriting {
     return 'rewrote'
   }
 
-  /** Exactly these, one after another; nothing is staged or unstaged by it. */
-  async runNamed(segmentIds: readonly SegmentId[]): Promise<PassOutcome> {
+  /**
+   * Exactly these, one after another; nothing is staged or unstaged by it. The cap on copied bytes is for
+   * all of them: a source that it cuts short keeps its place in the queue.
+   */
+  async runNamed(
+    segmentIds: readonly SegmentId[],
+    options: Partial<RewriteOptions>,
+  ): Promise<PassOutcome> {
     const pass = this.#pass
     const { host, memory } = pass.environment
     if (pass.stopsBefore('rewrite')) {
       await pass.stop('rewrite', `Before it rewrites ${segmentIds.length} segments.`)
     }
     this.#start('manual', segmentIds.length, false)
+    const { maxCopiedBytes = 0, ...how } = options
     const limits = {
       reason: 'manual' as const,
       maxSegments: segmentIds.length,
-      maxCopiedBytes: 0,
       minStaleRatio: 0,
       fresh: false,
+      how,
     }
+    let left = maxCopiedBytes
     for (const segmentId of segmentIds) {
       // The ones before took time: this one may be dead, deleted or cancelled by now.
       const segment = segmentLookup(host.segments()).get(segmentId)
       if (segment === undefined || segment.state === 'zombie') continue
-      await this.#rewrite(segment, limits)
+      const report = await this.#rewrite(segment, { ...limits, maxCopiedBytes: left })
+      if (report.sourcesUnfinished.includes(segmentId)) break
       await this.#consume(segmentId, true)
+      if (maxCopiedBytes === 0) continue
+      left -= report.sourceBytesProcessed
+      if (left <= 0) break
     }
     await this.#reclaim('manual')
     await memory.saveHistory()
@@ -222,7 +243,7 @@ export class Rewriting {
       foregroundGraceMs: cancelable ? 0 : null,
     })
     try {
-      const request = maxCopiedBytes > 0 ? { maxCopiedBytes } : {}
+      const request = { ...limits.how, ...(maxCopiedBytes > 0 ? { maxCopiedBytes } : {}) }
       const report = await host.rewrite([segmentId], bounds.signal, request)
       pass.steps.push({ kind: 'rewrite', reason, report })
       this.#count(segment, report)

@@ -25,6 +25,7 @@ import type {
   PauseFileSight,
   PlanFilters,
   RewriteDebt,
+  RewriteOptions,
   RewritePenalty,
   RewritePlan,
   SchedulerInfo,
@@ -50,6 +51,7 @@ import {
 import type { ManualRequest } from './pass-input.ts'
 import { planEvent } from './pass-plans.ts'
 import { coolingOf, liftPenalties } from './penalties.ts'
+import { checkRewriteOptions } from './rewrite-options.ts'
 import { planRewrite } from './planner.ts'
 import { Previews } from './previews.ts'
 import { decodeState, expireHistory } from './state-file.ts'
@@ -225,8 +227,12 @@ export class MaintenanceScheduler implements MaintenanceControl {
   }
 
   /** Ids that no segment has are left out; the report's gate says how many. */
-  async rewrite(segmentIds: SegmentId[]): Promise<PassReport> {
-    return this.#manual({ kind: 'rewrite', segmentIds: [...segmentIds] })
+  async rewrite(
+    segmentIds: SegmentId[],
+    options: Partial<RewriteOptions> = {},
+  ): Promise<PassReport> {
+    checkRewriteOptions(options)
+    return this.#manual({ kind: 'rewrite', segmentIds: [...segmentIds], options: { ...options } })
   }
 
   /** A dry run needs no slot: it changes nothing. Otherwise rejects with what GC failed of. */

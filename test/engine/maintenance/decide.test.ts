@@ -543,9 +543,13 @@ describe('manual passes', () => {
   const segments = [segment(1, 0.9), segment(2, 0.3), segment(3, 0.1)]
 
   test('rewrite exactly the named segments that exist', () => {
-    const request = { kind: 'rewrite' as const, segmentIds: [id(3), id(9), id(3), id(1)] }
-    const decision = decide('manual', { segments, request })
-    expect(decision.action).toEqual({ kind: 'rewrite_ids', segmentIds: [id(3), id(1)] })
+    const named = { kind: 'rewrite' as const, segmentIds: [id(3), id(9), id(3), id(1)] }
+    const decision = decide('manual', { segments, request: named })
+    const segmentIds = [id(3), id(1)]
+    expect(decision.action).toEqual({ kind: 'rewrite_ids', segmentIds, options: {} })
+    const request = { ...named, options: { batchRecords: 2 } }
+    const how = decide('manual', { segments, request }).action
+    expect(how).toEqual({ kind: 'rewrite_ids', segmentIds, options: { batchRecords: 2 } })
     const none = decide('manual', { segments, request: { kind: 'rewrite', segmentIds: [id(9)] } })
     expect(none.action).toMatchObject({ kind: 'blocked', by: 'missing_segments' })
   })
