@@ -5,6 +5,7 @@
 import { setImmediate as yieldNow } from 'node:timers/promises'
 import { InvalidArgumentError } from 'commander'
 import {
+  bytesText,
   EngineError,
   findIndex,
   inspectFolder,
@@ -292,14 +293,7 @@ export function grouped(value: number): string {
   return value.toLocaleString('en-US')
 }
 
-const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
-
-export function bytesText(bytes: number): string {
-  let value = bytes
-  let unit = 0
-  for (; Math.abs(value) >= 1024 && unit < UNITS.length - 1; unit++) value /= 1024
-  return unit === 0 ? `${value} B` : `${value.toFixed(1)} ${UNITS[unit] ?? ''}`
-}
+export { bytesText }
 
 export function percentText(ratio: number): string {
   return `${(ratio * 100).toFixed(1)} %`

@@ -7,6 +7,7 @@ import type { inspectFolder } from '../engine/index.ts'
 export {
   ABSENT_STATS,
   absentStatsOf,
+  bytesText,
   EngineError,
   findIndex,
   folderStatsOf,

@@ -4,17 +4,24 @@
  */
 import type { SegmentId } from '../types.ts'
 
-const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const
 
-/** 1374389 -> "1.31 MiB". */
+/**
+ * 1374389 -> "1.31 MiB", 2097152 -> "2.00 MiB": always three digits, so that equal numbers look equal, and a
+ * unit is left at 1000. The page says bytes by the same rule (`web/lib/format.ts`); a test holds both.
+ */
 export function bytesText(bytes: number): string {
-  let value = bytes
+  const sign = bytes < 0 ? '-' : ''
+  let value = Math.abs(bytes)
+  if (value < 1000) return `${sign}${Math.round(value)} B`
   let unit = 0
-  while (Math.abs(value) >= 1024 && unit < UNITS.length - 1) {
+  while (Number(value.toPrecision(3)) >= 1000 && unit < UNITS.length - 1) {
     value /= 1024
     unit += 1
   }
-  return `${unit === 0 ? Math.round(value) : trim(value)} ${UNITS[unit] ?? 'B'}`
+  const rounded = Number(value.toPrecision(3))
+  const decimals = rounded < 1 ? 3 : rounded < 10 ? 2 : rounded < 100 ? 1 : 0
+  return `${sign}${rounded.toFixed(decimals)} ${UNITS[unit] ?? 'PiB'}`
 }
 
 /** 31200 -> "31.2 s"; below a second in ms, above two minutes in min. Rounded down: 29.96 s is not 30 s. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { bytesText } from '../../engine/maintenance/text.ts'
 import {
   UNKNOWN,
   exactBytes,
@@ -31,6 +32,14 @@ describe('formatBytes', () => {
     [-2048, '-2.00 KiB'],
   ])('%d bytes read as %s', (bytes, text) => {
     expect(formatBytes(bytes)).toBe(text)
+  })
+
+  test('sentences of the engine say bytes by the same rule, at every size', () => {
+    const sizes = [0, 1, 999, 1000, 1023, 1024, 1_047_999, 1_048_575, 2 * 1024 * 1024, -2048]
+    for (let power = 0; power < 58; power += 0.013) sizes.push(Math.round(2 ** power))
+    for (const bytes of sizes)
+      expect([bytes, bytesText(bytes)]).toEqual([bytes, formatBytes(bytes)])
+    expect(bytesText(2 * 1024 * 1024)).toBe('2.00 MiB')
   })
 
   test('what is not known is a dash, not zero', () => {

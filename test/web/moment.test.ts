@@ -8,7 +8,8 @@ import {
   stateOfMoment,
   whatIsMissing,
 } from '../../web/state/moment.ts'
-import { theSentence, whyNoActions } from '../../web/state/selectors.ts'
+import { amplification } from '../../web/state/overview.ts'
+import { theSentence, totalsOf, whyNoActions } from '../../web/state/selectors.ts'
 import {
   makePass,
   makeSegment,
@@ -98,7 +99,14 @@ describe('moments', () => {
       passes: [pass(1, 5, 1), pass(1, 9, 2), pass(2, 6, 1), pass(1, 15, 3)],
     })
     expect(shown.engine).toEqual(state)
-    expect(shown.gauges).toMatchObject({ nowMs: NOW, clockFrozen: true })
+    // The clock, and not a figure more: nobody recorded what was put or how long the index was.
+    expect(shown.gauges).toEqual({ nowMs: NOW, clockFrozen: true })
+    const { write, space } = amplification(
+      totalsOf(state.segments),
+      { ...shown.gauges },
+      state.counters,
+    )
+    expect([write, space?.user ?? null]).toEqual([null, null])
     expect(shown.trace.length).toBe(3)
     expect(shown.trace.chunks[0]?.items[0]).toMatchObject({ kind: 'event' })
     expect(shown.passes.map(({ report }) => report.passId)).toEqual([1, 2])

@@ -84,6 +84,9 @@ export interface AbsentStore {
   why: 'not_open' | 'closed' | 'none'
 }
 
+/** Figures that are not known are absent: of a recorded moment there is the clock and nothing else. */
+export type PageGauges = Pick<EngineGauges, 'nowMs' | 'clockFrozen'> & Partial<EngineGauges>
+
 export interface AppState {
   access: Access
   link: LiveStatus
@@ -99,7 +102,8 @@ export interface AppState {
   engine: EngineState | null
   /** Why live and stale bytes in `engine` are no facts; null when they are. */
   liveBytesUnknown: string | null
-  gauges: EngineGauges | null
+  /** null before the first message. */
+  gauges: PageGauges | null
   workload: WorkloadState | null
   /** Page clock (performance.now) of the last message; ages and countdowns start here. */
   receivedAtMs: number

@@ -10,7 +10,15 @@ import type {
 } from '../../server/protocol.ts'
 import { appendToLog, lastOfLog } from '../lib/chunked-log.ts'
 import { takeFresh } from '../lib/sequence.ts'
-import type { AppState, DebtMove, GoneSegment, PassRun, TraceEntry, TraceLog } from './app-state.ts'
+import type {
+  AppState,
+  DebtMove,
+  GoneSegment,
+  PageGauges,
+  PassRun,
+  TraceEntry,
+  TraceLog,
+} from './app-state.ts'
 import { EngineStateDraft } from './apply-event.ts'
 import { gapRemark } from './trace-gaps.ts'
 
@@ -30,7 +38,11 @@ const MOVES_MAX = 200
 export const GONE_FADE_MS = 1200
 const GONE_MAX = 60
 
-type Snapshot = Extract<ServerMessage, { type: 'snapshot' }>
+type SentSnapshot = Extract<ServerMessage, { type: 'snapshot' }>
+/** As it is sent, or of a recorded moment, of which fewer figures are known. */
+export type Snapshot = Omit<SentSnapshot, 'snapshot'> & {
+  snapshot: Omit<SentSnapshot['snapshot'], 'gauges'> & { gauges: PageGauges }
+}
 type Frame = Extract<ServerMessage, { type: 'frame' }>
 type Remark = Extract<TraceEntry, { kind: 'remark' }>
 
@@ -251,7 +263,7 @@ function withoutCandidates(run: PassRun): PassRun {
 
 // ---------------------------------------------------------------- snapshots
 
-function applySnapshot(state: AppState, message: Snapshot, receivedAtMs: number): AppState {
+export function applySnapshot(state: AppState, message: Snapshot, receivedAtMs: number): AppState {
   const sameStream = state.streamId === message.streamId
   const streamCount = sameStream ? state.streamCount : state.streamCount + 1
   const passes = [...message.passes]

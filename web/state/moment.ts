@@ -1,6 +1,5 @@
 // Pure: what a recorded moment is on this page, which moments there are, and what of the past is missing.
 import type {
-  EngineGauges,
   EngineState,
   HistoryBody,
   HistoryEventsBody,
@@ -13,8 +12,14 @@ import type {
 } from '../../server/protocol.ts'
 import { appendToLog, emptyLog } from '../lib/chunked-log.ts'
 import { formatCount, formatTime } from '../lib/format.ts'
-import { initialState, type AppState, type PassRun, type TraceEntry } from './app-state.ts'
-import { applyMessage } from './apply-message.ts'
+import {
+  initialState,
+  type AppState,
+  type PageGauges,
+  type PassRun,
+  type TraceEntry,
+} from './app-state.ts'
+import { applySnapshot } from './apply-message.ts'
 
 /** An opening of which something can be read. */
 export type ReadableOpening = RecordingOpening & {
@@ -81,7 +86,7 @@ interface MomentInput {
 export function stateOfMoment(input: MomentInput): AppState {
   const { store, moment, atMs, state, page, passes } = input
   const events = page.events.filter((event) => event.seq <= moment.seq)
-  const known = applyMessage(
+  const known = applySnapshot(
     initialState,
     {
       type: 'snapshot',
@@ -116,23 +121,9 @@ export function stateOfMoment(input: MomentInput): AppState {
   }
 }
 
-/** Only the clock is known of a recorded moment; nothing that shows it draws the other figures. */
-function gaugesAt(atMs: number): EngineGauges {
-  return {
-    nowMs: atMs,
-    clockOffsetMs: 0,
-    clockFrozen: true,
-    puts: 0,
-    deletes: 0,
-    gets: 0,
-    bytesPut: 0,
-    memtableEntries: 0,
-    memtableBytes: 0,
-    journalBytes: 0,
-    indexFileBytes: 0,
-    lastWriteAtMs: null,
-    lastReadAtMs: null,
-  }
+/** Only the clock is known of a recorded moment; it stands still. */
+function gaugesAt(atMs: number): PageGauges {
+  return { nowMs: atMs, clockFrozen: true }
 }
 
 // ---------------------------------------------------------------- what is missing

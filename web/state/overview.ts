@@ -2,12 +2,12 @@
 // how long the debt would take to drain. Pure; a number that cannot be known is null with its reason.
 import type {
   Counters,
-  EngineGauges,
   MaintenanceOptions,
   MetricSample,
   SchedulerInfo,
   SegmentInfo,
 } from '../../server/protocol.ts'
+import type { PageGauges } from './app-state.ts'
 import type { Totals } from './selectors.ts'
 
 export interface ThresholdBand {
@@ -85,26 +85,32 @@ export interface SpaceAmplification {
   /** Value-log bytes that maintenance answers for, which is all but the pinned ones. 1 = no stale byte. */
   engine: number
   /** What the folder takes of the disk: value log, index and journal. */
-  user: number
+  user: number | null
   /** Dead segments that only wait for their readers. 0 = none. */
   pinned: number
 }
 
 export function amplification(
   totals: Totals,
-  gauges: EngineGauges,
+  gauges: Pick<PageGauges, 'bytesPut' | 'indexFileBytes' | 'journalBytes'>,
   counters: Counters,
 ): Amplification {
   const { bytesLive, bytesTotal, pinnedBytes } = totals
   const { bytesPut, indexFileBytes, journalBytes } = gauges
   return {
-    write: bytesPut === 0 ? null : (bytesPut + counters.rewriteBytesWritten) / bytesPut,
+    write:
+      bytesPut === undefined || bytesPut === 0
+        ? null
+        : (bytesPut + counters.rewriteBytesWritten) / bytesPut,
     space:
       bytesLive === 0
         ? null
         : {
             engine: (bytesTotal - pinnedBytes) / bytesLive,
-            user: (bytesTotal + indexFileBytes + journalBytes) / bytesLive,
+            user:
+              indexFileBytes === undefined || journalBytes === undefined
+                ? null
+                : (bytesTotal + indexFileBytes + journalBytes) / bytesLive,
             pinned: pinnedBytes / bytesLive,
           },
   }

@@ -1,7 +1,6 @@
 // What a pass would do if it ran now, said before it runs. Pure, from the state and options the page
 // has: an expectation, not a promise, because the gates are judged when the pass runs.
 import type {
-  EngineGauges,
   EngineState,
   MaintenanceOptions,
   PassSource,
@@ -15,6 +14,7 @@ import {
   plural,
   segmentLabel,
 } from '../lib/format.ts'
+import type { PageGauges } from './app-state.ts'
 import { heldBackBy } from './held-back.ts'
 import { segmentById, stageOf, totalsOf } from './selectors.ts'
 
@@ -29,7 +29,7 @@ export interface Preview {
 export interface PreviewInput {
   engine: EngineState
   options: MaintenanceOptions
-  gauges: Pick<EngineGauges, 'lastWriteAtMs' | 'lastReadAtMs'>
+  gauges: Pick<PageGauges, 'lastWriteAtMs' | 'lastReadAtMs'>
   nowMs: number
 }
 
@@ -92,12 +92,12 @@ export function previewPass(input: PreviewInput, source: PassSource): Preview {
 
 /** Quiet comes before any planning (M5). */
 function notQuiet({ options, gauges, nowMs }: PreviewInput): Preview | null {
-  const windows: [string, number | null, number][] = [
+  const windows: [string, number | null | undefined, number][] = [
     ['write', gauges.lastWriteAtMs, options.quietWriteWindowMs],
     ['read', gauges.lastReadAtMs, options.quietReadWindowMs],
   ]
   for (const [what, lastAtMs, windowMs] of windows) {
-    if (lastAtMs === null || nowMs - lastAtMs >= windowMs) continue
+    if (lastAtMs === null || lastAtMs === undefined || nowMs - lastAtMs >= windowMs) continue
     return blocked(
       `is stopped at a gate: the last ${what} was ${formatDuration(nowMs - lastAtMs)} ago, ${formatDuration(windowMs)} of quiet are needed`,
     )

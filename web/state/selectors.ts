@@ -1,7 +1,6 @@
 // Derived values and the sentences of the page. Pure functions of state and of the engine's clock,
 // so that a test can ask what the page would say at any instant.
 import type {
-  EngineGauges,
   EngineState,
   LedgerEntry,
   MaintenanceOptions,
@@ -24,7 +23,7 @@ import {
 } from '../lib/format.ts'
 import type { Route, SegmentOrder } from '../lib/route.ts'
 import { isPinned, keeperShort, sourceWords } from '../lib/words.ts'
-import type { AppState, PassRun } from './app-state.ts'
+import type { AppState, PageGauges, PassRun } from './app-state.ts'
 import { findSegment } from './apply-event.ts'
 import { heldBackBy } from './held-back.ts'
 
@@ -246,7 +245,7 @@ export interface NextView {
 interface NextInput {
   engine: EngineState
   store: StoreInfo
-  gauges: EngineGauges
+  gauges: Pick<PageGauges, 'lastWriteAtMs' | 'lastReadAtMs'>
   nowMs: number
 }
 
@@ -372,7 +371,9 @@ function quietReasons({ gauges, store, nowMs, engine }: NextInput): string[] {
   const options = store.engine?.options
   if (options === undefined) return []
   const reasons: string[] = []
-  const quietFor = (lastAtMs: number | null) => (lastAtMs === null ? Infinity : nowMs - lastAtMs)
+  // Never, or not known when: nothing can be said of either.
+  const quietFor = (lastAtMs: number | null | undefined) =>
+    lastAtMs === null || lastAtMs === undefined ? Infinity : nowMs - lastAtMs
   const writes = quietFor(gauges.lastWriteAtMs)
   if (writes < options.quietWriteWindowMs) {
     reasons.push(

@@ -170,12 +170,17 @@ function Amplifications(): ReactNode {
   if (engine === null || gauges === null) return null
   const { write, space } = amplification(totalsOf(engine.segments), gauges, engine.counters)
   const noLive = 'there is no live byte'
+  const notTold = 'of this moment only the clock is known'
   return (
     <div className="stat">
       <dt>amplification</dt>
       <Times
         value={write}
-        why="nothing has been written since the store was opened"
+        why={
+          gauges.bytesPut === undefined
+            ? notTold
+            : 'nothing has been written since the store was opened'
+        }
         testId="write-amplification"
       >
         <Term name="write amplification">write</Term>
@@ -183,7 +188,11 @@ function Amplifications(): ReactNode {
       <Times value={space?.engine ?? null} why={noLive} testId="space-amplification">
         <Term name="space amplification">space</Term>
       </Times>
-      <Times value={space?.user ?? null} why={noLive} testId="space-on-disk">
+      <Times
+        value={space?.user ?? null}
+        why={space === null ? noLive : notTold}
+        testId="space-on-disk"
+      >
         <Term name="space on disk">on disk</Term>
       </Times>
       {space !== null && space.pinned > 0 && (

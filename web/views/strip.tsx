@@ -146,23 +146,24 @@ function ClockFact(): ReactNode {
   const gauges = useApp((state) => state.gauges)
   const attached = useApp((state) => state.store?.mode === 'attached')
   if (gauges === null || nowMs === null || attached) return null
-  const virtual = gauges.clockFrozen || Math.abs(gauges.clockOffsetMs) >= 1
+  const { clockFrozen, clockOffsetMs = 0 } = gauges
+  const virtual = clockFrozen || Math.abs(clockOffsetMs) >= 1
   return (
     <div
       className="fact"
       data-testid="clock"
       data-now-ms={Math.round(nowMs)}
       data-virtual={virtual}
-      data-frozen={gauges.clockFrozen}
+      data-frozen={clockFrozen}
       title={`Engine clock ${exactTime(Math.round(nowMs))}`}
     >
       <span className="fact-name">clock</span>
       <span className="num">{formatTime(nowMs)}</span>
-      {gauges.clockFrozen && <span className="badge badge-virtual">frozen</span>}
-      {virtual && Math.abs(gauges.clockOffsetMs) >= 1 && (
+      {clockFrozen && <span className="badge badge-virtual">frozen</span>}
+      {virtual && Math.abs(clockOffsetMs) >= 1 && (
         <span className="badge badge-virtual num">
-          virtual, {gauges.clockOffsetMs > 0 ? '+' : ''}
-          {formatDuration(gauges.clockOffsetMs)}
+          virtual, {clockOffsetMs > 0 ? '+' : ''}
+          {formatDuration(clockOffsetMs)}
         </span>
       )}
     </div>

@@ -30,7 +30,7 @@ describe('hot pass', () => {
     expect(report.before).toEqual(QUEUE)
     expect(report.after).toBe(scheduler.debt())
     expect(report.sentence).toBe(
-      'Rewrote 1 of 4 queued segments (value-l0-000004, 90 % stale), copied 102 KiB, deleted 1 MiB; 3 restaged, confirm due in 30 s.',
+      'Rewrote 1 of 4 queued segments (value-l0-000004, 90 % stale), copied 102 KiB, deleted 1.00 MiB; 3 restaged, confirm due in 30 s.',
     )
     const next = await scheduler.runPass('checkpoint_kick')
     expect(next).toMatchObject({ outcome: 'blocked', blockedBy: 'stage_not_pending', steps: [] })
@@ -372,7 +372,7 @@ describe('manual pass', () => {
     expect(host.rewrites).toEqual([[id(2)], [id(4)]])
     expect(host.reclaims).toEqual([false])
     expect(scheduler.debt()).toMatchObject({ queue: [id(1), id(3)], stage: staged(T0) })
-    expect(report.sentence).toBe('Rewrote 2 segments, copied 410 KiB, deleted 2 MiB.')
+    expect(report.sentence).toBe('Rewrote 2 segments, copied 410 KiB, deleted 2.00 MiB.')
   })
 
   test('skips a named segment that went away while another was rewritten', async () => {

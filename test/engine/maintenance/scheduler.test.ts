@@ -186,7 +186,7 @@ describe('checkpoint kick', () => {
     expect(await scheduler.kickFromCheckpoint()).toMatchObject({ pass: null })
     const small = await world([segment(1, 0.9)], { maintenance: { triggerTotalBytes: 2 * MIB } })
     const floor = await small.scheduler.kickFromCheckpoint()
-    expect(floor.skipped).toBe('1 MiB in 1 segment; the floor is 2 MiB.')
+    expect(floor.skipped).toBe('1.00 MiB in 1 segment; the floor is 2.00 MiB.')
   })
 
   test('in auto mode the answer is the kick that the checkpoint itself caused', async () => {
