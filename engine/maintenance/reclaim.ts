@@ -84,7 +84,7 @@ function surveyed(set: SegmentSet): Surveyed[] {
 
 /** What became of all prunes, also of those that are not worth an event. */
 export class PruneTally {
-  #counts: RetainedPruneCounts = {
+  readonly #counts: RetainedPruneCounts = {
     lastStatus: null,
     noCandidateRuns: 0,
     completedRuns: 0,
