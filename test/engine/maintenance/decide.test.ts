@@ -184,6 +184,23 @@ describe('admission', () => {
     expect(gate(decide('periodic', paused), 'scheduler_running').bypassed).toBe(true)
   })
 
+  test('a tick gives way to a kick, a due retry and a checkpoint; a pass asked for does not', () => {
+    const waits: [Setup, GateName][] = [
+      [{ checkpointKickPending: true }, 'priority_yield'],
+      [{ deferredPending: true }, 'priority_yield'],
+      [{ foreground: { checkpointing: true } }, 'no_checkpoint_running'],
+    ]
+    for (const [wait, by] of waits) {
+      for (const debt of [NO_DEBT, debtOf([entry(1, 0.9)])]) {
+        const setup = { ...wait, debt, segments: stale }
+        const tick = decide('periodic', { ...setup, automatic: true })
+        expect(tick).toMatchObject({ action: { kind: 'blocked', by }, plans: [], gc: false })
+        expect(gate(decide('periodic', setup), by).bypassed).toBe(true)
+      }
+      expect(decide('checkpoint_kick', { ...wait, segments: stale }).action.kind).toBe('stage')
+    }
+  })
+
   test('a pending stage keeps every source out but the confirm', () => {
     const waiting = { segments: stale, debt: debtOf([entry(1, 0.9)], staged(T0 - 40_000)) }
     for (const source of ['periodic', 'checkpoint_kick'] as const) {

@@ -101,7 +101,62 @@ describe('rewrite history', () => {
   })
 })
 
+describe('chunks of a newer upstream', () => {
+  const chunk = (seq: number, offset: number, live: number) => ({
+    file_id: String(id(seq)),
+    chunk_offset: offset,
+    bytes_total: 100,
+    bytes_live: live,
+    bytes_stale: 100 - live,
+    stale_ratio: (100 - live) / 100,
+  })
+  const file = {
+    rewrite_source_file_ids: [String(id(9))],
+    rewrite_debt_ledger: [{ file_id: String(id(9)), bytes_total: 7 }],
+    rewrite_debt_chunks: [chunk(2, 0, 50), chunk(1, 0, 20), chunk(2, 100, 10)],
+    rewrite_debt_chunk_bytes: 100,
+  }
+
+  test('count before ledger and ids, and are added up by segment (LoadsChunkLedger)', () => {
+    const { debt, problem } = decode(file)
+    expect(problem).toBeNull()
+    expect(debt.queue).toEqual([id(2), id(1)])
+    expect(debt.ledger).toEqual([
+      { segmentId: id(2), bytesTotal: 200, bytesLive: 60, bytesStale: 140, staleRatio: 0.7 },
+      { segmentId: id(1), bytesTotal: 100, bytesLive: 20, bytesStale: 80, staleRatio: 0.8 },
+    ])
+  })
+
+  test('are kept while they cover the queue, and go with their segment', () => {
+    const { debt, penalties, extras } = decode(file)
+    const kept = (of: RewriteDebt): unknown => {
+      const text = encodeState(of, penalties, extrasFor(of, extras)) ?? '{}'
+      return (JSON.parse(text) as Record<string, unknown>)['rewrite_debt_chunks']
+    }
+    expect(kept(debt)).toEqual(file.rewrite_debt_chunks)
+    const rest = { ...debt, queue: [id(1)], ledger: debt.ledger.slice(1) }
+    expect(kept(rest)).toEqual([file.rewrite_debt_chunks[1]])
+    const more = { ...debt, queue: [...debt.queue, id(3)], ledger: [] }
+    expect(kept(more)).toBeUndefined()
+  })
+})
+
 describe('state file', () => {
+  test('keeps history without a queue (PreservesHistoryWithoutQueue)', () => {
+    const text = `{
+  "rewrite_history": [
+    {
+      "file_id": "2147483649",
+      "last_attempt_unix_nano": 1774040000123456789,
+      "last_reclaimed_bytes": 5
+    }
+  ]
+}`
+    const { debt, penalties, extras, problem } = decodeState(text, DELAY)
+    expect([debt, penalties, problem]).toEqual([NO_DEBT, [], null])
+    expect(encodeState(debt, penalties, extrasFor(debt, extras))).toBe(text)
+  })
+
   test('reads and writes a foreign file to the byte, penalties and nanoseconds included', () => {
     const { debt, penalties, extras, problem } = decodeState(FOREIGN, DELAY)
     expect(problem).toBeNull()
