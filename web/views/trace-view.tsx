@@ -1,7 +1,7 @@
 // Every event as one readable line, newest first, filtered by kind, pass, segment and text, with its
 // fields in the drawer. What this page never saw, what it let go, and where another stream begins, are
 // lines of their own. Reading further down pauses it, so that nothing is pushed away.
-import { useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
+import { useEffect, useMemo, useRef, useState, type MouseEvent, type ReactNode } from 'react'
 import type { EngineEvent } from '../../server/protocol.ts'
 import { appendToLog, emptyLog, logAt } from '../lib/chunked-log.ts'
 import { exactTime, formatCount, formatTime, plural, segmentLabel } from '../lib/format.ts'
@@ -11,6 +11,7 @@ import { eventGroups, groupOfEvent, groupWords } from '../lib/words.ts'
 import { useMedia } from '../parts/hooks.ts'
 import { CopyButton } from '../parts/copy-button.tsx'
 import { Panel } from '../parts/panel.tsx'
+import { RowKeys } from '../parts/row-keys.ts'
 import { useRowWindow } from '../parts/row-window.ts'
 import { traceKey, type TraceEntry, type TraceLog } from '../state/app-state.ts'
 import {
@@ -301,6 +302,7 @@ interface TraceListProps {
 
 function TraceList({ rows, log, paused }: TraceListProps): ReactNode {
   const scroll = useRef<HTMLDivElement>(null)
+  const list = useRef<HTMLOListElement>(null)
   const open = useRoute((route) => (route.drawer?.kind === 'event' ? route.drawer.seq : null))
   const dropped = log.dropped
   const narrow = useMedia('(max-width: 640px)')
@@ -312,6 +314,14 @@ function TraceList({ rows, log, paused }: TraceListProps): ReactNode {
     index: first + i,
     entry: rows.at(first + i),
   }))
+  const [elements] = useState(() => new RowKeys())
+  const keys = elements.of(
+    inSight.map(({ index, entry }) =>
+      entry === undefined ? `end-${String(index)}` : traceKey(entry),
+    ),
+    () => list.current?.contains(document.activeElement) === true,
+  )
+  const onPress = useRowPress()
   return (
     <div
       ref={scroll}
@@ -340,10 +350,10 @@ function TraceList({ rows, log, paused }: TraceListProps): ReactNode {
             : 'No event that this page holds matches the filter.'}
         </p>
       )}
-      <ol className="trace-list" style={{ height: count * height }}>
-        {inSight.map(({ index, entry }) => (
+      <ol ref={list} className="trace-list" style={{ height: count * height }} {...onPress}>
+        {inSight.map(({ index, entry }, place) => (
           <li
-            key={entry === undefined ? `end-${String(index)}` : traceKey(entry)}
+            key={keys[place]}
             data-index={index}
             className="trace-item"
             style={{ transform: `translateY(${String(index * height)}px)` }}
@@ -354,6 +364,31 @@ function TraceList({ rows, log, paused }: TraceListProps): ReactNode {
       </ol>
     </div>
   )
+}
+
+/**
+ * Opens the line that was pressed: while lines rush by, the one under the pointer when it lets go is
+ * another. A press of a key has no pointer, and opens the line that has the focus.
+ */
+function useRowPress() {
+  const pressed = useRef<number | null>(null)
+  return {
+    onPointerDown: (event: MouseEvent) => {
+      pressed.current = seqAt(event)
+    },
+    onClick: (event: MouseEvent) => {
+      const at = seqAt(event)
+      if (at === null) return
+      openDrawer({ kind: 'event', seq: event.detail === 0 ? at : (pressed.current ?? at) })
+    },
+  }
+}
+
+/** Number of the event whose line this happened on; null between and beside the lines of events. */
+function seqAt({ target }: MouseEvent): number | null {
+  const row = target instanceof Element ? target.closest('button.trace-line')?.parentElement : null
+  const seq = row?.dataset['seq']
+  return seq === undefined ? null : Number(seq)
 }
 
 interface LineProps {
@@ -386,12 +421,7 @@ function TraceRow({ event, open }: { event: EngineEvent; open: boolean }): React
       data-event-type={event.type}
       data-seq={event.seq}
     >
-      <button
-        type="button"
-        className="trace-line"
-        aria-expanded={open}
-        onClick={() => openDrawer({ kind: 'event', seq: event.seq })}
-      >
+      <button type="button" className="trace-line" aria-expanded={open}>
         <span className="num trace-seq">{event.seq}</span>
         <span className="num trace-time" title={exactTime(event.atMs)}>
           {formatTime(event.atMs, true)}
