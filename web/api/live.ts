@@ -8,6 +8,7 @@ import {
   type ClientMessage,
   type ServerMessage,
 } from '../../server/protocol.ts'
+import { nextFrame } from '../lib/frames.ts'
 import { takeFresh } from '../lib/sequence.ts'
 
 export type LiveStatus =
@@ -39,7 +40,7 @@ export interface LiveOptions {
   /** A browser hides why an upgrade failed; this asks over HTTP whether it was the token. */
   isTokenRefused: () => Promise<boolean>
   createSocket?: (url: string, protocols: string[]) => LiveSocket
-  /** Runs `flush` once, soon; the default is the next animation frame. */
+  /** Runs `flush` once, soon; the default is the next frame that answers no input. */
   schedule?: (flush: () => void) => void
   nowMs?: () => number
   random?: () => number
@@ -289,18 +290,6 @@ export class LiveClient {
     if (restMs <= 0) schedule(flush)
     else setTimeout(() => schedule(flush), Math.min(restMs, FLUSH_REST_MAX_MS))
   }
-}
-
-/** The next animation frame, or a second later in a hidden tab, where frames do not happen. */
-function nextFrame(flush: () => void): void {
-  let done = false
-  const once = () => {
-    if (done) return
-    done = true
-    flush()
-  }
-  requestAnimationFrame(once)
-  setTimeout(once, 1000)
 }
 
 function closeText(code: number, reason: string, opened: boolean): string {

@@ -16,6 +16,7 @@ import { LiveClient } from '../api/live.ts'
 import { takeToken } from '../api/token.ts'
 import { initialState, type AbsentStore } from './app-state.ts'
 import { appStore, receive } from './store.ts'
+import { watchInputs } from '../lib/frames.ts'
 import { hashToRoute } from '../lib/route.ts'
 import { followAddress } from './address.ts'
 import {
@@ -38,6 +39,7 @@ const STORES_RETRY_MS = 2000
 /** Called once, by main.tsx. */
 export function startSession(): void {
   const found = takeToken()
+  watchInputs()
   followAddress(hashToRoute(location.hash), onAddressChanged)
   if (found === null) {
     appStore.setState({ access: 'no_token' })
