@@ -1,7 +1,8 @@
-// Small React bindings: the two clocks, an element's width, a throttled text.
-import { useEffect, useLayoutEffect, useRef, useState, type RefObject } from 'react'
+// Small React bindings: the two clocks, an element's width, a throttled text, what is dear to draw.
+import { useContext, useEffect, useLayoutEffect, useRef, useState, type RefObject } from 'react'
+import type { AppState } from '../state/app-state.ts'
 import { engineNow } from '../state/selectors.ts'
-import { useApp } from '../state/store.ts'
+import { AppStoreContext, useApp } from '../state/store.ts'
 
 /** The page's clock, ticking. Countdowns show whole seconds, so four ticks a second are enough. */
 export function usePageNow(everyMs = 250): number {
@@ -86,6 +87,55 @@ export function useLater<T>(value: T, byMs: number): T {
     return () => clearTimeout(timer)
   }, [value, byMs])
   return shown
+}
+
+/**
+ * What `select` says, looked at once every so often while it goes on changing, and at once where `key`
+ * is another. For what is too dear to draw with every frame; `select` must be the same function always.
+ */
+export function useAppSlowly<T>(
+  select: (state: AppState) => T,
+  { everyMs, key }: { everyMs: number; key: string },
+): T {
+  const store = useContext(AppStoreContext)
+  const [seen, setSeen] = useState(() => ({ key, store, value: select(store.getState()) }))
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined
+    let lookedAtMs = performance.now()
+    const look = () => {
+      timer = undefined
+      lookedAtMs = performance.now()
+      const value = select(store.getState())
+      setSeen((before) => (before.value === value ? before : { ...before, value }))
+    }
+    const unsubscribe = store.subscribe(() => {
+      timer ??= setTimeout(look, Math.max(0, lookedAtMs + everyMs - performance.now()))
+    })
+    return () => {
+      clearTimeout(timer)
+      unsubscribe()
+    }
+  }, [store, select, everyMs, key])
+  if (seen.key === key && seen.store === store) return seen.value
+  const now = { key, store, value: select(store.getState()) }
+  setSeen(now)
+  return now.value
+}
+
+/** Long enough for the paint of what a press brought, and for a key held down to come again. */
+const SETTLED_MS = 80
+
+/**
+ * False at first, and right after `key` has changed: what is dear to draw comes once the rest of the
+ * answer is on the screen.
+ */
+export function useSettled(key: string): boolean {
+  const [settled, setSettled] = useState<string | null>(null)
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(key), SETTLED_MS)
+    return () => clearTimeout(timer)
+  }, [key])
+  return settled === key
 }
 
 /** True while the media query holds. */

@@ -26,8 +26,10 @@ function OpenDrawer({ target }: { target: DrawerTarget }): ReactNode {
   const box = useRef<HTMLElement>(null)
   const key = targetKey(target)
   useFocusReturn(box)
+  // Asking an element where it is scrolled to lays out the page once more.
+  const scrolled = useRef(false)
   useEffect(() => {
-    box.current?.scrollTo(0, 0)
+    if (scrolled.current) box.current?.scrollTo(0, 0)
   }, [key])
   return (
     <aside
@@ -38,6 +40,9 @@ function OpenDrawer({ target }: { target: DrawerTarget }): ReactNode {
       data-open={key}
       data-key="drawer"
       tabIndex={-1}
+      onScroll={(event) => {
+        scrolled.current = event.currentTarget.scrollTop > 0
+      }}
     >
       <header className="drawer-head">
         <h2>{targetName(target)}</h2>

@@ -11,7 +11,7 @@ import {
 import { formatBytes, formatDuration } from '../lib/format.ts'
 import { Brush } from '../parts/brush.tsx'
 import { ExportButtons } from '../parts/export-buttons.tsx'
-import { useThrottled } from '../parts/hooks.ts'
+import { useSettled, useThrottled } from '../parts/hooks.ts'
 import { Panel } from '../parts/panel.tsx'
 import { TimeChoice, useTimeSpan } from '../parts/time-choice.tsx'
 import { useApp } from '../state/store.ts'
@@ -37,6 +37,8 @@ export function HistoryPanel(): ReactNode {
   const within = useMemo(() => (span === null ? [] : samplesIn(told, span)), [told, span])
   const shown = useMemo(() => downsample(within), [within])
   const marks = useMemo(() => passMarks(passes, within), [passes, within])
+  // Going to the view is answered by what is above the charts.
+  const settled = useSettled('')
   const missing = whatIsMissing(samples, within)
   return (
     <Panel
@@ -50,15 +52,19 @@ export function HistoryPanel(): ReactNode {
           <div ref={picture} className="picture">
             <Legend open={span.open} />
             <Brush {...span} {...PLOT} onChoose={(time) => navigate({ time })}>
-              <Suspense fallback={<p className="muted chart-wait">Loading the charts.</p>}>
-                <SteadyDebt
-                  key={stream}
-                  samples={shown}
-                  marks={marks}
-                  span={span}
-                  active={active}
-                />
-              </Suspense>
+              {settled ? (
+                <Suspense fallback={<p className="muted chart-wait">Loading the charts.</p>}>
+                  <SteadyDebt
+                    key={stream}
+                    samples={shown}
+                    marks={marks}
+                    span={span}
+                    active={active}
+                  />
+                </Suspense>
+              ) : (
+                <div className="chart-wait" />
+              )}
             </Brush>
           </div>
           <ExportButtons name="debt" picture={picture} rows={() => within.map(sampleRow)} />

@@ -12,13 +12,13 @@ import {
 } from '../lib/format.ts'
 import { filterWords, keeperText, sourceWords, stateWords } from '../lib/words.ts'
 import { ActionButton } from '../parts/action-button.tsx'
-import { useEngineNow } from '../parts/hooks.ts'
+import { useAppSlowly, useEngineNow, useSettled } from '../parts/hooks.ts'
 import { OutcomeBadge } from '../parts/pass-report.tsx'
 import { SegmentChips } from '../parts/segment-chip.tsx'
 import { useVerdicts } from '../parts/segment-panel.tsx'
 import { Bytes, Time } from '../parts/value.tsx'
 import { LiveBytes } from '../parts/live-value.tsx'
-import type { TraceLog } from '../state/app-state.ts'
+import type { AppState, TraceLog } from '../state/app-state.ts'
 import {
   passesThatTouched,
   segmentPast,
@@ -40,35 +40,44 @@ const origins = {
   unknown: 'not known: the folder has no metadata that tells',
 } as const
 
-/** Leaves most of a frame to drawing. */
+/** Leaves most of a frame to drawing; and in the frame that opens the segment, next to all of it. */
 const SEARCH_BUDGET_MS = 8
+const FIRST_SEARCH_BUDGET_MS = 2
+
+/** As for all charts; the numbers above it follow with every frame. */
+const HISTORY_EVERY_MS = 1000
+
+const allOf = (state: AppState): AppState => state
 
 /** What the trace says of the segment; over a long trace more of it with every frame. */
 function usePast(trace: TraceLog, id: SegmentId): SegmentPast {
-  const first = useMemo(() => lookOn(trace, id), [trace, id])
+  const first = useMemo(() => lookOn(trace, id, FIRST_SEARCH_BUDGET_MS), [trace, id])
   const [later, setLater] = useState({ first, past: first })
   // What a later frame has found counts as long as it is about the same segment in the same trace.
   const past = later.first === first ? later.past : first
   useEffect(() => {
     if (past.searched >= trace.length) return
-    const frame = requestAnimationFrame(() => setLater({ first, past: lookOn(trace, id) }))
+    const frame = requestAnimationFrame(() =>
+      setLater({ first, past: lookOn(trace, id, SEARCH_BUDGET_MS) }),
+    )
     return () => cancelAnimationFrame(frame)
   }, [trace, id, first, past])
   return past
 }
 
-function lookOn(trace: TraceLog, id: SegmentId): SegmentPast {
-  const untilMs = performance.now() + SEARCH_BUDGET_MS
+function lookOn(trace: TraceLog, id: SegmentId, budgetMs: number): SegmentPast {
+  const untilMs = performance.now() + budgetMs
   return segmentPast(trace, id, () => performance.now() > untilMs)
 }
 
 export function SegmentDetails({ id }: { id: SegmentId }): ReactNode {
-  const segments = useApp((state) => state.engine?.segments ?? null)
-  const trace = useApp((state) => state.trace)
+  const known = useApp((state) => state.engine !== null)
+  const segment = useApp((state) => segmentById(state.engine?.segments ?? [], id))
   const attached = useApp((state) => state.store?.mode === 'attached')
+  const key = `${String(id)} ${segment === undefined ? 'gone' : 'there'}`
+  const { trace, gauges } = useAppSlowly(allOf, { everyMs: HISTORY_EVERY_MS, key })
   const past = usePast(trace, id)
-  if (segments === null) return null
-  const segment = segmentById(segments, id)
+  if (!known) return null
   return (
     <article
       className="segment-details"
@@ -85,7 +94,11 @@ export function SegmentDetails({ id }: { id: SegmentId }): ReactNode {
           {!attached && <Verdict id={id} />}
         </>
       )}
-      <BytesOverTime past={past} segment={segment} />
+      <BytesOverTime
+        id={id}
+        past={past}
+        openUntilMs={segment === undefined ? null : (gauges?.nowMs ?? null)}
+      />
       {!attached && <Touches id={id} />}
       <div className="row tight">
         <button
@@ -313,14 +326,15 @@ function Verdict({ id }: { id: SegmentId }): ReactNode {
   )
 }
 
-function BytesOverTime({
-  past,
-  segment,
-}: {
+interface BytesOverTimeProps {
+  id: SegmentId
   past: SegmentPast
-  segment: SegmentInfo | undefined
-}): ReactNode {
-  const nowMs = useApp((state) => state.gauges?.nowMs ?? null)
+  /** null: the segment is gone. */
+  openUntilMs: number | null
+}
+
+function BytesOverTime({ id, past, openUntilMs }: BytesOverTimeProps): ReactNode {
+  const settled = useSettled(String(id))
   return (
     <section aria-label="Bytes over time">
       <h3>Bytes over time</h3>
@@ -330,14 +344,16 @@ function BytesOverTime({
             ? 'Its bytes have not changed in the time this page knows.'
             : 'One change so far; a line needs two.'}
         </p>
-      ) : (
+      ) : settled ? (
         <Suspense fallback={<p className="muted chart-small">Loading the chart.</p>}>
           <SegmentBytes
             points={past.points}
-            openUntilMs={segment === undefined ? null : nowMs}
-            name={segment === undefined ? 'gone' : segmentLabel(segment.segmentId)}
+            openUntilMs={openUntilMs}
+            name={openUntilMs === null ? 'gone' : segmentLabel(id)}
           />
         </Suspense>
+      ) : (
+        <div className="chart-small" />
       )}
     </section>
   )
