@@ -207,14 +207,18 @@ function samePlaces(a: Picture, b: Picture): boolean {
   )
 }
 
+const pixels = (length: number): number => Math.max(1, Math.floor(length * devicePixelRatio))
+
 class Drawing {
   private readonly canvas: HTMLCanvasElement
   private before: Picture | null = null
   /** The segment drawn in each cell; the same object means the same picture, while the rest is the same. */
-  private readonly drawn = new Map<number, SegmentInfo>()
+  private drawn: (SegmentInfo | undefined)[] = []
   /** Cells with a frame around them, and whether it is that of the open segment. */
   private readonly framed = new Map<number, boolean>()
   private readonly palette = new Map<string, string>()
+  /** What the context fills with; setting it costs more than comparing. */
+  private filled = ''
 
   constructor(canvas: HTMLCanvasElement) {
     this.canvas = canvas
@@ -238,10 +242,12 @@ class Drawing {
   }
 
   draw(picture: Picture): void {
+    if (this.shows(picture)) return
     const context = this.prepare(picture)
     if (context === null) return
     const { segments, layout, marks, painter, scrollTop, viewHeight } = picture
     const chosen = new Set(picture.chosen)
+    const noFrames = this.framed.size === 0 && chosen.size === 0 && picture.current === null
     const first = Math.floor(scrollTop / layout.cellHeight) * layout.columns
     const last = Math.min(
       layout.count,
@@ -250,11 +256,12 @@ class Drawing {
     for (let index = first; index < last; index += 1) {
       const segment = segments[index]
       if (segment === undefined) continue
+      if (noFrames && this.drawn[index] === segment) continue
       const isCurrent = segment.segmentId === picture.current
       const isFramed = isCurrent || chosen.has(segment.segmentId)
       const sameFrame = this.framed.get(index) === (isFramed ? isCurrent : undefined)
-      if (sameFrame && this.drawn.get(index) === segment) continue
-      this.drawn.set(index, segment)
+      if (sameFrame && this.drawn[index] === segment) continue
+      this.drawn[index] = segment
       if (isFramed) this.framed.set(index, isCurrent)
       else this.framed.delete(index)
       const box = cellBox(layout, index)
@@ -272,12 +279,27 @@ class Drawing {
     }
   }
 
+  /** True when this very picture was drawn last, as after a move of the pointer. */
+  private shows(picture: Picture): boolean {
+    const { before } = this
+    return (
+      before !== null &&
+      before.segments === picture.segments &&
+      before.chosen === picture.chosen &&
+      before.current === picture.current &&
+      before.viewHeight === picture.viewHeight &&
+      before.width === picture.width &&
+      this.canvas.width === pixels(picture.width) &&
+      samePlaces(before, picture)
+    )
+  }
+
   /** Sizes the canvas; forgets what was drawn when more than some cells are another picture now. */
   private prepare(picture: Picture): CanvasRenderingContext2D | null {
     const { before } = this
     const scale = devicePixelRatio
-    const width = Math.max(1, Math.floor(picture.width * scale))
-    const height = Math.max(1, Math.floor(picture.viewHeight * scale))
+    const width = pixels(picture.width)
+    const height = pixels(picture.viewHeight)
     const context = this.canvas.getContext('2d', { alpha: true })
     const same =
       this.canvas.width === width &&
@@ -289,8 +311,9 @@ class Drawing {
       this.canvas.width = width
       this.canvas.height = height
       context?.setTransform(scale, 0, 0, scale, 0, 0)
-      this.drawn.clear()
+      this.drawn = []
       this.framed.clear()
+      this.filled = ''
     }
     this.before = picture
     return context
@@ -303,6 +326,12 @@ class Drawing {
       this.palette.set(token, value)
     }
     return value
+  }
+
+  private fill(context: CanvasRenderingContext2D, token: string): void {
+    if (this.filled === token) return
+    this.filled = token
+    context.fillStyle = this.colour(token)
   }
 
   private drawCell(
@@ -323,21 +352,21 @@ class Drawing {
       this.drawHatch(context, box)
     } else if (paint === null) {
       const live = segment.bytesTotal === 0 ? 0 : (segment.bytesLive / segment.bytesTotal) * height
-      context.fillStyle = this.colour(look.zombie ? '--kept' : '--stale')
+      this.fill(context, look.zombie ? '--kept' : '--stale')
       context.fillRect(x, y, width, height)
-      context.fillStyle = this.colour('--live')
+      this.fill(context, '--live')
       context.fillRect(x, y + height - live, width, live)
     } else {
-      context.fillStyle = this.colour(paint.token)
+      this.fill(context, paint.token)
       context.fillRect(x, y, width, height)
     }
     // Where a number does not fit, a bar on top is queued; a bar through is being rewritten.
     if (look.queued !== null) {
-      context.fillStyle = this.colour(look.staged ? '--staged' : '--queued')
+      this.fill(context, look.staged ? '--staged' : '--queued')
       context.fillRect(x, y, width, Math.max(2, height / 6))
     }
     if (look.rewriting) {
-      context.fillStyle = this.colour('--rewriting')
+      this.fill(context, '--rewriting')
       context.fillRect(x, y + height / 2 - 1, width, Math.max(2, height / 4))
     }
     this.drawWords(context, cell, box)
@@ -387,7 +416,7 @@ class Drawing {
     // An outline of the page's ground keeps the letters readable on every colour.
     context.strokeStyle = this.colour('--surface')
     context.strokeText(words, x + width / 2, y + height / 2)
-    context.fillStyle = this.colour('--text')
+    this.fill(context, '--text')
     context.fillText(words, x + width / 2, y + height / 2)
   }
 }

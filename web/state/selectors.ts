@@ -196,14 +196,23 @@ export function filterSegments(
   if (segmentState === null && wanted === '') return segments
   return segments.filter((segment) => {
     if (segmentState !== null && segment.state !== segmentState) return false
-    if (wanted === '') return true
-    return (
-      segmentLabel(segment.segmentId).toLowerCase().includes(wanted) ||
-      segment.file.toLowerCase().includes(wanted) ||
-      segment.origin.includes(wanted) ||
-      segment.keptBy.some((keeper) => keeperShort(keeper).toLowerCase().includes(wanted))
-    )
+    return wanted === '' || searchText(segment).includes(wanted)
   })
+}
+
+const searchTexts = new WeakMap<SegmentInfo, string>()
+
+/** What the filter looks through, in small letters, each on a line of its own; made once, as a segment never changes. */
+function searchText(segment: SegmentInfo): string {
+  let text = searchTexts.get(segment)
+  if (text === undefined) {
+    const { segmentId, file, origin, keptBy } = segment
+    text = [segmentLabel(segmentId), file, origin, ...keptBy.map(keeperShort)]
+      .join('\n')
+      .toLowerCase()
+    searchTexts.set(segment, text)
+  }
+  return text
 }
 
 // ---------------------------------------------------------------- sentences

@@ -13,8 +13,8 @@ import { staleRatio } from '../state/selectors.ts'
 import { chooseSegment, openDrawer, useRoute } from '../state/ui-store.ts'
 
 const ROW_HEIGHT = 28
-/** A row is some thirty elements: a hundred of them are what one key press may bring. */
-const PLAIN_ROWS_MAX = 100
+/** A row is some twenty elements, and all of them may come with one press of a key. */
+const PLAIN_ROWS_MAX = 40
 
 interface SegmentTableProps {
   segments: readonly SegmentInfo[]
@@ -32,7 +32,7 @@ export function SegmentTable({ segments, marks, verdicts }: SegmentTableProps): 
     count: virtual ? segments.length : 0,
     getScrollElement: () => scroll.current,
     estimateSize: () => ROW_HEIGHT,
-    overscan: 12,
+    overscan: 8,
   })
   const items = virtual ? virtualizer.getVirtualItems() : []
   const before = items[0]?.start ?? 0
