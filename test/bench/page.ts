@@ -135,11 +135,18 @@ function figures(label: string, sorted: readonly number[]): string {
     .join('')
 }
 
-async function measureInputs(page: Page, name: string, act = interact): Promise<void> {
+async function measureInputs(
+  { page, session }: Bench,
+  name: string,
+  act = interact,
+): Promise<void> {
+  const before = await cpuSeconds(session)
   const { shown, ran, hover, wheel } = await inputsDuring(page, act)
+  const cpuMs = ((await cpuSeconds(session)) - before) * 1000
   const slow = shown.filter((ms) => ms > 50).length
   out(
-    `${name} interactions=${shown.length} over_50ms=${slow}${figures('input', shown)}${figures('ran', ran)}`,
+    `${name} interactions=${shown.length} over_50ms=${slow}${figures('input', shown)}${figures('ran', ran)}` +
+      ` main_thread_cpu_ms_each=${(cpuMs / shown.length).toFixed(1)}`,
   )
   out(`${name} moves=${hover.length}${figures('hover', hover)}${figures('wheel', wheel)}`)
 }
@@ -194,17 +201,18 @@ async function measureBare(browser: Browser): Promise<void> {
   const bench = { ...(await openPage(browser)), server }
   await bench.page.goto(server.bareUrl)
   await bench.page.getByTestId('press').waitFor()
-  await measureInputs(bench.page, 'bare_idle', pressBare)
+  await measureInputs(bench, 'bare_idle', pressBare)
   server.setRate(EVENTS_PER_SECOND)
   await bench.page.waitForTimeout(500)
   await measureView(bench, 'bare')
-  await measureInputs(bench.page, 'bare_busy', pressBare)
+  await measureInputs(bench, 'bare_busy', pressBare)
   server.setRate(0)
   await bench.page.close()
 }
 
 /** The heap on the way to all events, and what a full trace makes slower. */
-async function measureMemory({ page, session, server }: Bench): Promise<void> {
+async function measureMemory(bench: Bench): Promise<void> {
+  const { page, session, server } = bench
   for (const share of [0.25, 0.5, 1]) {
     const events = Math.round(EVENTS * share)
     while (server.store.seq < events) {
@@ -226,7 +234,7 @@ async function measureMemory({ page, session, server }: Bench): Promise<void> {
   out(`trace search_all_ms=${(performance.now() - searchAt).toFixed(0)}`)
   await page.getByTestId('trace-filter').fill('')
   server.setRate(EVENTS_PER_SECOND)
-  await measureInputs(page, 'full')
+  await measureInputs(bench, 'full')
   server.setRate(0)
 }
 
@@ -248,7 +256,8 @@ const browser = await chromium.launch({
 out(`machine load=${loadavg()[0]?.toFixed(1)}`)
 try {
   if (wanted('bare')) await measureBare(browser)
-  const { page, session } = await openPage(browser)
+  const bench = { ...(await openPage(browser)), server }
+  const { page, session } = bench
   const openedAt = performance.now()
   await page.goto(server.url)
   await page.getByTestId('debt-total').waitFor()
@@ -256,16 +265,16 @@ try {
   out(`page heap_first_mib=${(await heapMiB(session)).toFixed(1)}`)
 
   server.burst(20_000)
-  if (wanted('idle')) await measureInputs(page, 'idle')
+  if (wanted('idle')) await measureInputs(bench, 'idle')
   server.setRate(EVENTS_PER_SECOND)
   for (const view of wanted('views') ? ['overview', 'segments', 'trace'] : []) {
     await show(page, view)
-    await measureView({ page, session, server }, view)
+    await measureView(bench, view)
   }
-  if (wanted('busy')) await measureInputs(page, 'busy')
+  if (wanted('busy')) await measureInputs(bench, 'busy')
   server.setRate(0)
   await page.waitForTimeout(500)
-  if (wanted('memory')) await measureMemory({ page, session, server })
+  if (wanted('memory')) await measureMemory(bench)
   out(`machine load=${loadavg()[0]?.toFixed(1)}`)
 } finally {
   await browser.close()
