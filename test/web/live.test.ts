@@ -230,3 +230,51 @@ describe('a dead socket', () => {
     expect(connections).toHaveLength(1)
   })
 })
+
+describe('drawing', () => {
+  const costs = (...costsMs: number[]) => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] })
+    let clockMs = 0
+    let draw: (() => void) | null = null
+    const left = [...costsMs]
+    const sockets: LiveSocket[] = []
+    const client = new LiveClient({
+      url: 'ws://127.0.0.1',
+      token: '',
+      storeId: 'store',
+      onMessages: () => (clockMs += left.shift() ?? 0),
+      onStatus: () => undefined,
+      isTokenRefused: () => Promise.resolve(false),
+      createSocket: () => {
+        const socket = { send: () => undefined, close: () => undefined } as unknown as LiveSocket
+        sockets.push(socket)
+        return socket
+      },
+      schedule: (flush) => (draw = flush),
+      nowMs: () => clockMs,
+    })
+    client.start()
+    /** A message comes; true when it is drawn with the next frame, without a rest before. */
+    const isDrawnAtOnce = (): boolean => {
+      sockets[0]?.onmessage?.({ data: JSON.stringify({ type: 'pong', id: 1 }) })
+      const atOnce = draw !== null
+      vi.advanceTimersByTime(1000)
+      draw?.()
+      draw = null
+      return atOnce
+    }
+    return { isDrawnAtOnce, end: () => (client.stop(), vi.useRealTimers()) }
+  }
+
+  test.each([
+    ['cheap ones', [2, 2, 2], true],
+    ['one that took long among cheap ones', [2, 90, 0], true],
+    ['two that took long', [50, 90, 0], false],
+  ])('after %s', (_, costsMs, atOnce) => {
+    const { isDrawnAtOnce, end } = costs(...costsMs)
+    isDrawnAtOnce()
+    isDrawnAtOnce()
+    expect(isDrawnAtOnce()).toBe(atOnce)
+    end()
+  })
+})

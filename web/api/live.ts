@@ -79,7 +79,8 @@ export class LiveClient {
   private pending: ServerMessage[] = []
   private flushScheduled = false
   private flushedAtMs = 0
-  private flushCostMs = 0
+  /** Of the last flush, and of the one before it. */
+  private flushCostsMs: [number, number] = [0, 0]
   private retryTimer: ReturnType<typeof setTimeout> | undefined
   private pingTimer: ReturnType<typeof setInterval> | undefined
   private lastMessageAtMs = 0
@@ -281,12 +282,13 @@ export class LiveClient {
       const startedAtMs = this.nowMs()
       this.options.onMessages(messages)
       this.flushedAtMs = this.nowMs()
-      this.flushCostMs = this.flushedAtMs - startedAtMs
+      this.flushCostsMs = [this.flushedAtMs - startedAtMs, this.flushCostsMs[0]]
     }
     // Drawing takes at most half of the time: the other half belongs to the reader's hands and to the
-    // messages that come in, or a page that is too slow would fall ever further behind.
-    const restMs =
-      this.flushCostMs < CHEAP_FLUSH_MS ? 0 : this.flushedAtMs + this.flushCostMs - this.nowMs()
+    // messages that come in, or a page that is too slow would fall ever further behind. A single one
+    // that took long, for the collector ran or the machine was busy, is no sign of that.
+    const costMs = Math.min(...this.flushCostsMs)
+    const restMs = costMs < CHEAP_FLUSH_MS ? 0 : this.flushedAtMs + costMs - this.nowMs()
     if (restMs <= 0) schedule(flush)
     else setTimeout(() => schedule(flush), Math.min(restMs, FLUSH_REST_MAX_MS))
   }
