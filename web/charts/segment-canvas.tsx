@@ -207,6 +207,16 @@ function samePlaces(a: Picture, b: Picture): boolean {
   )
 }
 
+const palettes = new Map<string, Map<string, string>>()
+
+/** Colours by token, as they were read under this theme: each reading has the page's styles computed first. */
+function paletteOf(theme: string): Map<string, string> {
+  const key = `${theme} ${String(matchMedia('(prefers-color-scheme: dark)').matches)}`
+  let palette = palettes.get(key)
+  if (palette === undefined) palettes.set(key, (palette = new Map<string, string>()))
+  return palette
+}
+
 const pixels = (length: number): number => Math.max(1, Math.floor(length * devicePixelRatio))
 
 class Drawing {
@@ -216,7 +226,7 @@ class Drawing {
   private drawn: (SegmentInfo | undefined)[] = []
   /** Cells with a frame around them, and whether it is that of the open segment. */
   private readonly framed = new Map<number, boolean>()
-  private readonly palette = new Map<string, string>()
+  private palette = new Map<string, string>()
   /** What the context fills with; setting it costs more than comparing. */
   private filled = ''
 
@@ -227,7 +237,6 @@ class Drawing {
   /** Everything is drawn again next time: the colours have changed. */
   forget(): void {
     this.before = null
-    this.palette.clear()
   }
 
   /** Scrolls as little as it takes to show this segment, as it was drawn last. */
@@ -307,7 +316,7 @@ class Drawing {
       before !== null &&
       samePlaces(before, picture)
     if (!same) {
-      if (before?.theme !== picture.theme) this.palette.clear()
+      this.palette = paletteOf(picture.theme)
       this.canvas.width = width
       this.canvas.height = height
       context?.setTransform(scale, 0, 0, scale, 0, 0)

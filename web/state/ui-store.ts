@@ -123,8 +123,8 @@ export function applyTheme(theme: Theme): void {
 }
 
 export function setTheme(theme: Theme): void {
-  uiStore.setState({ theme })
   applyTheme(theme)
+  uiStore.setState({ theme })
   try {
     if (theme === 'auto') localStorage.removeItem(THEME_KEY)
     else localStorage.setItem(THEME_KEY, theme)
