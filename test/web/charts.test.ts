@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import type { MetricSample } from '../../server/protocol.ts'
-import { byteTicks, roundTicks, scaleOf, timeTicks, widerScale } from '../../web/charts/axis.ts'
+import {
+  byteTicks,
+  cutOff,
+  roundTicks,
+  scaleOf,
+  timeTicks,
+  widerScale,
+} from '../../web/charts/axis.ts'
 import { downsample, passMarks, withAmplification } from '../../web/charts/debt-over-time-series.ts'
 import {
   latencyRuns,
@@ -89,6 +96,13 @@ describe('scaleOf', () => {
 
   test('pauses do not make the rest look like a peak', () => {
     expect(scaleOf([...usual.map(() => 0), ...usual]).peak).toBeNull()
+  })
+
+  test('a peak that the last tick takes in again is not told as cut off', () => {
+    const scale = { maximum: 0.009, peak: 0.0137 }
+    expect(cutOff(scale, [0, 0.01, 0.02])).toBeNull()
+    expect(cutOff(scale, [0, 0.005, 0.01])).toBe(0.0137)
+    expect(cutOff({ maximum: 3, peak: null }, [0, 2])).toBeNull()
   })
 
   test('one axis is high enough for both of its series', () => {

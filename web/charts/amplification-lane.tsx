@@ -3,7 +3,7 @@
 import { memo, type ReactNode } from 'react'
 import { UNKNOWN } from '../lib/format.ts'
 import { useWidth } from '../parts/hooks.ts'
-import { roundTicks, scaleOf } from './axis.ts'
+import { cutOff, roundTicks, scaleOf } from './axis.ts'
 import type { ChartSample } from './debt-over-time-series.ts'
 
 interface AmplificationLaneProps {
@@ -26,7 +26,9 @@ export const AmplificationLane = memo(function AmplificationLane(
   const known = samples.flatMap(({ writeAmplification }) => writeAmplification ?? [])
   // It begins at 1: less than what was written cannot be written.
   const scale = scaleOf(known.map((value) => value - 1))
-  const ticks = roundTicks(Math.max(0.02, scale.maximum), 2).map((tick) => tick + 1)
+  const above = roundTicks(Math.max(0.02, scale.maximum), 2)
+  const peak = cutOff(scale, above)
+  const ticks = above.map((tick) => tick + 1)
   const top = ticks.at(-1) ?? 2
   const plot = Math.max(10, width - LEFT - RIGHT)
   const { fromMs, toMs } = span
@@ -39,9 +41,7 @@ export const AmplificationLane = memo(function AmplificationLane(
           <span className="key key-amplification" /> write amplification, over the last minute
         </span>
         {known.length === 0 && <span>nothing was written in the time shown</span>}
-        {scale.peak !== null && (
-          <span>peak of {timesText(scale.peak + 1)} lies above the scale</span>
-        )}
+        {peak !== null && <span>peak of {timesText(peak + 1)} lies above the scale</span>}
       </p>
       {width > 0 && known.length > 0 && (
         <svg className="lane" width={width} height={TOP + HEIGHT + BOTTOM} aria-hidden="true">

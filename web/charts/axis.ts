@@ -56,6 +56,11 @@ export function scaleOf(values: readonly number[]): Scale {
   return { maximum: sorted.findLast((value) => value <= usual * PEAK_FACTOR) ?? peak, peak }
 }
 
+/** The peak, where it lies above the last tick: rounding up may have taken it in again. */
+export function cutOff({ peak }: Scale, ticks: readonly number[]): number | null {
+  return peak !== null && peak > (ticks.at(-1) ?? 0) ? peak : null
+}
+
 /** Of two series on one axis: high enough for both. */
 export function widerScale(a: Scale, b: Scale): Scale {
   const maximum = Math.max(a.maximum, b.maximum)

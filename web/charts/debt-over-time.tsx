@@ -19,7 +19,7 @@ import { exactBytes, formatByteRate, formatBytes, formatCount, formatTime } from
 import { useLater } from '../parts/hooks.ts'
 import type { TimeSpan } from '../parts/time-choice.tsx'
 import { AmplificationLane, timesText } from './amplification-lane.tsx'
-import { byteTicks, scaleOf, timeTicks, widerScale } from './axis.ts'
+import { byteTicks, cutOff, scaleOf, timeTicks, widerScale } from './axis.ts'
 import type { ChartSample, PassMark } from './debt-over-time-series.ts'
 
 interface DebtOverTimeProps {
@@ -36,6 +36,7 @@ const margin = { top: 8, right: 12, bottom: 0, left: 0 }
 /** The lowest label stands half below its line. */
 const rateMargin = { ...margin, bottom: 8 }
 const Y_WIDTH = 72
+const RATE_TICKS = 2
 
 /** Half a second: two charts drawn in one turn hold up twice as much. */
 const RATES_LATER_MS = 500
@@ -44,7 +45,7 @@ export const DebtOverTime = memo(function DebtOverTime(props: DebtOverTimeProps)
   const { samples, span, active } = props
   const rates = useMemo(() => ({ samples, span, active }), [samples, span, active])
   const later = useLater(rates, RATES_LATER_MS)
-  const scale = useMemo(() => ratesScale(samples), [samples])
+  const peak = useMemo(() => ratesPeak(samples), [samples])
   return (
     <div className="charts">
       <BytesChart {...props} />
@@ -56,10 +57,8 @@ export const DebtOverTime = memo(function DebtOverTime(props: DebtOverTimeProps)
         <span>
           <span className="key key-rewrite" /> copied by rewrites
         </span>
-        {scale.peak !== null && (
-          <span data-testid="rates-peak">
-            peak of {formatByteRate(scale.peak)} lies above the scale
-          </span>
+        {peak !== null && (
+          <span data-testid="rates-peak">peak of {formatByteRate(peak)} lies above the scale</span>
         )}
       </p>
       <RatesChart {...(span.open ? later : rates)} />
@@ -74,6 +73,11 @@ function ratesScale(samples: readonly ChartSample[]) {
     scaleOf(samples.map((sample) => sample.bytesPutPerSecond)),
     scaleOf(samples.map((sample) => sample.rewriteBytesPerSecond)),
   )
+}
+
+function ratesPeak(samples: readonly ChartSample[]): number | null {
+  const scale = ratesScale(samples)
+  return cutOff(scale, byteTicks(Math.max(1, scale.maximum), RATE_TICKS))
 }
 
 /** Functions that stay the same, or the chart sets up its axes anew with every sample. */
@@ -148,7 +152,7 @@ const RatesChart = memo(function RatesChart(props: Omit<DebtOverTimeProps, 'mark
   const { samples, span, active } = props
   const time = useMemo(() => timeAxis(span), [span])
   const scale = useMemo(() => ratesScale(samples), [samples])
-  const rates = useByteAxis(Math.max(1, scale.maximum), 2)
+  const rates = useByteAxis(Math.max(1, scale.maximum), RATE_TICKS)
   return (
     <ResponsiveContainer width="100%" height={100}>
       <LineChart data={samples} margin={rateMargin} syncId="time" syncMethod="value">

@@ -10,7 +10,7 @@ import { Brush } from '../parts/brush.tsx'
 import { ExportButtons } from '../parts/export-buttons.tsx'
 import { useWidth } from '../parts/hooks.ts'
 import { passParts, passTimes, type PassPart } from '../state/pass-flow.ts'
-import { roundTicks, scaleOf, timeTicks } from './axis.ts'
+import { cutOff, roundTicks, scaleOf, timeTicks } from './axis.ts'
 import { downsampleBy } from './downsample.ts'
 import { latencyRuns, passRow, secondRows, type TimelinePass } from './pass-timeline-series.ts'
 
@@ -314,6 +314,7 @@ function Rate({ samples, fromMs, toMs, x, width }: RateProps): ReactNode {
   )
   const scale = scaleOf(shown.map((sample) => sample.putsPerSecond))
   const ticks = roundTicks(Math.max(1, scale.maximum), 2)
+  const peak = cutOff(scale, ticks)
   const top = ticks.at(-1) ?? 1
   const y = (value: number) => RATE_TOP + RATE - (Math.min(value, top) / top) * RATE
   const path = shown
@@ -327,9 +328,9 @@ function Rate({ samples, fromMs, toMs, x, width }: RateProps): ReactNode {
       <text className="axis-text" x={LEFT} y={RATE_TOP - 6}>
         foreground puts a second
       </text>
-      {scale.peak !== null && (
+      {peak !== null && (
         <PeakNote x={width - RIGHT} y={RATE_TOP - 6}>
-          {formatCount(Math.round(scale.peak))}
+          {formatCount(Math.round(peak))}
         </PeakNote>
       )}
       {ticks.map((tick) => (
@@ -359,6 +360,7 @@ function Latency({ samples, fromMs, toMs, x, width }: RateProps): ReactNode {
   }
   const scale = scaleOf(points.map(({ figures }) => figures.maxMs))
   const ticks = roundTicks(scale.maximum, 2)
+  const peak = cutOff(scale, ticks)
   const top = ticks.at(-1) ?? 1
   const y = (ms: number) => LATENCY_TOP + LATENCY - (Math.min(ms, top) / top) * LATENCY
   const line = (of: 'p50Ms' | 'p99Ms') =>
@@ -381,9 +383,9 @@ function Latency({ samples, fromMs, toMs, x, width }: RateProps): ReactNode {
       <text className="axis-text" x={LEFT} y={LATENCY_TOP - 6}>
         {name}
       </text>
-      {scale.peak !== null && (
+      {peak !== null && (
         <PeakNote x={width - RIGHT} y={LATENCY_TOP - 6}>
-          {formatDuration(scale.peak)}
+          {formatDuration(peak)}
         </PeakNote>
       )}
       {ticks.map((tick) => (
