@@ -27,6 +27,7 @@ export class Audit {
   add(record: AuditRecord): void {
     const atMs = Date.now()
     const text = record.text.slice(0, TEXT_MAX)
+    const result = record.result.slice(0, TEXT_MAX)
     const equal =
       record.outcome === 'refused'
         ? this.#entries.slice(-LOOKED_BACK).findLast((one) => isSame(one, { ...record, text }))
@@ -37,7 +38,15 @@ export class Audit {
       return
     }
     this.#lastId += 1
-    const entry = { ...record, text, auditId: this.#lastId, atMs, repeats: 1, lastAtMs: atMs }
+    const entry = {
+      ...record,
+      text,
+      result,
+      auditId: this.#lastId,
+      atMs,
+      repeats: 1,
+      lastAtMs: atMs,
+    }
     this.#entries.push(entry)
     if (this.#entries.length > this.#entriesMax) this.#entries.shift()
     this.#log(entry)

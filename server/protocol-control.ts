@@ -145,6 +145,8 @@ export interface AuditEntry {
   code: ErrorCode | null
   /** What was asked for in short, or why it was refused. */
   text: string
+  /** What came of it in short: passes, segments, bytes. Empty when it was refused, or there is nothing to say. */
+  result: string
   elapsedMs: number
   /** Equal refusals close to each other are one entry; the last of them was at `lastAtMs`. */
   repeats: number

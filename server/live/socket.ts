@@ -115,6 +115,7 @@ export function registerLive(
         outcome: 'refused',
         code,
         text,
+        result: '',
         elapsedMs: 0,
       })
     if (connections.size >= connections.limits.socketsMax) {

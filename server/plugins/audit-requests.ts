@@ -1,12 +1,15 @@
 /** Lists every request that acts, and every one that was refused, in the audit. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Audit } from '../audit.ts'
+import { outcomeText } from '../audit-text.ts'
 import type { Failure } from '../refusal.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** Set by the error handler. */
     failure?: Failure
+    /** What its answer says, for the audit list. */
+    outcomeText?: string
   }
 }
 
@@ -16,6 +19,14 @@ const BODY_TEXT_MAX = 200
 
 export function registerAudit(app: FastifyInstance, audit: Audit): void {
   app.decorateRequest('failure', undefined)
+  app.decorateRequest('outcomeText', undefined)
+  app.addHook('preSerialization', (request, _reply, payload, done) => {
+    const { changes, audited } = request.routeOptions.config
+    if (request.failure === undefined && (changes === true || audited === true)) {
+      request.outcomeText = outcomeText(payload)
+    }
+    done(null, payload)
+  })
   app.addHook('onResponse', (request, reply, done) => {
     const { failure } = request
     const { changes, audited } = request.routeOptions.config
@@ -32,6 +43,7 @@ export function registerAudit(app: FastifyInstance, audit: Audit): void {
         outcome: failure === undefined ? 'done' : failed ? 'failed' : 'refused',
         code: failure?.code ?? null,
         text: failure?.message ?? bodyText(request.body),
+        result: request.outcomeText ?? '',
         elapsedMs: Math.round(reply.elapsedTime),
       })
     }

@@ -150,7 +150,7 @@ test('a folder below an allowed root is attached beside, shown, and closed again
     .click()
   await until('one is left', async () => (await stores.count()) === 1)
   await page.getByTestId('audit-row').first().waitFor()
-  expect(await page.getByTestId('audit-row').filter({ hasText: 'POST' }).count()).toBeGreaterThan(3)
+  expect(await page.getByTestId('audit-row').filter({ hasText: 'done' }).count()).toBeGreaterThan(3)
   const { stores: left } = (await (
     await fetch(`http://127.0.0.1:${String(server.port)}/api/v1/stores`, {
       headers: { authorization: 'Bearer end-to-end-token-0123456789' },

@@ -86,6 +86,13 @@ describe('a stored plan', () => {
     )
     expect(plan.effect).toMatchObject({ bytesFreed: total, bytesFreedNow: total, waitsFor: [] })
     expect((await server.act('verify', {})).differences).toEqual([])
+    const written = rewrites.reduce((sum, { report }) => sum + report.bytesWritten, 0)
+    const { body: audit } = await server.get<AuditBody>('/audit')
+    const entry = audit.entries.find(({ what }) => what.endsWith('/apply'))
+    expect(entry?.result).toContain(`rewrite: ${plan.sentence}. Done: pass `)
+    expect(entry?.result).toContain(
+      `${String(written)} bytes written, 2 segments of ${String(total)} bytes deleted`,
+    )
     const again = await server.post(url, { confirm: plan.confirm })
     expect(again.body.error.code).toBe('CONFLICT')
   })

@@ -273,10 +273,12 @@ export async function closeStore(storeId: string): Promise<void> {
   const done = await doing('close-store', (server) => server.closeStore(storeId).then(() => true))
   if (done === null) return
   await refreshStores()
-  const { store, stores } = appStore.getState()
-  if (store?.storeId === storeId) {
-    showAbsent({ storeId, name: store.name, why: stores.length === 0 ? 'none' : 'closed' })
-  }
+  // The feed may have told the end first, so that no store is shown any more.
+  const { store, absent, stores } = appStore.getState()
+  if ((store ?? absent)?.storeId !== storeId) return
+  const next = stores[0]
+  if (next === undefined) showAbsent({ storeId: null, name: '', why: 'none' })
+  else switchStore(next)
 }
 
 export async function reopenStore(storeId: string): Promise<void> {

@@ -24,7 +24,7 @@ import {
   type Deed,
 } from '../state/ui-store.ts'
 
-const actionWords: Record<Deed, string> = {
+export const actionWords: Record<Deed, string> = {
   'open-store': 'Open store',
   'close-store': 'Close store',
   'reopen-store': 'Open store again',

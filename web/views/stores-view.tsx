@@ -1,8 +1,8 @@
 // Every store the server has open, hosted and attached side by side, a dead one with its error; opening
 // folders below the allowed roots; and who asked for what.
 import { useEffect, useState, type ReactNode } from 'react'
-import type { AuditEntry, FoldersBody, StoreInfo, StoreMode } from '../../server/protocol.ts'
-import { formatDuration, formatTime, plural } from '../lib/format.ts'
+import type { FoldersBody, StoreInfo, StoreMode } from '../../server/protocol.ts'
+import { plural } from '../lib/format.ts'
 import { errorSentences } from '../lib/words.ts'
 import { Dialog } from '../parts/dialog.tsx'
 import { Panel } from '../parts/panel.tsx'
@@ -11,13 +11,15 @@ import {
   closeStore,
   listFolders,
   openFolder,
-  readAudit,
   refreshStores,
   reopenStore,
   switchStore,
 } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
 import { useUi } from '../state/ui-store.ts'
+import { AuditPanel } from './audit-panel.tsx'
+
+const LIST_EVERY_MS = 3000
 
 export function StoresView(): ReactNode {
   // While no store is followed the feed tells nothing of the list.
@@ -26,7 +28,7 @@ export function StoresView(): ReactNode {
     if (!absent) return
     const read = () => void refreshStores().catch(() => undefined)
     read()
-    const timer = setInterval(read, AUDIT_EVERY_MS)
+    const timer = setInterval(read, LIST_EVERY_MS)
     return () => clearInterval(timer)
   }, [absent])
   const stores = useApp((state) => state.stores)
@@ -195,8 +197,10 @@ function OpenPanel(): ReactNode {
   const [listed, setListed] = useState<FoldersBody | string | null>(null)
   const stores = useApp((state) => state.stores)
   const none = session !== null && session.allowRoots.length === 0
+  // Names of folders are told to those only who may open them: asking would be refused and listed.
+  const mayAsk = session?.role === 'operator'
   useEffect(() => {
-    if (session === null || none) return
+    if (!mayAsk || none) return
     let stale = false
     void listFolders(dir).then((answer) => {
       if (!stale) setListed(answer)
@@ -205,7 +209,7 @@ function OpenPanel(): ReactNode {
       stale = true
     }
     // The list says which store has a folder open, so it is read again when the stores change.
-  }, [dir, session, none, stores])
+  }, [dir, mayAsk, none, stores])
   return (
     <Panel
       id="open-store"
@@ -220,6 +224,10 @@ function OpenPanel(): ReactNode {
         <p className="muted">
           It was started without allowed roots; start it with <code>--allow-root FOLDER</code> to
           open folders from here.
+        </p>
+      ) : session !== null && !mayAsk ? (
+        <p className="muted" data-testid="may-not-open">
+          This page’s token may look and not act, so it is not told which folders there are.
         </p>
       ) : typeof listed === 'string' ? (
         <p className="bad" role="alert">
@@ -300,89 +308,5 @@ function FolderList({
       {listed.folders.length === 0 && <p className="muted">No folder in it.</p>}
       {listed.truncated && <p className="muted">There are more than are listed here.</p>}
     </>
-  )
-}
-
-// ---------------------------------------------------------------- audit
-
-const AUDIT_EVERY_MS = 3000
-
-function AuditPanel(): ReactNode {
-  const [entries, setEntries] = useState<AuditEntry[] | null>(null)
-  useEffect(() => {
-    let stale = false
-    const read = () =>
-      void readAudit().then((answer) => {
-        if (!stale && answer !== null) setEntries(answer)
-      })
-    read()
-    const timer = setInterval(read, AUDIT_EVERY_MS)
-    return () => {
-      stale = true
-      clearInterval(timer)
-    }
-  }, [])
-  const refused = entries?.filter((entry) => entry.outcome === 'refused').length ?? 0
-  return (
-    <Panel
-      id="audit"
-      name="Audit"
-      title={
-        entries === null
-          ? 'Who asked for what'
-          : entries.length === 0
-            ? 'Nobody has asked for anything that changes or costs'
-            : `${plural(entries.length, 'entry', 'entries')}${refused === 0 ? ', nothing refused' : `, ${String(refused)} refused`}`
-      }
-    >
-      {entries !== null && entries.length > 0 && (
-        <div className="table-box" tabIndex={0} role="region" aria-label="Audit list, newest first">
-          <table className="table">
-            <thead>
-              <tr>
-                <th scope="col">Time</th>
-                <th scope="col">Role</th>
-                <th scope="col">Asked for</th>
-                <th scope="col">Outcome</th>
-                <th scope="col" className="r">
-                  Took
-                </th>
-                <th scope="col">In short</th>
-              </tr>
-            </thead>
-            <tbody>
-              {entries.slice(0, 200).map((entry) => (
-                <AuditRow key={entry.auditId} entry={entry} />
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
-    </Panel>
-  )
-}
-
-function AuditRow({ entry }: { entry: AuditEntry }): ReactNode {
-  return (
-    <tr data-testid="audit-row" data-outcome={entry.outcome} data-code={entry.code ?? undefined}>
-      <td className="num">{formatTime(entry.atMs)}</td>
-      <td>{entry.role ?? 'no valid token'}</td>
-      <td>
-        <code>{entry.what}</code>
-      </td>
-      <td className={entry.outcome === 'done' ? undefined : 'bad'}>
-        {entry.outcome === 'done' ? 'done' : `✕ ${entry.outcome}`}
-        {entry.repeats > 1 && ` × ${String(entry.repeats)}`}
-      </td>
-      <td className="r num">{formatDuration(entry.elapsedMs)}</td>
-      <td className="wrap">
-        {entry.code !== null && (
-          <>
-            <code>{entry.code}</code>{' '}
-          </>
-        )}
-        {entry.text}
-      </td>
-    </tr>
   )
 }
