@@ -228,17 +228,21 @@ function addAccessOptions(command: Command): void {
       'token that may look and not act (default: random; also RESTAGE_VIEWER_TOKEN)',
       parseToken,
     )
-    .option(
-      '--allow-root <dir>',
-      'stores below this folder may be opened from the page; repeatable (default: none)',
-      (dir: string, before: string[]) => [...before, dir],
-      [],
+    .addOption(
+      new Option(
+        '--allow-root <dir>',
+        'stores below this folder may be opened from the page; repeatable',
+      )
+        .argParser((dir: string, before: string[]) => [...before, dir])
+        .default([], 'none'),
     )
-    .option(
-      '--allow-origin <origin>',
-      'serve this origin and host, too, such as a proxy; repeatable',
-      collectOrigin,
-      [],
+    .addOption(
+      new Option(
+        '--allow-origin <origin>',
+        'serve this origin and host, too, such as a proxy; repeatable',
+      )
+        .argParser(collectOrigin)
+        .default([], 'none'),
     )
 }
 

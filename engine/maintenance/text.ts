@@ -56,7 +56,8 @@ export function ratioFloorText(ratio: number): string {
 
 /** 1 -> "1 segment", 3 -> "3 segments". */
 export function countText(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`
+  const digits = String(count).replace(/\B(?=(\d{3})+$)/g, ',')
+  return `${digits} ${noun}${count === 1 ? '' : 's'}`
 }
 
 /** "value-l0-000020": the file name that people see, from the id's fields. */

@@ -163,6 +163,7 @@ describe('command line', () => {
     ]) {
       expect(help.kind === 'stop' && help.text).toContain(word)
     }
+    expect(help.kind === 'stop' && help.text).not.toContain('[]')
     expect(intentOf(['--port', '70000'])).toMatchObject({ kind: 'stop', exitCode: 2 })
     expect(textOf(['--port', '70000'])).toContain('0 to 65535')
     expect(textOf(['--nonsense'])).toContain('--nonsense')

@@ -177,7 +177,7 @@ export function keeperText(keeper: SegmentKeeper, nowMs: number | null): string 
   const since = (sinceMs: number) => (nowMs === null ? '' : ` for ${formatAge(nowMs - sinceMs)}`)
   switch (keeper.kind) {
     case 'active_writer':
-      return 'the foreground still writes to it'
+      return 'it is the newest of its lane, where the foreground goes on writing'
     case 'snapshot':
       return `snapshot “${keeper.label}”${since(keeper.sinceMs)}`
     case 'iterator':
@@ -191,15 +191,22 @@ export function keeperText(keeper: SegmentKeeper, nowMs: number | null): string 
     case 'awaiting_gc':
       return 'nothing keeps it: the next GC deletes it'
     case 'error':
-      return `deleting it failed: ${keeper.message} (${keeper.code})`
+      return isNotTold(keeper.code)
+        ? `it is not known whether anything names it: ${keeper.message}`
+        : `deleting it failed: ${keeper.message} (${keeper.code})`
   }
+}
+
+/** A folder of which a part could not be read; no deletion fails so. */
+function isNotTold(code: string): boolean {
+  return code === 'ENGINE_CORRUPT' || code === 'ENGINE_UNSUPPORTED'
 }
 
 /** The short form for a table cell. */
 export function keeperShort(keeper: SegmentKeeper): string {
   switch (keeper.kind) {
     case 'active_writer':
-      return 'foreground writer'
+      return 'newest of its lane'
     case 'snapshot':
       return `snapshot “${keeper.label}”`
     case 'iterator':
@@ -213,7 +220,7 @@ export function keeperShort(keeper: SegmentKeeper): string {
     case 'awaiting_gc':
       return 'nothing: awaits GC'
     case 'error':
-      return `error ${keeper.code}`
+      return isNotTold(keeper.code) ? 'not known by what' : `error ${keeper.code}`
   }
 }
 
@@ -222,7 +229,7 @@ export const holdingWords: Record<
   Exclude<SegmentKeeper['kind'], 'snapshot' | 'iterator'>,
   { what: string; until: string }
 > = {
-  active_writer: { what: 'the foreground writer', until: 'goes on to another segment' },
+  active_writer: { what: 'being the newest of its lane', until: 'goes on to another segment' },
   root: { what: 'an older root of the index', until: 'the next checkpoint, or the one after it' },
   journal: { what: 'the journal', until: 'the next checkpoint' },
   rewriting: { what: 'a rewrite that reads it', until: 'that rewrite ends' },

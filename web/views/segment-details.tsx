@@ -1,7 +1,7 @@
 // All that is known about one segment, also after it is gone: its bytes over time, who keeps it, what
 // the planner said and what would change that, which passes touched it, where its live records went.
 import { lazy, Suspense, useEffect, useMemo, useState, type ReactNode } from 'react'
-import type { SegmentId, SegmentInfo } from '../../server/protocol.ts'
+import type { PassReport, SegmentId, SegmentInfo } from '../../server/protocol.ts'
 import {
   exactTime,
   formatAge,
@@ -86,7 +86,7 @@ export function SegmentDetails({ id }: { id: SegmentId }): ReactNode {
       data-state={segment?.state ?? 'gone'}
     >
       {segment === undefined ? (
-        <Gone past={past} />
+        <Gone id={id} past={past} />
       ) : (
         <>
           <Standing segment={segment} />
@@ -143,20 +143,44 @@ function ChooseButton({
   )
 }
 
-function Gone({ past }: { past: SegmentPast }): ReactNode {
+const endOf = ({ startedAtMs, elapsedMs }: PassReport): number => startedAtMs + elapsedMs
+
+function Gone({ id, past }: { id: SegmentId; past: SegmentPast }): ReactNode {
+  const passes = useApp((state) => state.passes)
+  const queued = useApp((state) => state.engine?.debt.queue.includes(id) ?? false)
   const { deleted, lastSeen } = past
-  const passId = deleted?.passId ?? null
+  const touches = passesThatTouched(passes, id)
+  // The trace may have let the deletion go, or not have loaded it; the pass that did it may be here.
+  const by = touches.find(({ what }) => what.includes('deleted'))?.report
+  const passId = deleted?.passId ?? by?.passId ?? null
+  const heldBy = deleted?.heldByUntilNow ?? null
+  if (deleted === null && lastSeen === null && touches.length === 0) {
+    return (
+      <p className="pass-sentence" data-testid="segment-unknown">
+        {queued
+          ? `${segmentLabel(id)} is queued, but no such segment is on disk.`
+          : `No segment ${segmentLabel(id)} is on disk, and nothing that this page holds names one.`}
+      </p>
+    )
+  }
   return (
     <>
       <p className="pass-sentence">It is not on disk any more.</p>
       <dl className="facts">
         <dt>deleted</dt>
         <dd>
-          {deleted === null ? (
-            <span className="muted">before the events that this page holds</span>
+          {deleted === null && by === undefined ? (
+            <span className="muted">
+              not told by the events and passes loaded here; History may have it
+            </span>
           ) : (
             <>
-              <Time value={deleted.atMs} />, <Bytes value={deleted.bytesTotal} />
+              <Time value={deleted?.atMs ?? (by === undefined ? null : endOf(by))} />
+              {deleted !== null && (
+                <>
+                  , <Bytes value={deleted.bytesTotal} />
+                </>
+              )}
               {passId !== null && (
                 <>
                   , by{' '}
@@ -169,7 +193,7 @@ function Gone({ past }: { past: SegmentPast }): ReactNode {
                   </button>
                 </>
               )}
-              {deleted.heldByUntilNow !== null && `; ${deleted.heldByUntilNow} held it until then`}
+              {heldBy !== null && `; ${heldBy} held it until then`}
             </>
           )}
         </dd>
