@@ -2,6 +2,7 @@
 import * as path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { GcReport, RewritePlan } from '../../engine/types.ts'
+import { bytesText } from '../../server/command-support.ts'
 import { upstreamGc } from '../../server/upstream-shapes.ts'
 import { restageHere } from '../support/command.ts'
 import { key, memoryFolder, openFixture, value } from '../support/engine-fixture.ts'
@@ -62,10 +63,9 @@ describe('plan', () => {
     const args = ['plan', dir, '--rewrite-min-age=0']
     const { plan } = JSON.parse((await restageHere(...args, '--json')).out) as { plan: RewritePlan }
     expect(plan.selectedBytesLive).toBeGreaterThan(0)
-    const kib = (bytes: number): string => `${(bytes / 1024).toFixed(1)} KiB`
     const [first] = (await restageHere(...args)).out.split('\n')
     expect(first).toBe(
-      `selected 1 of 3 segments: ${kib(plan.copyBytes)} to copy, ${kib(plan.selectedBytesStale)} to free`,
+      `selected 1 of 3 segments: ${bytesText(plan.copyBytes)} to copy, ${bytesText(plan.selectedBytesStale)} to free`,
     )
   })
 
