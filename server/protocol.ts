@@ -162,6 +162,22 @@ export interface WorkloadSettings {
   diskCapBytes: number
 }
 
+/** What a field of the settings may hold: both ends included, whole numbers unless said. */
+export const WORKLOAD_BOUNDS: Record<
+  Exclude<keyof WorkloadSettings, 'shape'>,
+  { min: number; max: number; whole: boolean }
+> = {
+  seed: { min: 0, max: 0xffff_ffff, whole: true },
+  keys: { min: 1, max: 10_000_000, whole: true },
+  // At least the readable start of a value.
+  valueBytes: { min: 32, max: 1024 * 1024, whole: true },
+  putsPerSecond: { min: 1, max: 1_000_000, whole: true },
+  deleteRatio: { min: 0, max: 1, whole: false },
+  burstMs: { min: 100, max: 30 * 24 * 3600 * 1000, whole: true },
+  restMs: { min: 0, max: 30 * 24 * 3600 * 1000, whole: true },
+  diskCapBytes: { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true },
+}
+
 export interface WorkloadState {
   settings: WorkloadSettings
   /** filling = first write of the key space; resting = between bursts; capped = at diskCapBytes. */

@@ -22,7 +22,7 @@ import type {
   Profile,
   SchedulerMode,
 } from './protocol.ts'
-import { EVENT_TOPICS, type EngineEventType, type Topic } from './protocol.ts'
+import { EVENT_TOPICS, WORKLOAD_BOUNDS, type EngineEventType, type Topic } from './protocol.ts'
 
 const closed = { additionalProperties: false } as const
 
@@ -50,18 +50,23 @@ const planFilters = Type.Object(
   closed,
 )
 
+function bounded(name: keyof typeof WORKLOAD_BOUNDS) {
+  const { min, max, whole } = WORKLOAD_BOUNDS[name]
+  const range = { minimum: min, maximum: max }
+  return Type.Optional(whole ? Type.Integer(range) : Type.Number(range))
+}
+
 const workloadSettings = Type.Object(
   {
-    seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 0xffff_ffff })),
+    seed: bounded('seed'),
     shape: Type.Optional(Type.Union([Type.Literal('uniform'), Type.Literal('skewed')])),
-    keys: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000_000 })),
-    // At least the readable start of a value.
-    valueBytes: Type.Optional(Type.Integer({ minimum: 32, maximum: 1024 * 1024 })),
-    putsPerSecond: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
-    deleteRatio: Type.Optional(ratio),
-    burstMs: Type.Optional(Type.Integer({ minimum: 100, maximum: DURATION_MAX_MS })),
-    restMs: Type.Optional(durationMs),
-    diskCapBytes: Type.Optional(count),
+    keys: bounded('keys'),
+    valueBytes: bounded('valueBytes'),
+    putsPerSecond: bounded('putsPerSecond'),
+    deleteRatio: bounded('deleteRatio'),
+    burstMs: bounded('burstMs'),
+    restMs: bounded('restMs'),
+    diskCapBytes: bounded('diskCapBytes'),
   },
   closed,
 )

@@ -2,7 +2,7 @@
  * Every error leaves as `{error: {code, message, details?}}` with a code of the closed list. The
  * text of INTERNAL errors stays in the log; all other texts are written for the reader.
  */
-import type { FastifyError, FastifyInstance } from 'fastify'
+import type { FastifyError, FastifyInstance, FastifySchemaValidationError } from 'fastify'
 import type { ErrorBody, ErrorCode } from '../protocol.ts'
 import { failureOf, type Failure } from '../refusal.ts'
 
@@ -65,15 +65,32 @@ function errorBody(failure: Failure): ErrorBody {
   return { error: { code, message, ...(details === undefined ? {} : { details }) } }
 }
 
+/** With the values that would do, where there are only so many. */
+function problemOf({
+  keyword,
+  params,
+  message = 'is not valid',
+}: FastifySchemaValidationError): string {
+  const { allowedValues } = params
+  if (keyword === 'enum' && Array.isArray(allowedValues)) {
+    return `must be one of ${allowedValues.join(', ')}`
+  }
+  // Of a field that the schema does not have.
+  return message === 'schema is false' ? 'is not known here' : message
+}
+
 function requestFailureOf(error: FastifyError): Failure {
   if (error.validation !== undefined) {
-    const details = error.validation.map(({ instancePath, message }) => ({
-      at: instancePath,
-      message,
+    const details = error.validation.map((one) => ({
+      at: one.instancePath,
+      message: problemOf(one),
     }))
+    const [first] = details
+    const what =
+      first === undefined ? '' : `: ${first.at === '' ? 'it' : first.at} ${first.message}`
     return {
       code: 'BAD_REQUEST',
-      message: `the ${error.validationContext ?? 'request'} is not valid`,
+      message: `the ${error.validationContext ?? 'request'} is not valid${what}`,
       details,
     }
   }

@@ -132,6 +132,23 @@ describe('errors', () => {
     expect(codeOf(keys)).toBe('BAD_REQUEST')
   })
 
+  test('a refused body names its field, the bound, and the values there are', async () => {
+    const refused = async (name: string, payload: object) => {
+      const url = `${API_BASE}/stores/x/actions/${name}`
+      const answer = await app.inject({ method: 'POST', url, headers, payload })
+      return (answer.json() as { error: { message: string } }).error.message
+    }
+    expect(await refused('workload-start', { settings: { putsPerSecond: 0 } })).toBe(
+      'the body is not valid: /settings/putsPerSecond must be >= 1',
+    )
+    expect(await refused('run-pass', { source: 'nightly' })).toBe(
+      'the body is not valid: /source must be one of periodic, checkpoint_kick, checkpoint_pending, rewrite_stage_confirm, rewrite_stage_confirm_exit, rewrite_age_blocked, rewrite_age_blocked_exit, rewrite_queue_pending',
+    )
+    expect(await refused('gc', { dryRun: true, more: 1 })).toBe(
+      'the body is not valid: /more is not known here',
+    )
+  })
+
   test('a body past the limit is too large', async () => {
     const url = `${API_BASE}/stores/x/actions/hold-snapshot`
     const payload = { label: 'x'.repeat(1024 * 1024) }

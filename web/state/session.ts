@@ -332,6 +332,6 @@ export async function askPlan(): Promise<void> {
 
 function failureOf(name: Deed, error: unknown): ActionFailure {
   return error instanceof ApiError
-    ? { name, code: error.code, message: error.message }
+    ? { name, code: error.code, message: error.message, details: error.details }
     : { name, code: 'INTERNAL', message: String(error) }
 }

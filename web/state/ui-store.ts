@@ -28,6 +28,8 @@ export interface ActionFailure {
   name: Deed
   code: ApiErrorCode
   message: string
+  /** As the server sent them; most errors have none. */
+  details?: unknown
 }
 
 export interface UiState {

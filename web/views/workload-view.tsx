@@ -1,6 +1,10 @@
 // The deterministic workload that makes debt: what it does now, and its settings.
 import { useMemo, useState, type ReactNode } from 'react'
-import type { WorkloadSettings, WorkloadState } from '../../server/protocol.ts'
+import {
+  WORKLOAD_BOUNDS,
+  type WorkloadSettings,
+  type WorkloadState,
+} from '../../server/protocol.ts'
 import {
   formatByteRate,
   formatBytes,
@@ -134,7 +138,8 @@ function SettingsForm({ workload }: { workload: WorkloadState }): ReactNode {
           name="workload-start"
           kind={running ? 'plain' : 'primary'}
           disabledWhy={
-            problem ?? (running && !changed ? 'It runs already; change a setting first.' : null)
+            problem?.text ??
+            (running && !changed ? 'It runs already; change a setting first.' : null)
           }
           onPress={() => void start()}
         >
@@ -175,8 +180,10 @@ function SettingsForm({ workload }: { workload: WorkloadState }): ReactNode {
               </span>
               <input
                 type="number"
-                min="0"
-                step="any"
+                min={WORKLOAD_BOUNDS[name].min}
+                max={WORKLOAD_BOUNDS[name].max}
+                step={WORKLOAD_BOUNDS[name].whole ? 1 : 'any'}
+                aria-invalid={problem?.name === name}
                 data-testid={`workload-${name}`}
                 value={edits[name] ?? String(workload.settings[name])}
                 onChange={(event) => setEdits({ ...edits, [name]: event.target.value })}
@@ -185,7 +192,11 @@ function SettingsForm({ workload }: { workload: WorkloadState }): ReactNode {
           ))}
         </div>
       </fieldset>
-      {problem !== null && <p className="bad">{problem}</p>}
+      {problem !== null && (
+        <p className="bad" data-testid="workload-problem">
+          {problem.text}
+        </p>
+      )}
     </>
   )
 }
@@ -193,14 +204,18 @@ function SettingsForm({ workload }: { workload: WorkloadState }): ReactNode {
 function readSettings(
   edits: Partial<Record<NumberName, string>>,
   shape: WorkloadSettings['shape'] | null,
-): { settings: Partial<WorkloadSettings>; problem: string | null } {
+): { settings: Partial<WorkloadSettings>; problem: { name: NumberName; text: string } | null } {
   const settings: Partial<WorkloadSettings> = shape === null ? {} : { shape }
   for (const { name, label } of numberFields) {
     const text = edits[name]
     if (text === undefined) continue
     const value = Number(text)
-    if (text.trim() === '' || !Number.isFinite(value) || value < 0) {
-      return { settings, problem: `“${label}” needs a number of at least 0.` }
+    const { min, max, whole } = WORKLOAD_BOUNDS[name]
+    const fits = value >= min && value <= max && (!whole || Number.isInteger(value))
+    if (text.trim() === '' || !fits) {
+      const kind = whole ? 'a whole number' : 'a number'
+      const range = `${formatCount(min)} to ${formatCount(max)}`
+      return { settings, problem: { name, text: `“${label}” takes ${kind} from ${range}.` } }
     }
     settings[name] = value
   }
