@@ -11,12 +11,12 @@ import {
   debtByThreshold,
   timeToDrain,
 } from '../../web/state/overview.ts'
-import { previewKick, previewPass } from '../../web/state/preview.ts'
 import { byteFlow, passTimes } from '../../web/state/pass-flow.ts'
 import {
   newestVerdicts,
   passesThatTouched,
   segmentPast,
+  verdictOn,
   whereItWent,
 } from '../../web/state/segment-history.ts'
 import { totalsOf } from '../../web/state/selectors.ts'
@@ -34,9 +34,6 @@ import {
   options,
   segmentId,
 } from './fixtures.ts'
-
-/** expect's matchers are typed any; this one stands where a string does. */
-const containing = (text: string) => expect.stringContaining(text) as string
 
 const source = segmentId(1)
 const output = segmentId(9)
@@ -272,55 +269,37 @@ describe('the overview', () => {
   })
 })
 
-describe('what a pass would do', () => {
-  const segments = [1, 2, 3].map((seq) => makeSegment(seq, { bytesTotal: 1000, bytesLive: 400 }))
-  const queue = segments.map((segment) => segment.segmentId)
-  const gauges = makeGauges()
-  const queued = makeState({ segments, debt: { queue, ledger: [], stage: null } })
-  const staged = makeState({
-    segments,
-    debt: {
-      queue,
-      ledger: [],
-      stage: { observedAtMs: NOW - 10_000, dueAtMs: NOW + 20_000, minStaleRatio: 0.5 },
-    },
-  })
-  const ask = { options, gauges, nowMs: NOW }
+describe('a verdict in the table', () => {
+  const candidate = makePlan(1).candidates[0]
+  if (candidate === undefined) throw new Error('a plan has a candidate')
+  const dropped = {
+    ...candidate,
+    segmentId: source,
+    verdict: 'stale_ratio' as const,
+    distance: -0.007,
+    unit: 'ratio' as const,
+    staleRatio: 0.493,
+  }
+  const verdicts = { atMs: NOW, passId: 1, by: new Map([[source, dropped]]) }
+  const at = (bytesLive: number, state: 'sealed' | 'zombie' = 'sealed') =>
+    verdictOn(verdicts, makeSegment(1, { bytesTotal: 1000, bytesLive, state }))
 
-  test('a kick takes one of the queue and restages the rest, a quiet periodic pass takes all', () => {
-    expect(previewKick({ engine: queued, ...ask })).toMatchObject({
-      kind: 'acts',
-      segmentIds: [queue[0]],
-      text: containing('2 segments are restaged'),
+  test('is missed by points, not by percent', () => {
+    expect(at(507)).toEqual({
+      verdict: 'stale ratio too low, by 0.7 points',
+      why: '',
+      outdated: false,
     })
-    expect(previewPass({ engine: queued, ...ask }, 'periodic').segmentIds).toEqual(queue)
-  })
-
-  test('staged debt is left alone until its confirm, which takes it when it is due', () => {
-    expect(previewKick({ engine: staged, ...ask }).kind).toBe('blocked')
-    expect(previewPass({ engine: staged, ...ask }, 'rewrite_stage_confirm').kind).toBe('blocked')
-    const due = { ...ask, nowMs: NOW + 20_000 }
-    expect(previewPass({ engine: staged, ...due }, 'rewrite_stage_confirm').kind).toBe('acts')
-    expect(previewPass({ engine: queued, ...ask }, 'rewrite_stage_confirm').kind).toBe('blocked')
   })
 
-  test('only periodic passes wait for quiet, and they do so before anything else', () => {
-    const noisy = { ...ask, gauges: makeGauges({ lastWriteAtMs: NOW - 1000 }) }
-    expect(previewPass({ engine: queued, ...noisy }, 'periodic')).toMatchObject({
-      kind: 'blocked',
-      text: containing('last write was 1.00 s ago'),
-    })
-    expect(previewKick({ engine: queued, ...noisy }).kind).toBe('acts')
-  })
-
-  test('two kicks keep their distance', () => {
-    const engine = makeState({
-      ...queued,
-      scheduler: { ...queued.scheduler, lastCheckpointKickAtMs: NOW - 1000 },
-    })
-    expect(previewKick({ engine, ...ask })).toMatchObject({
-      kind: 'blocked',
-      text: containing('is skipped'),
-    })
+  test('of a segment that is more stale by now says so; of a dead one there is none', () => {
+    const then = at(299)
+    expect(then.outdated).toBe(true)
+    expect(then.verdict).toBe('at 49.3 % stale: stale ratio too low, by 0.7 points')
+    expect(at(0, 'zombie')).toMatchObject({ verdict: '', why: containingDead })
+    expect(verdictOn(null, makeSegment(1))).toMatchObject({ why: 'no plan has looked at it yet' })
   })
 })
+
+/** expect's matchers are typed any; this one stands where a string does. */
+const containingDead = expect.stringContaining('dead') as string

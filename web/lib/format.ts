@@ -160,6 +160,15 @@ export function shortBytes(text: string): string {
   })
 }
 
+/** How far something is from a threshold: two ratios differ by points of a percent, not by percent. */
+export function formatDistance(distance: number, unit: string): string {
+  const far = Math.abs(distance)
+  if (unit !== 'ratio') return formatUnit(far, unit)
+  const points = far * 100
+  const text = points === 0 ? '0' : points < 0.1 ? '< 0.1' : points.toFixed(1)
+  return `${text} ${text === '1.0' ? 'point' : 'points'}`
+}
+
 /** "L0-3, L0-5 and 4 more". */
 export function segmentList(ids: readonly number[], max = 4): string {
   if (ids.length === 0) return 'none'

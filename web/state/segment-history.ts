@@ -8,6 +8,8 @@ import type {
   SegmentId,
   SegmentInfo,
 } from '../../server/protocol.ts'
+import { formatDistance, formatRatio } from '../lib/format.ts'
+import { filterWords } from '../lib/words.ts'
 import type { LogChunk } from '../lib/chunked-log.ts'
 import type { PassRun, TraceEntry, TraceLog } from './app-state.ts'
 
@@ -216,4 +218,34 @@ export function newestVerdicts(
 
 function byId(candidates: readonly CandidateVerdict[]): Map<SegmentId, CandidateVerdict> {
   return new Map(candidates.map((candidate) => [candidate.segmentId, candidate]))
+}
+
+/** Less than a point of a percent is what one overwrite changes. */
+const SAME_RATIO = 0.01
+
+export interface VerdictOn {
+  /** Empty: none that is about the segment as it is. */
+  verdict: string
+  /** Why it is empty. */
+  why: string
+  /** The segment is more stale now than when the plan looked. */
+  outdated: boolean
+}
+
+/** What the newest plan said of a segment, told as of then where it has changed since. */
+export function verdictOn(verdicts: Verdicts | null, segment: SegmentInfo): VerdictOn {
+  const none = (why: string): VerdictOn => ({ verdict: '', why, outdated: false })
+  if (segment.state === 'zombie') return none('it is dead: there is nothing left to plan')
+  const candidate = verdicts?.by.get(segment.segmentId)
+  if (candidate === undefined) return none('no plan has looked at it yet')
+  const { distance, unit } = candidate
+  const now = segment.bytesTotal === 0 ? 0 : segment.bytesStale / segment.bytesTotal
+  const outdated = Math.abs(now - candidate.staleRatio) >= SAME_RATIO
+  const then = outdated ? `at ${formatRatio(candidate.staleRatio)} stale: ` : ''
+  if (candidate.verdict === 'selected') return { verdict: `${then}✓ selected`, why: '', outdated }
+  const by =
+    distance === null || unit === null || unit === 'flag'
+      ? ''
+      : `, by ${formatDistance(distance, unit)}`
+  return { verdict: `${then}${filterWords[candidate.verdict]}${by}`, why: '', outdated }
 }

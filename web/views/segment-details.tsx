@@ -6,7 +6,7 @@ import {
   exactTime,
   formatAge,
   formatRatio,
-  formatUnit,
+  formatDistance,
   plural,
   segmentLabel,
 } from '../lib/format.ts'
@@ -322,7 +322,7 @@ function Verdict({ id }: { id: SegmentId }): ReactNode {
                   <>
                     {', '}missed by{' '}
                     <span className="num">
-                      {formatUnit(Math.abs(candidate.distance), candidate.unit)}
+                      {formatDistance(candidate.distance, candidate.unit)}
                     </span>
                   </>
                 )}

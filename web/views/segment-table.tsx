@@ -4,11 +4,12 @@ import { useVirtualizer } from '@tanstack/react-virtual'
 import { memo, useMemo, useRef, type ReactNode } from 'react'
 import type { SegmentInfo } from '../../server/protocol.ts'
 import { marksText, type SegmentMarks } from '../charts/segment-look.ts'
-import { formatCount, formatUnit, segmentLabel } from '../lib/format.ts'
-import { filterWords, keeperShort, stateWords } from '../lib/words.ts'
+import { formatAge, formatCount, segmentLabel } from '../lib/format.ts'
+import { keeperShort, stateWords } from '../lib/words.ts'
+import { useEngineNow } from '../parts/hooks.ts'
 import { LiveBytes, LiveRatio } from '../parts/live-value.tsx'
 import { Bytes, Unknown } from '../parts/value.tsx'
-import type { Verdicts } from '../state/segment-history.ts'
+import { verdictOn, type Verdicts } from '../state/segment-history.ts'
 import { staleRatio } from '../state/selectors.ts'
 import { chooseSegment, openDrawer, useRoute } from '../state/ui-store.ts'
 
@@ -68,7 +69,10 @@ export function SegmentTable({ segments, marks, verdicts }: SegmentTableProps): 
             <th scope="col" className="r">
               Ratio
             </th>
-            <th scope="col">Planner’s verdict</th>
+            <th scope="col">
+              Planner’s verdict
+              {verdicts !== null && <VerdictAge atMs={verdicts.atMs} />}
+            </th>
             <th scope="col">Queue, kept by</th>
           </tr>
         </thead>
@@ -82,7 +86,7 @@ export function SegmentTable({ segments, marks, verdicts }: SegmentTableProps): 
                 segment={segment}
                 rowIndex={index + 2}
                 note={rowNote(segment, marks(segment))}
-                verdict={verdictText(verdicts, segment)}
+                {...verdictOn(verdicts, segment)}
                 chosen={chosen.has(segment.segmentId)}
                 current={segment.segmentId === current}
                 bytesKnown={marks(segment).bytesKnown}
@@ -96,16 +100,15 @@ export function SegmentTable({ segments, marks, verdicts }: SegmentTableProps): 
   )
 }
 
-function verdictText(verdicts: Verdicts | null, segment: SegmentInfo): string {
-  const candidate = verdicts?.by.get(segment.segmentId)
-  if (candidate === undefined) return ''
-  const { verdict, distance, unit } = candidate
-  if (verdict === 'selected') return '✓ selected'
-  const by =
-    distance === null || unit === null || unit === 'flag'
-      ? ''
-      : `, by ${formatUnit(Math.abs(distance), unit)}`
-  return `${filterWords[verdict]}${by}`
+/** On its own, so that a second passing draws one word and not the table. */
+function VerdictAge({ atMs }: { atMs: number }): ReactNode {
+  const nowMs = useEngineNow(1000)
+  if (nowMs === null) return null
+  return (
+    <span className="muted" data-testid="verdict-age">
+      , {formatAge(nowMs - atMs)} old
+    </span>
+  )
 }
 
 function rowNote(segment: SegmentInfo, marks: SegmentMarks): string {
@@ -118,8 +121,11 @@ interface SegmentRowProps {
   segment: SegmentInfo
   rowIndex: number
   note: string
-  /** Empty when the planner has not said anything of it. */
+  /** Empty when there is none of it as it is now; `why` says why. */
   verdict: string
+  why: string
+  /** The segment has changed since. */
+  outdated: boolean
   chosen: boolean
   current: boolean
   /** false: what of it is live is not known. */
@@ -127,7 +133,7 @@ interface SegmentRowProps {
 }
 
 const SegmentRow = memo(function SegmentRow(props: SegmentRowProps): ReactNode {
-  const { segment, rowIndex, note, verdict, chosen, current, bytesKnown } = props
+  const { segment, rowIndex, note, verdict, why, outdated, chosen, current, bytesKnown } = props
   return (
     <tr
       data-testid="segment-row"
@@ -174,8 +180,13 @@ const SegmentRow = memo(function SegmentRow(props: SegmentRowProps): ReactNode {
       <td className="r">
         <LiveRatio value={staleRatio(segment)} />
       </td>
-      <td className="ellipsis" title={verdict}>
-        {verdict === '' ? <Unknown why="no plan has looked at it yet" /> : verdict}
+      <td
+        className={outdated ? 'ellipsis muted' : 'ellipsis'}
+        title={verdict}
+        data-testid="row-verdict"
+        data-outdated={outdated}
+      >
+        {verdict === '' ? <Unknown why={why} /> : verdict}
       </td>
       <td className="ellipsis" title={note}>
         {note}
