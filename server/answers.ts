@@ -20,6 +20,7 @@ import type {
   HistoryPassesBody,
   HistoryStateBody,
   KeyBody,
+  MaintenancePreview,
   PassesBody,
   PlanBody,
   PlansBody,
@@ -54,6 +55,7 @@ export interface Answers {
   FeedBody: FeedBody
   StatsBody: StatsBody
   PassesBody: PassesBody
+  MaintenancePreview: MaintenancePreview
   HistoryBody: HistoryBody
   HistoryPassesBody: HistoryPassesBody
   HistoryPassBody: HistoryPassBody

@@ -1,7 +1,13 @@
 /** Reading routes: the stores, their held events and their last passes. */
 import { answers, answersText, errorAnswers } from '../answers.ts'
 import type { App } from '../app.ts'
-import { API_BASE, type FeedBody, type StatsBody, type StoresBody } from '../protocol.ts'
+import {
+  API_BASE,
+  type FeedBody,
+  type MaintenancePreview,
+  type StatsBody,
+  type StoresBody,
+} from '../protocol.ts'
 import { Refusal } from '../refusal.ts'
 import {
   EVENTS_LIMIT_MAX,
@@ -41,6 +47,7 @@ export function registerStoreRoutes(app: App, stores: Stores): void {
   )
 
   registerFeedRoutes(app, stores)
+  registerPreviewRoute(app, stores)
 
   app.get(
     `${API_BASE}/stores/:storeId/stats`,
@@ -113,5 +120,22 @@ function registerFeedRoutes(app: App, stores: Stores): void {
       if (feed === undefined) throw new Refusal('NOT_FOUND', `no store ${storeId}`)
       return feed.body()
     },
+  )
+}
+
+function registerPreviewRoute(app: App, stores: Stores): void {
+  app.get(
+    `${API_BASE}/stores/:storeId/preview`,
+    {
+      config,
+      schema: {
+        summary: 'What each pass would do now, and what starts the next one; changes nothing',
+        tags,
+        params: storeParamsSchema,
+        response: answers('MaintenancePreview'),
+      },
+    },
+    (request): Promise<MaintenancePreview> =>
+      stores.client(request.params.storeId).request('preview', {}),
   )
 }

@@ -78,6 +78,7 @@ function passHandlers({ engine }: HostedParts): RequestHandlers<PassRequest> {
     'stage-confirm': async () => ({ pass: await maintenance.runPass('rewrite_stage_confirm') }),
     'run-pass': async ({ source }) => ({ pass: await maintenance.runPass(source) }),
     gc: async ({ dryRun }) => ({ gc: await maintenance.gc({ dryRun }) }),
+    preview: () => maintenance.preview(),
     plan: ({ filters }) => ({ plan: maintenance.plan(filters) }),
     stage: async ({ filters }) => ({ pass: await maintenance.stage(filters) }),
     rewrite: async ({ segmentIds }) => ({ pass: await maintenance.rewrite(segmentIds) }),

@@ -13,6 +13,7 @@ import type {
   EngineGauges,
   EngineInfo,
   EngineState,
+  MaintenancePreview,
   PassOutcome,
   PassSource,
   PlanRequest,
@@ -75,6 +76,8 @@ interface StoreRequests {
   passes: { body: Record<string, never>; answer: { bodyJson: string } }
   figures: { body: Record<string, never>; answer: StoreFigures }
   stats: { body: Record<string, never>; answer: StatsBody }
+  /** What each pass would do now. */
+  preview: { body: Record<string, never>; answer: MaintenancePreview }
   'draft-plan': { body: { request: PlanRequest }; answer: PlanDraft }
   /** Refused with PLAN_CHANGED when a draft of now has another hash, or would copy more. */
   'apply-plan': {
@@ -111,6 +114,7 @@ export const REQUEST_ACCESS: Record<RequestName, 'any' | StoreMode> = {
   close: 'any',
   figures: 'any',
   stats: 'any',
+  preview: 'hosted',
   'draft-plan': 'hosted',
   'apply-plan': 'hosted',
   reread: 'attached',

@@ -53,11 +53,14 @@ test('why nothing is rewritten now: the headline and the lines under it', async 
 })
 
 test('what the next checkpoint would do: one line, and it is what then happens', async () => {
-  const said = (await page.getByTestId('next-checkpoint').textContent()) ?? ''
-  expect(said).toMatch(/leaves the staged debt alone: its confirm is due in/)
+  // By itself a checkpoint kicks nothing in step mode; the one that somebody makes has a line of its own.
+  expect(await page.getByTestId('next-checkpoint').textContent()).toMatch(/in step mode/i)
+  const line = page.getByTestId('asked-checkpoint').getByTestId('wake-preview')
+  expect(await line.textContent()).toMatch(/stops at a gate: .* staged, confirm due in/i)
   const before = await state()
   const { pass } = await server.act('checkpoint', {})
-  expect(pass?.outcome).toBe('blocked')
+  expect(pass?.outcome).toBe(await line.getAttribute('data-outcome'))
+  expect(pass?.blockedBy).toBe(await line.getAttribute('data-blocked-by'))
   expect((await state()).debt).toEqual(before.debt)
 })
 

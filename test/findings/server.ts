@@ -434,18 +434,18 @@ export const SERVER: readonly PutBack[] = [
     },
   },
   {
-    id: 'page-one-deferred-wake',
-    defect: 'the page lists the age-blocked retry before the stage that goes first',
+    id: 'preview-is-the-decision',
+    defect: 'a preview of a kick forgets the checkpoint that comes before it',
     edits: [
       {
-        file: 'web/state/wakes.ts',
-        find: 'if (debt.stage !== null) return [at(',
-        replace: 'if (debt.stage !== null && scheduler.ageBlockedUntilMs === null) return [at(',
+        file: 'engine/maintenance/previews.ts',
+        find: 'foreground.checkpoints + (automatic || foreground.dirty ? 1 : 0)',
+        replace: 'foreground.checkpoints',
       },
     ],
     test: {
-      file: 'test/web/wakes.test.ts',
-      name: 'one deferred timer at a time: a stage goes before what is too young',
+      file: 'test/engine/maintenance/preview.test.ts',
+      name: 'of the real engine is what its checkpoint then does',
     },
   },
 ]

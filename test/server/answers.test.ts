@@ -157,7 +157,16 @@ async function askEverything(server: TestServer, root: string): Promise<void> {
   ] as const) {
     await server.post(`${store}/actions/${name}`, body)
   }
-  const reads = ['state', 'events?limit=10000', 'feed', 'stats', 'passes', 'plans', 'history']
+  const reads = [
+    'state',
+    'events?limit=10000',
+    'feed',
+    'stats',
+    'preview',
+    'passes',
+    'plans',
+    'history',
+  ]
   for (const read of reads) await server.get(`${store}/${read}`)
   await askHistory(server, `${store}/history`)
   await server.get(`${store}/keys/${Buffer.from('k000000').toString('hex')}`)

@@ -53,7 +53,6 @@ describe('a pass, explained', () => {
         gate({ name: 'quiet_writes', unit: 'ms', input: 20_000, threshold: 15_000, margin: 5000 }),
         gate({ ...count, input: 2, threshold: 0, margin: -2, verdict: 'block' }),
         gate({ ...count, input: 0, threshold: 0, margin: 0 }),
-        gate({ name: 'gc_min_interval', unit: 'ms', input: null, threshold: 1, margin: null }),
         gate({
           name: 'trigger_stale_ratio',
           unit: 'ratio',
@@ -61,11 +60,24 @@ describe('a pass, explained', () => {
           threshold: 0.2,
           margin: null,
         }),
+        gate({ name: 'gc_min_interval', unit: 'ms', input: null, threshold: 1, margin: null }),
       ],
     })
     const box = draw(<PassReportView report={report} />)
     const numbers = [...box.querySelectorAll('.gate-numbers')].map((one) => one.textContent)
-    expect(numbers).toEqual(['20.0 s, needs 15.0 s', '2, at most 0', '0, at most 0', 'never', '—'])
+    expect(numbers).toEqual(['20.0 s, needs 15.0 s', '2, at most 0', '0, at most 0', '—', 'never'])
+  })
+
+  test('a queue that the pass left as it was is shown once', () => {
+    const unchanged = (box: HTMLElement) => box.querySelectorAll('[data-testid="queue-unchanged"]')
+    const debt = { queue: [segmentId(1)], ledger: [], stage: null }
+    const same = makePass(1, { before: debt, after: { ...debt } })
+    const box = draw(<PassReportView report={same} />)
+    expect(unchanged(box)).toHaveLength(1)
+    expect(box.querySelectorAll('.queue-diff dt')).toHaveLength(1)
+    const stage = { observedAtMs: NOW, dueAtMs: NOW + 1000, minStaleRatio: 0.5 }
+    const staged = makePass(2, { before: debt, after: { ...debt, stage } })
+    expect(unchanged(draw(<PassReportView report={staged} />))).toHaveLength(0)
   })
 
   test('gates stand in the order met and only the blocking one is open', () => {
@@ -78,7 +90,7 @@ describe('a pass, explained', () => {
     expect(rows.map((row) => row.querySelector('details')?.open)).toEqual([false, true])
     const open = rows[1]?.textContent ?? ''
     expect(open).toContain('180 ms, needs 15.0 s')
-    expect(open).toContain('-14.8 s short')
+    expect(open).toContain('margin 14.8 s short')
     expect(open).toContain('15 s are needed')
   })
 
@@ -159,7 +171,7 @@ describe('a pass, explained', () => {
     )
     const row = box.querySelector<HTMLElement>('[data-testid="candidate-row"]')
     expect(row?.dataset['verdict']).toBe('stale_ratio')
-    expect(row?.textContent).toContain('7.0 %')
+    expect(row?.textContent).toContain('7.0 points')
     expect(row?.textContent).toContain('selected if min stale ratio <= 0.43')
     expect(row?.textContent).toContain('—')
   })

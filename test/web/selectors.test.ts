@@ -11,11 +11,10 @@ import {
   stageOf,
   theSentence,
   totalsOf,
-  whatIsNext,
   whyNoActions,
 } from '../../web/state/selectors.ts'
 import { addPass } from '../../web/state/apply-message.ts'
-import type { EngineState, SegmentInfo } from '../../server/protocol.ts'
+import type { SegmentInfo } from '../../server/protocol.ts'
 import {
   NOW,
   makeGauges,
@@ -136,62 +135,6 @@ describe('stage and queue', () => {
       [2, false, true],
       [3, false, false],
     ])
-  })
-})
-
-describe('whatIsNext', () => {
-  const ask = (engine: EngineState, store = makeStore(), gauges = makeGauges()) =>
-    whatIsNext({ engine, store, gauges, nowMs: NOW })
-
-  test('names the segment and the wait', () => {
-    expect(ask(staged).headline).toBe('Stage confirm in 18 s, then L0-1 is rewritten.')
-  })
-
-  test('a paused scheduler, step mode and a running pass come before the debt', () => {
-    const scheduler = staged.scheduler
-    expect(ask({ ...staged, scheduler: { ...scheduler, paused: true } }).headline).toContain(
-      'paused',
-    )
-    expect(ask({ ...staged, scheduler: { ...scheduler, mode: 'step' } }).headline).toContain(
-      'Advance the clock by 18 s',
-    )
-    const activePass = { passId: 41, source: 'checkpoint_kick' as const, startedAtMs: NOW }
-    expect(ask({ ...staged, scheduler: { ...scheduler, activePass } }).headline).toContain(
-      'Pass 41',
-    )
-  })
-
-  test('what holds passes back is said with its reason and what ends it, all of it', () => {
-    const pauseFile = { file: '/run/pause', present: true, reason: 'state sync' }
-    const held = ask({ ...staged, scheduler: { ...staged.scheduler, phase: 'restore', pauseFile } })
-    expect(held.headline).toBe('Nothing runs by itself: a pause file is there: state sync.')
-    expect(held.reasons).toHaveLength(2)
-    expect(held.reasons[0]).toContain('/run/pause')
-    expect(held.reasons[1]).toContain('steady')
-    const stepped = { ...staged.scheduler, phase: 'restore' as const, mode: 'step' as const }
-    expect(ask({ ...staged, scheduler: stepped }).headline).toContain('Advance the clock')
-  })
-
-  test('says that writes are not quiet, with both numbers', () => {
-    const open = makeState({ segments, debt: { queue: ids, ledger: [], stage: null } })
-    const next = ask(open, makeStore(), makeGauges({ lastWriteAtMs: NOW - 3000 }))
-    expect(next.reasons.join(' ')).toContain('the last was 3 s ago')
-    expect(next.reasons.join(' ')).toContain('15.0 s')
-  })
-
-  test('no debt says why that is good', () => {
-    const next = ask(makeState({ segments: [makeSegment(1)] }))
-    expect(next.headline).toContain('every byte on disk is live')
-  })
-
-  test('below the trigger it says how far', () => {
-    const some = makeState({ segments: [makeSegment(1, { bytesTotal: 1000, bytesLive: 900 })] })
-    expect(ask(some).reasons[0]).toContain('10.0 %')
-    expect(ask(some).reasons[0]).toContain('20.0 %')
-  })
-
-  test('an attached folder runs nothing', () => {
-    expect(ask(staged, makeStore({ mode: 'attached' })).headline).toContain('read-only')
   })
 })
 

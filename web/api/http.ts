@@ -15,6 +15,7 @@ import {
   type HistoryPassBody,
   type HistoryPassesBody,
   type HistoryStateBody,
+  type MaintenancePreview,
   type Moment,
   type OpenStoreBody,
   type PlanBody,
@@ -59,6 +60,8 @@ export interface Api {
   closeStore(storeId: string): Promise<void>
   /** Below an allowed root; the roots themselves without a folder. */
   folders(dir: string | null): Promise<FoldersBody>
+  /** What each pass would do now. */
+  preview(storeId: string): Promise<MaintenancePreview>
   audit(after: number, limit: number): Promise<AuditBody>
   /** What the folder's recording holds and what is missing. */
   history(storeId: string): Promise<HistoryBody>
@@ -140,6 +143,7 @@ export function createApi(token: string, base = pageBase()): Api {
       const query = `limit=${String(limit)}&acted=${String(acted)}${from}`
       return (await get(`${store(storeId)}/history/passes?${query}`)) as HistoryPassesBody
     },
+    preview: async (storeId) => (await get(`${store(storeId)}/preview`)) as MaintenancePreview,
     historyPass: async (storeId, openingId, passId) =>
       (await get(
         `${store(storeId)}/history/passes/${String(passId)}?opening=${String(openingId)}`,

@@ -2,7 +2,7 @@
 // them, each with its distance and the one option that would flip it.
 import { useState, type ReactNode } from 'react'
 import type { CandidateVerdict, RewritePlan } from '../../server/protocol.ts'
-import { formatAge, formatBytes, formatUnit, plural } from '../lib/format.ts'
+import { formatAge, formatBytes, formatDistance, plural } from '../lib/format.ts'
 import { filterWords } from '../lib/words.ts'
 import { SegmentChip } from './segment-chip.tsx'
 import { Bytes, Ratio } from './value.tsx'
@@ -120,7 +120,7 @@ function CandidateRow({ candidate }: { candidate: CandidateVerdict }): ReactNode
         ) : (
           <>
             {distance !== null && unit !== null && (
-              <span className="num">{formatUnit(Math.abs(distance), unit)}</span>
+              <span className="num">{formatDistance(distance, unit)}</span>
             )}
             {flip !== null && <div className="muted">{flip.text}</div>}
             {distance === null && flip === null && (

@@ -1,7 +1,7 @@
 // The gates of a pass in the order met. The blocking one is open; the rest are one line each.
 import type { ReactNode } from 'react'
 import type { Gate } from '../../server/protocol.ts'
-import { UNKNOWN, formatUnit, shortNames } from '../lib/format.ts'
+import { UNKNOWN, formatDistance, formatUnit, shortNames } from '../lib/format.ts'
 import { gateWords } from '../lib/words.ts'
 
 export function GateList({ gates }: { gates: readonly Gate[] }): ReactNode {
@@ -41,7 +41,7 @@ function GateRow({ gate }: { gate: Gate }): ReactNode {
             {gate.margin !== null && (
               <>
                 {' · margin '}
-                <span className="num">{formatUnit(gate.margin, gate.unit)}</span>
+                <span className="num">{formatDistance(gate.margin, gate.unit)}</span>
                 {gate.margin < 0 ? ' short' : ' to spare'}
               </>
             )}

@@ -21,7 +21,8 @@ import {
 import { outcomeGlyphs, outcomeWords, reasonWords, sourceWords } from '../lib/words.ts'
 import { ByteFlow } from './byte-flow.tsx'
 import { CandidateTable } from './candidate-table.tsx'
-import { GateList } from './gate-list.tsx'
+import { GateTree } from './gate-tree.tsx'
+import { toldBy } from '../state/gate-tree.ts'
 import { SegmentChip } from './segment-chip.tsx'
 import { Bytes, Duration, Time } from './value.tsx'
 
@@ -58,7 +59,7 @@ export function PassReportView({ report, candidatesDropped = false }: PassReport
         </p>
       )}
       <h3>Gates</h3>
-      <GateList gates={report.gates} />
+      <GateTree pass={toldBy(report)} />
       {report.steps.length > 0 && (
         <>
           <h3>What it did</h3>
@@ -233,6 +234,16 @@ export function GcFlow({ report }: { report: GcReport }): ReactNode {
 }
 
 function QueueDiff({ before, after }: { before: RewriteDebt; after: RewriteDebt }): ReactNode {
+  if (isSame(before, after)) {
+    return (
+      <dl className="queue-diff" data-testid="queue-unchanged">
+        <dt>same</dt>
+        <dd>
+          <QueueLine debt={after} marked={() => undefined} />
+        </dd>
+      </dl>
+    )
+  }
   const was = new Set(before.queue)
   const is = new Set(after.queue)
   return (
@@ -246,6 +257,15 @@ function QueueDiff({ before, after }: { before: RewriteDebt; after: RewriteDebt 
         <QueueLine debt={after} marked={(id) => (was.has(id) ? undefined : 'new')} />
       </dd>
     </dl>
+  )
+}
+
+/** Order, stage and due time included. */
+function isSame(a: RewriteDebt, b: RewriteDebt): boolean {
+  return (
+    a.queue.length === b.queue.length &&
+    a.queue.every((id, index) => id === b.queue[index]) &&
+    a.stage?.dueAtMs === b.stage?.dueAtMs
   )
 }
 

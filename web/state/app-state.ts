@@ -3,6 +3,7 @@ import type {
   EngineEvent,
   EngineGauges,
   EngineState,
+  MaintenancePreview,
   MetricSample,
   PassReport,
   PassStop,
@@ -73,6 +74,9 @@ export interface GoneSegment {
   goneAtMs: number
 }
 
+export type PreviewKnown =
+  { made: MaintenancePreview; failure: null } | { made: null; failure: string }
+
 /** `no_token`: the page was opened without one. `bad_token`: the server does not know it. */
 export type Access = 'checking' | 'granted' | 'no_token' | 'bad_token'
 
@@ -124,6 +128,8 @@ export interface AppState {
   behind: { fromSeq: number; toSeq: number; atMs: number } | null
   /** The last stop of a pass, with what it had met; whether it still stands, the scheduler says. */
   stop: PassStop | null
+  /** What each pass would do, as the engine last said while somebody looked; null: not asked yet. */
+  preview: PreviewKnown | null
   /** Last error the feed reported. */
   feedError: { code: string; message: string } | null
 }
@@ -151,5 +157,6 @@ export const initialState: AppState = {
   rewriting: [],
   behind: null,
   stop: null,
+  preview: null,
   feedError: null,
 }

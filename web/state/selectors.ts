@@ -3,29 +3,17 @@
 import type {
   EngineState,
   LedgerEntry,
-  MaintenanceOptions,
   RewriteDebt,
   SegmentId,
   SegmentInfo,
   SegmentKeeper,
   SessionBody,
-  StoreInfo,
 } from '../../server/protocol.ts'
-import {
-  formatAge,
-  formatBytes,
-  formatCountdown,
-  formatCount,
-  formatDuration,
-  formatRatio,
-  plural,
-  segmentLabel,
-} from '../lib/format.ts'
+import { formatBytes, formatCountdown, formatCount, plural, segmentLabel } from '../lib/format.ts'
 import type { Route, SegmentOrder } from '../lib/route.ts'
-import { isPinned, keeperShort, sourceWords } from '../lib/words.ts'
-import type { AppState, PageGauges, PassRun } from './app-state.ts'
+import { isPinned, keeperShort } from '../lib/words.ts'
+import type { AppState, PassRun } from './app-state.ts'
 import { findSegment } from './apply-event.ts'
-import { heldBackBy } from './held-back.ts'
 
 export interface Totals {
   bytesTotal: number
@@ -244,168 +232,6 @@ export function theSentence(
 function pinnedPart({ pinned, pinnedBytes }: Totals): string {
   return pinned === 0 ? '' : `, ${formatBytes(pinnedBytes)} of it pinned by readers`
 }
-
-export interface NextView {
-  headline: string
-  /** Why not sooner, or what would change it; most binding first. */
-  reasons: string[]
-}
-
-interface NextInput {
-  engine: EngineState
-  store: StoreInfo
-  gauges: Pick<PageGauges, 'lastWriteAtMs' | 'lastReadAtMs'>
-  nowMs: number
-}
-
-/** What happens next, and why it does not happen now. */
-export function whatIsNext(input: NextInput): NextView {
-  const { engine, store, nowMs } = input
-  const { scheduler, debt } = engine
-  if (store.mode === 'attached') {
-    return {
-      headline: 'Nothing runs here: the folder is attached read-only.',
-      reasons: ['What you see is what a writer would find when it opens the folder.'],
-    }
-  }
-  if (scheduler.activePass !== null) {
-    const { passId, source, startedAtMs } = scheduler.activePass
-    return {
-      headline: `Pass ${String(passId)} is running: ${sourceWords[source]}, for ${formatAge(nowMs - startedAtMs)}.`,
-      reasons: [],
-    }
-  }
-  const held = heldBackBy(scheduler)
-  const [first] = held
-  // Step mode starts nothing anyway; of the rest only a pause is worth a word there.
-  if (first !== undefined && (scheduler.mode === 'auto' || scheduler.paused)) {
-    return {
-      headline: `Nothing runs by itself: ${first.why}.`,
-      reasons: held.map((one) => one.until),
-    }
-  }
-  const step = scheduler.mode === 'step'
-  const stage = stageOf(debt, nowMs)
-  const head = debt.queue[0]
-  if (head !== undefined) {
-    const name = segmentLabel(head)
-    if (stage.kind === 'waiting') {
-      const wait = formatCountdown(stage.dueInMs)
-      return step
-        ? {
-            headline: `Nothing runs by itself. Advance the clock by ${wait}, then confirm ${name}.`,
-            reasons: ['Step mode: the clock stands still until you move it.'],
-          }
-        : {
-            headline: `Stage confirm in ${wait}, then ${name} is rewritten.`,
-            reasons: [
-              'The delay lets a burst settle, so that segments about to die anyway are not copied.',
-            ],
-          }
-    }
-    if (step) {
-      return {
-        headline:
-          stage.kind === 'due'
-            ? `Nothing runs by itself. Confirm is due: a stage confirm would take ${name}.`
-            : `Nothing runs by itself. A checkpoint or a periodic pass would take ${name}.`,
-        reasons: ['Step mode: every pass is started by you.'],
-      }
-    }
-    return {
-      headline:
-        stage.kind === 'due'
-          ? `Stage confirm is due: ${name} is next.`
-          : `The next kick or quiet periodic pass takes ${name}.`,
-      reasons: stage.kind === 'due' ? [] : quietReasons(input),
-    }
-  }
-  return nextWithoutQueue(input, step)
-}
-
-function nextWithoutQueue(input: NextInput, step: boolean): NextView {
-  const totals = totalsOf(input.engine.segments)
-  const options = input.store.engine?.options ?? null
-  if (totals.segments === 0) {
-    return {
-      headline: 'Nothing to maintain yet.',
-      reasons: ['Start the workload, or write through the API, and segments appear here.'],
-    }
-  }
-  if (totals.bytesStale === 0) {
-    return {
-      headline: 'Nothing to rewrite: every byte on disk is live.',
-      reasons: ['A rewrite would only copy. Debt appears when keys are overwritten or deleted.'],
-    }
-  }
-  if (step) {
-    return {
-      headline: 'Nothing runs by itself. Plan or stage to see what would be rewritten.',
-      reasons: ['Step mode: every pass is started by you.'],
-    }
-  }
-  if (options === null) return { headline: 'Nothing is queued.', reasons: [] }
-  const reasons = [...triggerReasons(totals, options), ...quietReasons(input)]
-  return {
-    headline:
-      reasons.length === 0
-        ? 'The next periodic pass plans a rewrite.'
-        : 'Nothing is queued; a plan has to come first.',
-    reasons,
-  }
-}
-
-function triggerReasons(totals: Totals, options: MaintenanceOptions): string[] {
-  const { triggerTotalBytes, triggerStaleRatio } = options
-  const ratio = totals.bytesTotal === 0 ? 0 : totals.bytesStale / totals.bytesTotal
-  const bytesReached = triggerTotalBytes > 0 && totals.bytesTotal >= triggerTotalBytes
-  const ratioReached = triggerStaleRatio > 0 && ratio >= triggerStaleRatio
-  if (bytesReached || ratioReached) return []
-  const reasons: string[] = []
-  if (triggerStaleRatio > 0) {
-    reasons.push(
-      `${formatRatio(ratio)} of all bytes are stale; a plan is made from ${formatRatio(triggerStaleRatio)} on.`,
-    )
-  }
-  if (triggerTotalBytes > 0) {
-    reasons.push(
-      `${formatBytes(totals.bytesTotal)} in all, ${formatBytes(triggerTotalBytes - totals.bytesTotal)} below the size trigger.`,
-    )
-  }
-  if (reasons.length === 0) reasons.push('Both triggers are switched off.')
-  return reasons
-}
-
-function quietReasons({ gauges, store, nowMs, engine }: NextInput): string[] {
-  const options = store.engine?.options
-  if (options === undefined) return []
-  const reasons: string[] = []
-  // Never, or not known when: nothing can be said of either.
-  const quietFor = (lastAtMs: number | null | undefined) =>
-    lastAtMs === null || lastAtMs === undefined ? Infinity : nowMs - lastAtMs
-  const writes = quietFor(gauges.lastWriteAtMs)
-  if (writes < options.quietWriteWindowMs) {
-    reasons.push(
-      `Foreground writes are not quiet: the last was ${formatAge(writes)} ago, periodic passes wait for ${formatDuration(options.quietWriteWindowMs)}.`,
-    )
-  }
-  const reads = quietFor(gauges.lastReadAtMs)
-  if (reads < options.quietReadWindowMs) {
-    reasons.push(
-      `Foreground reads are not quiet: the last was ${formatAge(reads)} ago, periodic passes wait for ${formatDuration(options.quietReadWindowMs)}.`,
-    )
-  }
-  const sinceRewrite = quietFor(engine.scheduler.lastRewriteAtMs)
-  const interval =
-    engine.debt.queue.length > 0 ? options.resumeMinIntervalMs : options.rewriteMinIntervalMs
-  if (sinceRewrite < interval) {
-    reasons.push(
-      `The last rewrite was ${formatAge(sinceRewrite)} ago; ${formatDuration(interval)} lie between two.`,
-    )
-  }
-  return reasons
-}
-
 // ---------------------------------------------------------------- passes
 
 /** The newest pass that did something, and what has been tried in vain since. */

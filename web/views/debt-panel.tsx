@@ -13,7 +13,7 @@ import { sourceWords } from '../lib/words.ts'
 import { useEngineNow } from '../parts/hooks.ts'
 import { LiveBytes } from '../parts/live-value.tsx'
 import { Panel } from '../parts/panel.tsx'
-import { PreviewLine } from '../parts/preview-line.tsx'
+import { PreviewLine, usePreview } from '../parts/preview-line.tsx'
 import { Term } from '../parts/term.tsx'
 import { Bytes, Count, Unknown } from '../parts/value.tsx'
 import {
@@ -24,19 +24,19 @@ import {
   type Drain,
   type ThresholdBand,
 } from '../state/overview.ts'
-import { totalsOf, whatIsNext } from '../state/selectors.ts'
+import { wakeRows, whatIsNext, type WakeRow } from '../state/next.ts'
+import { totalsOf } from '../state/selectors.ts'
 import { useApp } from '../state/store.ts'
 import { goTo } from '../state/ui-store.ts'
-import { nextWakes, type Wake } from '../state/wakes.ts'
 
 export function DebtPanel(): ReactNode {
   const engine = useApp((state) => state.engine)
   const store = useApp((state) => state.store)
-  const gauges = useApp((state) => state.gauges)
   const unknown = useApp((state) => state.liveBytesUnknown)
   const nowMs = useEngineNow()
-  if (engine === null || store === null || gauges === null || nowMs === null) return null
-  const next = whatIsNext({ engine, store, gauges, nowMs })
+  const preview = usePreview()
+  if (engine === null || store === null || nowMs === null) return null
+  const next = whatIsNext({ engine, store, preview: preview.made, nowMs })
   const totals = totalsOf(engine.segments)
   const share =
     unknown !== null || totals.bytesTotal === 0 ? null : totals.bytesStale / totals.bytesTotal
@@ -54,8 +54,13 @@ export function DebtPanel(): ReactNode {
           ))}
         </ul>
       )}
-      {store.mode === 'hosted' && store.engine !== null && (
-        <WakeList wakes={nextWakes({ engine, options: store.engine.options, gauges, nowMs })} />
+      {store.mode === 'hosted' && preview.made !== null && (
+        <WakeList wakes={wakeRows(preview.made, nowMs)} />
+      )}
+      {store.mode === 'hosted' && preview.made === null && (
+        <p className="muted" data-testid="preview-why">
+          What each pass would do is not known: {preview.why}.
+        </p>
       )}
       <dl className={store.mode === 'hosted' ? 'stats' : 'stats stats-few'}>
         <div className="stat">
@@ -114,13 +119,13 @@ function PinnedNote({ bytes }: { bytes: number }): ReactNode {
 }
 
 /** What may start a pass, soonest first, and what it would come to. */
-function WakeList({ wakes }: { wakes: readonly Wake[] }): ReactNode {
+function WakeList({ wakes }: { wakes: readonly WakeRow[] }): ReactNode {
   return (
     <ol className="wakes" aria-label="What may start a pass next">
       {wakes.map((wake) => (
         <li
-          key={wake.source}
-          data-testid={wake.source === 'checkpoint_kick' ? 'next-checkpoint' : 'next-wake'}
+          key={wake.key}
+          data-testid={wakeTestId(wake)}
           data-source={wake.source}
           data-at-ms={wake.atMs ?? undefined}
         >
@@ -134,11 +139,16 @@ function WakeList({ wakes }: { wakes: readonly Wake[] }): ReactNode {
               sourceWords[wake.source]
             )}
           </span>
-          <PreviewLine preview={wake.preview} name="wake-preview" />
+          <PreviewLine pass={wake.pass} name="wake-preview" />
         </li>
       ))}
     </ol>
   )
+}
+
+function wakeTestId({ key }: WakeRow): string {
+  if (key === 'asked') return 'asked-checkpoint'
+  return key === 'checkpoint' ? 'next-checkpoint' : 'next-wake'
 }
 
 function QueueStat(): ReactNode {

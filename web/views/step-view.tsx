@@ -1,14 +1,11 @@
 // The scheduler as a debugger: its state on the left, what can be run and what that would do in the
 // middle, and on the right what it did: the pass explained, with the diff of queue and bytes.
 import { useState, type ReactNode } from 'react'
-import type { PassSource } from '../../server/protocol.ts'
-import { sourceWords } from '../lib/words.ts'
 import { ActionButton } from '../parts/action-button.tsx'
-import { useEngineNow } from '../parts/hooks.ts'
 import { Panel } from '../parts/panel.tsx'
-import { PreviewLine } from '../parts/preview-line.tsx'
+import { PreviewLine, usePreview } from '../parts/preview-line.tsx'
+import { SourceSelect, type RunnableSource } from '../parts/source-select.tsx'
 import { heldBackBy } from '../state/held-back.ts'
-import { previewKick, previewPass } from '../state/preview.ts'
 import { whyNoActions } from '../state/selectors.ts'
 import { act, makePlan } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
@@ -61,24 +58,17 @@ export function StepView(): ReactNode {
   )
 }
 
-type RunnableSource = Exclude<PassSource, 'manual'>
-
 function PassButtons(): ReactNode {
   const [source, setSource] = useState<RunnableSource>('periodic')
-  const engine = useApp((state) => state.engine)
-  const options = useApp((state) => state.store?.engine?.options ?? null)
-  const gauges = useApp((state) => state.gauges)
-  const nowMs = useEngineNow()
-  const sources = (Object.keys(sourceWords) as PassSource[]).filter(
-    (one): one is RunnableSource => one !== 'manual',
-  )
-  const input =
-    engine === null || options === null || gauges === null || nowMs === null
-      ? null
-      : { engine, options, gauges, nowMs }
+  const { made, why } = usePreview()
   return (
     <fieldset className="group">
       <legend>Run once, with all of its gates</legend>
+      <p className="muted" data-testid="preview-why">
+        {made === null
+          ? `What each would do is not known: ${why ?? 'no answer'}.`
+          : 'Beside each is what it would do now, by the decision that the pass itself takes. It decides anew when it starts, and deletes only what nothing live is in: so it needs no stored plan, as naming segments does.'}
+      </p>
       <div className="buttons">
         <ActionButton
           name="checkpoint"
@@ -89,51 +79,33 @@ function PassButtons(): ReactNode {
           Checkpoint
         </ActionButton>
         <span className="preview-of">its kick</span>
-        {input !== null && <PreviewLine preview={previewKick(input)} name="preview-checkpoint" />}
+        {made !== null && <PreviewLine pass={made.checkpoint} name="preview-checkpoint" aged />}
       </div>
       <div className="buttons">
         <ActionButton name="periodic-pass" onPress={() => void act('periodic-pass', {})}>
           Periodic pass
         </ActionButton>
-        {input !== null && (
-          <PreviewLine preview={previewPass(input, 'periodic')} name="preview-periodic" />
-        )}
+        {made !== null && <PreviewLine pass={made.asked.periodic} name="preview-periodic" aged />}
       </div>
       <div className="buttons">
         <ActionButton name="stage-confirm" onPress={() => void act('stage-confirm', {})}>
           Stage confirm
         </ActionButton>
-        {input !== null && (
-          <PreviewLine
-            preview={previewPass(input, 'rewrite_stage_confirm')}
-            name="preview-stage-confirm"
-          />
+        {made !== null && (
+          <PreviewLine pass={made.asked.rewrite_stage_confirm} name="preview-stage-confirm" aged />
         )}
       </div>
       <div className="buttons">
-        <label className="field-inline">
-          <span className="sr-only">Source of the pass</span>
-          <select
-            data-testid="run-source"
-            value={source}
-            onChange={(event) => {
-              const wanted = sources.find((one) => one === event.target.value)
-              if (wanted !== undefined) setSource(wanted)
-            }}
-          >
-            {sources.map((one) => (
-              <option key={one} value={one}>
-                {sourceWords[one]}
-              </option>
-            ))}
-          </select>
-        </label>
+        <SourceSelect
+          name="run-source"
+          about="Source of the pass"
+          source={source}
+          onChange={setSource}
+        />
         <ActionButton name="run-pass" onPress={() => void act('run-pass', { source })}>
           Run
         </ActionButton>
-        {input !== null && (
-          <PreviewLine preview={previewPass(input, source)} name="preview-source" />
-        )}
+        {made !== null && <PreviewLine pass={made.asked[source]} name="preview-source" aged />}
       </div>
       <div className="buttons">
         <ActionButton
