@@ -70,14 +70,15 @@ test('a manual rewrite shows its stored plan first, and applying it rewrites exa
 
 test('the debugger says what would happen, runs any source, and runs until something holds', async () => {
   await show(page, 'step')
-  expect(await page.getByTestId('preview-stage-confirm').textContent()).toContain(
-    'nothing is staged',
-  )
+  await page
+    .getByTestId('preview-stage-confirm')
+    .getByText(/stops at a gate: nothing is staged/i)
+    .waitFor()
   await page.getByTestId('action-stage').click()
   await show(page, 'overview')
   await until('the queue is staged', async () => (await countOf(page, 'queue-length')) >= 2)
   await show(page, 'step')
-  expect(await page.getByTestId('preview-checkpoint').getAttribute('data-kind')).toBe('blocked')
+  await page.locator('[data-testid="preview-checkpoint"][data-kind="blocked"]').waitFor()
   await page.getByTestId('run-source').selectOption('rewrite_stage_confirm')
   await page.getByTestId('action-run-pass').click()
   const report = page.getByTestId('action-result').getByTestId('pass-report')
@@ -157,6 +158,10 @@ test('a folder below an allowed root is attached beside, shown, and closed again
     })
   ).json()) as { stores: StoreInfo[] }
   expect(left.map((store) => store.mode)).toEqual(['hosted'])
+  // The page stays with the store that was closed; opened anew it shows the one that is left.
+  await page.goto('about:blank')
+  await page.goto(server.url)
+  await waitLive(page)
 })
 
 test('a pass is stepped phase by phase, stops at a breakpoint, and options change while it runs', async () => {
@@ -167,15 +172,27 @@ test('a pass is stepped phase by phase, stops at a breakpoint, and options chang
   })
   await page.getByTestId('break-before_gc').click()
   await until('it is gone', async () => (await state()).scheduler.breakpoints.length === 0)
+  await page.getByTestId('step-source').selectOption('checkpoint_kick')
   await page.getByTestId('action-step-phase').click()
   await until('a pass stands still before its first phase', async () => {
-    return (await state()).scheduler.stopped?.before === 'gates'
+    const { stopped } = (await state()).scheduler
+    return stopped?.before === 'gates' && stopped.source === 'checkpoint_kick'
   })
   const current = page.locator('[data-testid="phase-row"][data-current="true"]')
   await current.waitFor()
   expect(await current.getAttribute('data-phase')).toBe('gates')
   await page.getByTestId('action-resume-pass').click()
   await until('it ran to its end', async () => (await state()).scheduler.stopped === null)
+  const ended = page.getByTestId('action-result').getByTestId('pass-report')
+  await ended.waitFor()
+  expect(await ended.getAttribute('data-source')).toBe('checkpoint_kick')
+  expect(await ended.getByTestId('way-taken').count()).toBeGreaterThan(0)
+  // However far down the next button is, what the last one did stands beside it.
+  await page.getByTestId('options-editor').scrollIntoViewIfNeeded()
+  const box = await page.getByTestId('action-result').boundingBox()
+  const strip = await page.locator('.strip').boundingBox()
+  expect(box?.y).toBeGreaterThanOrEqual((strip?.y ?? 0) + (strip?.height ?? 0))
+  expect(box?.y).toBeLessThan((page.viewportSize()?.height ?? 0) / 2)
   await page.getByTestId('options-editor').locator('summary').click()
   await page.getByTestId('option-confirmDelayMs').fill('12345')
   await page.getByTestId('action-set-options').click()

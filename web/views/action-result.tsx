@@ -12,6 +12,7 @@ import {
 } from '../lib/format.ts'
 import { errorSentences, workloadWords } from '../lib/words.ts'
 import { CandidateTable } from '../parts/candidate-table.tsx'
+import { PassList } from '../parts/pass-list.tsx'
 import { GcFlow, PassReportView, VacuumFlow } from '../parts/pass-report.tsx'
 import { SegmentChip } from '../parts/segment-chip.tsx'
 import { Bytes } from '../parts/value.tsx'
@@ -68,6 +69,8 @@ export function ResultPanel({ placeholder = false }: { placeholder?: boolean }):
   useEffect(() => {
     const element = box.current
     if (element === null || (failure === null && !(result !== null && hasBody(result)))) return
+    const column = element.closest('.debugger-effect')
+    if (column !== null) column.scrollTop = 0
     // Scrolls only when the answer would otherwise go unseen, as on a phone; where to, the stylesheet says.
     if (!isInSight(element)) element.scrollIntoView({ block: 'start' })
   }, [result, failure])
@@ -127,6 +130,12 @@ function hasBody(result: ActionResult): boolean {
     case 'verify':
     case 'run-until':
       return true
+    // A stop is shown where its phases are; a pass that has ended is explained.
+    case 'step-phase':
+    case 'resume-pass':
+      return result.answer.report !== null
+    case 'cancel-pass':
+      return result.answer.pass !== null
     default:
       return false
   }
@@ -172,7 +181,35 @@ function FailureView({ failure }: { failure: ActionFailure }): ReactNode {
       <p className="muted">
         <code>{failure.code}</code> {failure.message}
       </p>
+      <FailureDetails details={failure.details} />
     </div>
+  )
+}
+
+/** What was wrong with which field; other details are for programs. */
+function FailureDetails({ details }: { details: unknown }): ReactNode {
+  const problems = Array.isArray(details) ? details.filter(isProblem) : []
+  // The message has the first already.
+  if (problems.length < 2) return null
+  return (
+    <ul className="muted" data-testid="failure-details">
+      {problems.map(({ at, message }) => (
+        <li key={`${at} ${message}`}>
+          <code>{at === '' ? 'the body' : at}</code> {message}
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+function isProblem(one: unknown): one is { at: string; message: string } {
+  return (
+    typeof one === 'object' &&
+    one !== null &&
+    'at' in one &&
+    typeof one.at === 'string' &&
+    'message' in one &&
+    typeof one.message === 'string'
   )
 }
 
@@ -186,7 +223,9 @@ function summary(result: ActionResult): string {
         ? 'nothing was waiting'
         : `commit ${formatCount(checkpoint.commitSeq)}, ${plural(checkpoint.entriesMerged, 'entry', 'entries')} merged in ${formatDuration(checkpoint.elapsedMs)}`
       const kick =
-        pass === null ? `no kick: ${kickSkipped ?? 'no reason given'}` : 'the kick ran a pass'
+        pass === null
+          ? `no kick: ${withoutStop(kickSkipped ?? 'no reason given')}`
+          : 'the kick ran a pass'
       return `${done}; ${kick}.`
     }
     case 'periodic-pass':
@@ -200,7 +239,7 @@ function summary(result: ActionResult): string {
     case 'plan':
       return `dry, nothing was changed; ${plural(result.answer.plan.selected.length, 'segment')} would be chosen.`
     case 'run-until':
-      return `${untilWords[result.answer.ended]} after ${plural(result.answer.passes.length, 'pass', 'passes')}, ${formatDuration(result.answer.advancedMs)} of the engine’s clock.`
+      return `after ${plural(result.answer.passes.length, 'pass', 'passes')} and ${formatDuration(result.answer.advancedMs)} of the engine’s clock ${untilWords[result.answer.ended]}.`
     case 'step-phase':
     case 'resume-pass':
       return result.answer.stop === null ? `the pass ended ${took}.` : result.answer.stop.text
@@ -247,10 +286,15 @@ function summary(result: ActionResult): string {
   }
 }
 
+/** The engine's reasons are sentences; here they end another one. */
+function withoutStop(sentence: string): string {
+  return sentence.replace(/\.$/, '')
+}
+
 const untilWords = {
   held: 'it came true',
-  passes_max: 'ended by the number of passes',
-  advance_max: 'ended by the time allowed',
+  passes_max: 'it ended by the number of passes',
+  advance_max: 'it ended by the time allowed',
   nothing_waits: 'nothing waits any more: more time would change nothing',
   failed: 'a pass failed',
 } as const
@@ -286,10 +330,13 @@ function ResultBody({ result }: { result: ActionResult }): ReactNode {
       )
     case 'plan':
       return <CandidateTable plan={result.answer.plan} />
-    case 'run-until': {
-      const last = result.answer.passes.at(-1)
-      return last === undefined ? null : <PassReportView report={last} />
-    }
+    case 'run-until':
+      return <PassList passes={result.answer.passes} />
+    case 'step-phase':
+    case 'resume-pass':
+      return result.answer.report === null ? null : <PassReportView report={result.answer.report} />
+    case 'cancel-pass':
+      return result.answer.pass === null ? null : <PassReportView report={result.answer.pass} />
     case 'verify':
       return <Differences differences={result.answer.differences} />
     default:

@@ -127,7 +127,7 @@ export function LastPassPane(): ReactNode {
               #{acted.report.passId}
             </button>{' '}
             <span className="muted">
-              at <Time value={acted.report.endedAtMs} />
+              at <Time value={acted.report.startedAtMs} />
             </span>
           </p>
         )}

@@ -205,7 +205,7 @@ function PassRow({ run, open }: { run: PassRun; open: boolean }): ReactNode {
           )}
           <span className="spacer" />
           <span className="muted num">
-            <Time value={report.endedAtMs} /> · <Duration value={report.elapsedMs} />
+            <Time value={report.startedAtMs} />, took <Duration value={report.elapsedMs} />
           </span>
         </span>
         <span className="pass-row-text">{shortNames(report.sentence)}</span>

@@ -1,10 +1,12 @@
 // A pass, one phase at a time: the phases as a list with the current one marked, breakpoints in front
 // of each, and what the stopped pass has met so far.
-import type { ReactNode } from 'react'
+import { useState, type ReactNode } from 'react'
 import type { Breakpoint, PassPhase } from '../../server/protocol.ts'
 import { sourceWords } from '../lib/words.ts'
 import { ActionButton } from '../parts/action-button.tsx'
 import { GateList } from '../parts/gate-list.tsx'
+import { PreviewLine, usePreview } from '../parts/preview-line.tsx'
+import { SourceSelect, type RunnableSource } from '../parts/source-select.tsx'
 import { act } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
 
@@ -33,6 +35,8 @@ export function PhaseDebugger(): ReactNode {
   const stopped = useApp((state) => state.engine?.scheduler.stopped ?? null)
   const breakpoints = useApp((state) => state.engine?.scheduler.breakpoints ?? null)
   const stop = useApp((state) => state.stop)
+  const [source, setSource] = useState<RunnableSource>('periodic')
+  const { made } = usePreview()
   if (breakpoints === null) return null
   const toggle = (name: Breakpoint) =>
     void act('set-breakpoints', {
@@ -48,13 +52,24 @@ export function PhaseDebugger(): ReactNode {
           ? 'One phase at a time; a tick stops every pass there'
           : `Pass ${String(stopped.passId)}, ${sourceWords[stopped.source]}, stands still ${stopped.before === null ? 'before its report' : `before ${stopped.before}`}`}
       </legend>
+      {stopped === null && (
+        <div className="buttons">
+          <SourceSelect
+            name="step-source"
+            about="Source of the pass to step through"
+            source={source}
+            onChange={setSource}
+          />
+          {made !== null && <PreviewLine pass={made.asked[source]} name="preview-step" aged />}
+        </div>
+      )}
       <div className="buttons">
         <ActionButton
           name="step-phase"
           kind="primary"
           nextStep
-          about="Starts a periodic pass and stops it before its first phase; then one phase a press. Key: ."
-          onPress={() => void act('step-phase', {})}
+          about={`Starts a pass (${sourceWords[source]}) and stops it before its first phase; then one phase a press. Key: .`}
+          onPress={() => void act('step-phase', { source })}
         >
           {stopped === null ? 'Start a pass, stopped' : 'Step one phase'}
         </ActionButton>
