@@ -124,7 +124,12 @@ describe('applyEvent on the rest', () => {
     )
     expect(idle.checkpoint).toEqual(before.checkpoint)
     const done = applyEvent(before, makeEvent(2, { type: 'checkpoint_done', report }))
-    expect(done.checkpoint).toEqual({ commitSeq: 12, atMs: NOW + 2, elapsedMs: 14, reason: 'interval' })
+    expect(done.checkpoint).toEqual({
+      commitSeq: 12,
+      atMs: NOW + 2,
+      elapsedMs: 14,
+      reason: 'interval',
+    })
   })
 
   test('an event that only tells a story leaves the very same state', () => {
