@@ -115,6 +115,7 @@ class RestageEngine implements Engine {
       deps: this.#deps,
       options: this.#options,
       isAwaited: () => this.#groupCommit.isAwaited,
+      answered: () => this.#groupCommit.betweenSyncs(),
       // Subscribers come later; what opening did is in the first state they ask for.
       emit: (event) => {
         if (this.#status !== 'opening') this.#emit(event)

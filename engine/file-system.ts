@@ -270,17 +270,18 @@ const GIVEN_BACK_BYTES = 4 * 1024 * 1024
 async function shrinkNameless(fd: number): Promise<void> {
   try {
     const { nlink, size } = fs.fstatSync(fd)
-    if (nlink > 0) return
-    for (let left = size - GIVEN_BACK_BYTES; left > 0; left -= GIVEN_BACK_BYTES) {
-      await new Promise<void>((resolve, reject) => {
-        fs.ftruncate(fd, left, (error) => {
-          if (error) reject(error)
-          else resolve()
-        })
-      })
+    if (nlink > 0 || size <= GIVEN_BACK_BYTES) return
+    // Sealed segments are open for reading only, and without a name this is the one way to open it again.
+    const file = await fs.promises.open(`/proc/self/fd/${fd}`, 'r+')
+    try {
+      for (let left = size - GIVEN_BACK_BYTES; left > 0; left -= GIVEN_BACK_BYTES) {
+        await file.truncate(left)
+      }
+    } finally {
+      await file.close()
     }
   } catch {
-    // Closing gives back what is left.
+    // Not Linux, or refused: closing gives back what is left.
   }
 }
 

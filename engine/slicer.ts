@@ -11,16 +11,21 @@ export interface SliceSettings {
   sliceMs: number
   /** Somebody waits for an answer from the disk, which the thread has to take; absent = nobody ever does. */
   isAwaited?: () => boolean
+  /** Resolves when the disk has answered those who wait now; with `isAwaited`. */
+  answered?: () => Promise<void>
 }
 
 /** A slice while somebody waits: an answer takes some turns of the event loop, each behind one of these. */
 const AWAITED_SLICE_MS = 0.25
+/** With a slow disk a slice is this share of the wait before it: work goes on, however long the waits. */
+const SHARE_OF_WAIT = 0.25
 
 /** Measures how long the thread was held and yields when a slice is used up. */
 export class Slicer {
   longestSliceMs = 0
   readonly #settings: SliceSettings
   #sliceStart: number
+  #awaitedSliceMs = AWAITED_SLICE_MS
 
   constructor(settings: SliceSettings) {
     this.#settings = settings
@@ -31,12 +36,24 @@ export class Slicer {
   get due(): boolean {
     const { sliceMs, isAwaited } = this.#settings
     const held = this.#held()
-    return held >= sliceMs || (held >= AWAITED_SLICE_MS && isAwaited?.() === true)
+    return held >= sliceMs || (held >= this.#awaitedSliceMs && isAwaited?.() === true)
   }
 
-  /** Gives the thread back; after it, the state of the store may have changed. */
+  /**
+   * Gives the thread back; after it, the state of the store may have changed. While somebody waits for the
+   * disk, until that has answered: a thread that goes on working takes the processor from those that carry
+   * the answer, several times on its way, and each of them waits for milliseconds.
+   */
   async pause(): Promise<void> {
-    await this.#settings.yieldNow()
+    const { clock, yieldNow, isAwaited, answered, sliceMs } = this.#settings
+    await yieldNow()
+    this.#awaitedSliceMs = AWAITED_SLICE_MS
+    if (isAwaited?.() === true && answered !== undefined) {
+      const begun = clock.monotonic()
+      await answered()
+      const share = SHARE_OF_WAIT * (clock.monotonic() - begun)
+      this.#awaitedSliceMs = Math.min(sliceMs, Math.max(AWAITED_SLICE_MS, share))
+    }
     this.restart()
   }
 

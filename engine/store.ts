@@ -73,6 +73,8 @@ export interface StoreContext {
   emit: (event: EngineEventBody) => void
   /** A writer waits for the disk: slices are short then. */
   isAwaited?: () => boolean
+  /** Resolves when the sync that it waits for has ended. */
+  answered?: () => Promise<void>
 }
 
 export async function openStore(dir: string, context: StoreContext): Promise<Store> {
@@ -139,6 +141,9 @@ async function rebuild(files: OpenedFiles, context: StoreContext): Promise<Store
     yieldNow: deps.yieldNow,
     sliceMs: options.sliceMs,
     isAwaited: () => context.isAwaited?.() === true,
+    answered: async () => {
+      await context.answered?.()
+    },
   }
   const { kind, candidates } = readMetas(index, paths.index)
   const metadata = readMetadata(fileSystem, paths)

@@ -267,14 +267,15 @@ class Rewrite {
 
   /** Each batch is a slice of its own, because copying has slices beside it. */
   async #swapPiece({ moves, seen }: Piece): Promise<void> {
-    const { clock, yieldNow } = this.#parts.slices
+    const { clock } = this.#parts.slices
+    const slicer = new Slicer(this.#parts.slices)
     for (let from = 0; from < moves.count; from += this.#batchRecords) {
       const to = Math.min(moves.count, from + this.#batchRecords)
       const begun = clock.monotonic()
       this.#swap(moves, { from, to, seen })
       this.#longestSwapMs = Math.max(this.#longestSwapMs, clock.monotonic() - begun)
       if (this.#syncEachBatch) await this.#parts.syncSwaps()
-      else await yieldNow()
+      else await slicer.pause()
     }
     await this.#parts.relieve()
     this.#output.giveBack(moves)

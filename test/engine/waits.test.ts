@@ -241,8 +241,9 @@ describe('the space of a deleted file', () => {
   /** 10 MiB, its name gone, and a second look at it. */
   function deleted(): { file: string; second: number; close: () => Promise<void> } {
     const file = path.join(temporaryFolder(), 'segment')
-    const opened = nodeFileSystem.open(file, 'create')
-    opened.write(Buffer.alloc(10 * MIB, 7), 0, 10 * MIB, 0)
+    fs.writeFileSync(file, Buffer.alloc(10 * MIB, 7))
+    // As a sealed segment is.
+    const opened = nodeFileSystem.open(file, 'read')
     const second = fs.openSync(file, 'r')
     return { file, second, close: async () => opened.closeAside?.() }
   }
