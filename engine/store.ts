@@ -132,12 +132,10 @@ interface OpenedFiles {
   dictionaries: DictionaryStore
 }
 
-async function rebuild(files: OpenedFiles, context: StoreContext): Promise<Store> {
-  const { paths, lock, index, set, dictionaries } = files
+function slicesOf(context: StoreContext): SliceSettings {
   const { deps, options } = context
-  const { fileSystem, clock, randomU32 = () => 0 } = deps
-  const slices: SliceSettings = {
-    clock,
+  return {
+    clock: deps.clock,
     yieldNow: deps.yieldNow,
     sliceMs: options.sliceMs,
     isAwaited: () => context.isAwaited?.() === true,
@@ -145,6 +143,13 @@ async function rebuild(files: OpenedFiles, context: StoreContext): Promise<Store
       await context.answered?.()
     },
   }
+}
+
+async function rebuild(files: OpenedFiles, context: StoreContext): Promise<Store> {
+  const { paths, lock, index, set, dictionaries } = files
+  const { deps, options } = context
+  const { fileSystem, randomU32 = () => 0 } = deps
+  const slices = slicesOf(context)
   const { kind, candidates } = readMetas(index, paths.index)
   const metadata = readMetadata(fileSystem, paths)
   const highestSeq = openSegments(fileSystem, paths, { set, metadata })

@@ -136,7 +136,7 @@ describe('errors', () => {
     const refused = async (name: string, payload: object) => {
       const url = `${API_BASE}/stores/x/actions/${name}`
       const answer = await app.inject({ method: 'POST', url, headers, payload })
-      return (answer.json() as { error: { message: string } }).error.message
+      return answer.json<{ error: { message: string } }>().error.message
     }
     expect(await refused('workload-start', { settings: { putsPerSecond: 0 } })).toBe(
       'the body is not valid: /settings/putsPerSecond must be >= 1',
