@@ -17,6 +17,8 @@ export interface SliceSettings {
 
 /** A slice while somebody waits: an answer takes some turns of the event loop, each behind one of these. */
 const AWAITED_SLICE_MS = 0.25
+/** Longest wait for that answer in one pause: work that is not about the disk goes on beside one that hangs. */
+const ANSWER_WAIT_MAX_MS = 20
 /** With a slow disk a slice is this share of the wait before it: work goes on, however long the waits. */
 const SHARE_OF_WAIT = 0.25
 
@@ -50,7 +52,7 @@ export class Slicer {
     this.#awaitedSliceMs = AWAITED_SLICE_MS
     if (isAwaited?.() === true && answered !== undefined) {
       const begun = clock.monotonic()
-      await answered()
+      await soonest(clock, answered())
       const share = SHARE_OF_WAIT * (clock.monotonic() - begun)
       this.#awaitedSliceMs = Math.min(sliceMs, Math.max(AWAITED_SLICE_MS, share))
     }
@@ -87,6 +89,16 @@ export class Slicer {
     if (held > this.longestSliceMs) this.longestSliceMs = held
     return held
   }
+}
+
+/** Resolves with `work`, or before it when that takes long. */
+async function soonest(clock: Clock, work: Promise<void>): Promise<void> {
+  let cancel = (): void => undefined
+  const late = new Promise<void>((resolve) => {
+    cancel = clock.setTimer(clock.now() + ANSWER_WAIT_MAX_MS, resolve)
+  })
+  await Promise.race([work, late])
+  cancel()
 }
 
 /** The same for tasks of which none may run after one failed: each later one rejects with that failure. */

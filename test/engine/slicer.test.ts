@@ -14,7 +14,6 @@ import {
   value,
   yieldNow,
 } from '../support/engine-fixture.ts'
-import { onSync } from '../support/rewrite-store.ts'
 
 /** The clock goes on by a microsecond with each look at it. */
 function heldUntilDue(isAwaited: () => boolean): number {
@@ -35,15 +34,46 @@ test('M9: a writer who comes in the middle of a slice ends it early', () => {
   expect(heldUntilDue(() => ++asked > 20)).toBeLessThan(1)
 })
 
-test('M9: while a durable write waits for the disk, other work gives the thread back more often', async () => {
-  let release: () => void = () => undefined
-  let gate: Promise<void> | null = null
+test('M9: while somebody waits for the disk, work waits too, but not for good', async () => {
+  const clock = manualClock()
+  let answer = (): void => undefined
+  const answers = (): Promise<void> => new Promise((resolve) => (answer = resolve))
+  const slicer = new Slicer({
+    clock,
+    yieldNow,
+    sliceMs: 4,
+    isAwaited: () => true,
+    answered: answers,
+  })
+  let pauses = 0
+  const pause = async (): Promise<void> => {
+    await slicer.pause()
+    pauses++
+  }
+  const turns = async (): Promise<void> => {
+    for (let i = 0; i < 20; i++) await yieldNow()
+  }
+  void pause()
+  await turns()
+  expect(pauses).toBe(0)
+  answer()
+  await turns()
+  expect(pauses).toBe(1)
+  // A disk that hangs holds up nothing but what is about it.
+  void pause()
+  await turns()
+  expect(pauses).toBe(1)
+  clock.advance(20)
+  await turns()
+  expect(pauses).toBe(2)
+})
+
+test('M9: beside durable writers, other work gives the thread back more often', async () => {
   let yields = 0
   const { engine } = await openFixture(
     { profile: 'durable' },
     {
       dir: memoryFolder(),
-      fileSystem: onSync('commit-', () => gate ?? Promise.resolve()),
       yieldNow: () => {
         yields++
         return yieldNow()
@@ -60,11 +90,13 @@ test('M9: while a durable write waits for the disk, other work gives the thread 
     return yields
   }
   const alone = await yieldsOfVerify()
-  gate = new Promise((resolve) => (release = resolve))
-  const waiting = engine.put(key('late'), value(1, 20))
+  const going = { on: true }
+  const writer = (async () => {
+    for (let i = 0; going.on; i++) await engine.put(key(i), value(i, 20))
+  })()
   const beside = await yieldsOfVerify()
-  release()
-  await waiting
+  going.on = false
+  await writer
   expect(alone).toBeGreaterThan(0)
   expect(beside).toBeGreaterThan(5 * alone)
   await engine.close()

@@ -124,6 +124,21 @@ export const RULES: readonly PutBack[] = [
     },
   },
   {
+    id: 'stands-back-for-the-disk',
+    defect: 'maintenance takes the processor from the threads that carry a sync',
+    edits: [
+      {
+        file: 'engine/slicer.ts',
+        find: '      await soonest(clock, answered())\n',
+        replace: '',
+      },
+    ],
+    test: {
+      file: 'test/engine/slicer.test.ts',
+      name: 'M9: while somebody waits for the disk, work waits too, but not for good',
+    },
+  },
+  {
     id: 'leaf-merged-in-steps',
     defect: 'a checkpoint holds the thread for all changes of one leaf',
     edits: [
