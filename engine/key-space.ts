@@ -168,8 +168,9 @@ export class KeySpace {
     this.#set.touch(source)
     let target: Segment | null = null
     this.#bringNear(moves, indexes)
-    // One object for all: each reader takes what it says.
+    // One object each for all: whoever gets them takes what they say.
     const pointer = { segmentId: 0, offset: 0, length: 0 }
+    const from = { segmentId: 0, offset: 0, length: 0 }
     const value = { kind: 'pointer', pointer } as const
     for (const index of indexes) {
       const key = moves.key(index)
@@ -178,7 +179,8 @@ export class KeySpace {
       if (pointer.segmentId !== target?.id) target = this.#set.touched(pointer)
       // The new place first: a segment that holds both never passes through zero.
       target.acquire(pointer)
-      source.release(moves.from(index), moment)
+      moves.readFrom(index, from)
+      source.release(from, moment)
       active.set(active.find(key, hash), { bytes: key, hash }, value, at)
       const row = this.#cache.find(key, hash)
       if (row >= 0) this.#cache.set(row, pointer)

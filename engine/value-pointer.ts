@@ -30,6 +30,9 @@ export interface ValuePointer {
   readonly length: number
 }
 
+/** For a pointer that one call fills in after the other. */
+export type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
 export function samePointer(a: ValuePointer, b: ValuePointer): boolean {
   return a.segmentId === b.segmentId && a.offset === b.offset && a.length === b.length
 }

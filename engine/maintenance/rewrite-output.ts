@@ -120,7 +120,7 @@ export class RewriteOutput {
         at.offset = offset
         at.length = length - CRC_BYTES
         const row = run.row(to)
-        segment.keys?.add(offset, moves.records.key(row))
+        if (segment.keys !== null) moves.records.noteKey(row, segment.keys, offset)
         moves.add(row, run.hash(to), at, rid)
         bytes += length
         offset += length

@@ -4,7 +4,13 @@
  */
 import { keyString } from '../bytes.ts'
 import type { LocalityPolicy } from '../types.ts'
-import { CRC_BYTES, hintOfLength, isGroupedLength, type ValuePointer } from '../value-pointer.ts'
+import {
+  CRC_BYTES,
+  hintOfLength,
+  isGroupedLength,
+  type Mutable,
+  type ValuePointer,
+} from '../value-pointer.ts'
 import type { SegmentKeys } from './segment-keys.ts'
 import type { Segment } from './segment.ts'
 
@@ -58,6 +64,18 @@ export class LiveRecords {
       offset: this.#offset[row] as number,
       length: this.#length[row] as number,
     }
+  }
+
+  /** Overwrites `pointer`, so that many need one object. */
+  readPointer(row: number, pointer: Mutable<ValuePointer>): void {
+    pointer.segmentId = this.segment.id
+    pointer.offset = this.#offset[row] as number
+    pointer.length = this.#length[row] as number
+  }
+
+  /** Notes the row's key in another list, as one of a record at `offset`. */
+  noteKey(row: number, keys: SegmentKeys, offset: number): void {
+    keys.addFrom(offset, this.#keys, this.#keyAt[row] as number)
   }
 
   /** First byte of the record. */

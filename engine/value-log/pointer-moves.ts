@@ -2,13 +2,11 @@
  * Copies that a rewrite made of the live records of one segment, in columns: which record, where its
  * copy lies, and the copy's record id. Hundreds of thousands of them leave no object behind.
  */
-import type { ValuePointer } from '../value-pointer.ts'
+import type { Mutable, ValuePointer } from '../value-pointer.ts'
 import type { LiveRecords } from './live-records.ts'
 import type { RidWords } from './record.ts'
 
 const FIRST_ROWS = 1024
-
-type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
 export class PointerMoves {
   records: LiveRecords
@@ -67,7 +65,12 @@ export class PointerMoves {
     return this.records.pointer(this.#row[index] as number)
   }
 
-  /** Overwrites `pointer`, so that many need one object. */
+  /** The same into `pointer`, so that many need one object. */
+  readFrom(index: number, pointer: Mutable<ValuePointer>): void {
+    this.records.readPointer(this.#row[index] as number, pointer)
+  }
+
+  /** Where the copy lies, into `pointer`. */
   readTo(index: number, pointer: Mutable<ValuePointer>): void {
     pointer.segmentId = this.#segmentId[index] as number
     pointer.offset = this.#offset[index] as number

@@ -49,6 +49,20 @@ export class SegmentKeys {
     return place
   }
 
+  /** The same for the key of the entry at a place of another list. */
+  addFrom(offset: number, from: SegmentKeys, at: number): number {
+    const place = this.#bytes
+    const length = from.keyBytes(at)
+    const end = place + ENTRY_HEADER_BYTES + length
+    if (end > this.#buffer.length) this.#grow(end)
+    writeU64(this.#view, place, offset)
+    this.#view.setUint16(place + 8, length, true)
+    from.copyKey(at, this.#buffer, place + ENTRY_HEADER_BYTES)
+    this.#bytes = end
+    this.#count++
+    return place
+  }
+
   /** Behind the entry at `at`: the next one's place, or `bytes`. Places begin at 0, in the order of `add`. */
   after(at: number): number {
     return at + ENTRY_HEADER_BYTES + this.keyBytes(at)

@@ -21,6 +21,8 @@ const BODIES: Partial<Record<ActionName, unknown>> = {
   'release-pin': { pinId: 1 },
   rewrite: { segmentIds: [1] },
   mode: { mode: 'step' },
+  'set-phase': { phase: 'restore' },
+  'set-pause-file': { reason: null },
   'advance-clock': { ms: 1 },
   'hold-snapshot': { label: 'x' },
   'release-snapshot': { pinId: 1 },
@@ -272,16 +274,22 @@ describe('attached store', () => {
     const dir = await writtenFolder()
     const server = await startServer({ dir, mode: 'attached' })
     for (const name of Object.keys(actionBodySchemas) as ActionName[]) {
-      // Comes as a plan only, which is refused below.
-      if (name === 'reread' || name === 'rewrite') continue
+      // Those that come as a plan only are refused below.
+      if (name === 'reread' || name === 'rewrite' || name === 'vacuum') continue
       const { status, body } = await server.post(
         `/stores/${STORE}/actions/${name}`,
         BODIES[name] ?? {},
       )
       expect([name, status, body.error.code]).toEqual([name, 403, 'READ_ONLY'])
     }
-    const plan = await server.post(`/stores/${STORE}/plans`, { action: 'gc', body: {} })
-    expect(plan.body.error.code).toBe('READ_ONLY')
+    for (const [action, asked] of [
+      ['gc', {}],
+      ['rewrite', { segmentIds: [1] }],
+      ['vacuum', {}],
+    ]) {
+      const plan = await server.post(`/stores/${STORE}/plans`, { action, body: asked })
+      expect([action, plan.body.error.code]).toEqual([action, 'READ_ONLY'])
+    }
     const operations = [{ op: 'delete', key: 'aaaa' }]
     const batch = await server.post(`/stores/${STORE}/batch`, { operations })
     expect(batch.body.error.code).toBe('READ_ONLY')
