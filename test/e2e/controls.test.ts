@@ -27,7 +27,6 @@ test('the workload starts with what was typed, takes a change while it runs, and
   const headline = page.locator('#workload-title')
   await page.getByTestId('workload-deleteRatio').fill('-1')
   expect(await page.getByTestId('action-workload-start').isDisabled()).toBe(true)
-  expect(await page.locator('#workload').textContent()).toContain('needs a number of at least 0')
   expect(await page.getByTestId('workload-problem').textContent()).toMatch(/a number from 0 to 1/)
   await page.getByTestId('workload-deleteRatio').fill('0')
   await page.getByTestId('workload-putsPerSecond').fill('0')
