@@ -1,8 +1,9 @@
 // The page: which of the whole-page states applies, and the frame of rail, strip, view and drawer.
-import { lazy, Suspense, useEffect, type ComponentType, type ReactNode } from 'react'
+import { Suspense, useEffect, type ComponentType, type ReactNode } from 'react'
 import type { ViewName } from './lib/route.ts'
 import { viewFacts } from './lib/views.ts'
 import { useKeys } from './parts/keys.ts'
+import { lazily } from './parts/lazily.ts'
 import { PlanDialog } from './parts/plan-dialog.tsx'
 import { momentStore } from './state/history.ts'
 import { AppStoreContext, useApp } from './state/store.ts'
@@ -27,16 +28,10 @@ import { Strip } from './views/strip.tsx'
 import { TraceView } from './views/trace-view.tsx'
 
 /** Views with charts come with recharts, the largest part of the page, when they are first shown. */
-const PassesView = lazy(async () => ({
-  default: (await import('./views/passes-view.tsx')).PassesView,
-}))
-const HistoryView = lazy(async () => ({
-  default: (await import('./views/history-view.tsx')).HistoryView,
-}))
-const StepView = lazy(async () => ({ default: (await import('./views/step-view.tsx')).StepView }))
-const WorkloadView = lazy(async () => ({
-  default: (await import('./views/workload-view.tsx')).WorkloadView,
-}))
+const PassesView = lazily(async () => (await import('./views/passes-view.tsx')).PassesView)
+const HistoryView = lazily(async () => (await import('./views/history-view.tsx')).HistoryView)
+const StepView = lazily(async () => (await import('./views/step-view.tsx')).StepView)
+const WorkloadView = lazily(async () => (await import('./views/workload-view.tsx')).WorkloadView)
 
 const views: Record<ViewName, ComponentType> = {
   overview: OverviewView,

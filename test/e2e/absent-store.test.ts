@@ -22,7 +22,8 @@ test('a link that names no open store shows no numbers, and leads to those that 
   await waitLive(page)
   await show(page, 'segments')
   await page.getByTestId('segment-row').first().waitFor()
-  expect(new URL(page.url()).hash).toContain(`store=${STORE}`)
+  // The address follows a moment later.
+  await page.waitForURL((url) => url.hash.includes(`store=${STORE}`))
   await page.evaluate(() => (location.hash = '#/segments?store=other'))
   await absent.waitFor()
   expect(await absent.innerText()).toContain('Store other is not open here')

@@ -86,9 +86,18 @@ test('a span is drawn over the passes and over the bytes, narrowed, moved and le
   expect(await spanOf(page)).toBeNull()
 
   await page.getByTestId('drawer-close').click()
+  // Some seconds behind the first ones; it is in the recording a moment later.
+  await server.act('run-pass', { source: 'periodic' })
   await show(page, 'history')
   await page.getByTestId('history-acted').uncheck()
-  await page.getByTestId('timeline-pass').first().waitFor()
+  const passes = page.getByTestId('timeline-pass')
+  await passes.first().waitFor()
+  const before = await passes.count()
+  await until('the last pass is in the recording', async () => {
+    await page.getByRole('button', { name: 'Read again' }).click()
+    await page.waitForTimeout(500)
+    return (await passes.count()) > before || before > 2
+  })
   await drawOver(page, 0.1, 0.9)
   await newSpan(page, null)
   await page.getByTestId('time-opening').click()

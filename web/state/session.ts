@@ -58,7 +58,7 @@ async function findStores(attempt: number): Promise<void> {
     uiStore.setState({ session })
     showWanted()
   } catch (error) {
-    if (error instanceof ApiError && error.code === 'UNAUTHORIZED') {
+    if (isUnauthorized(error)) {
       appStore.setState({ access: 'bad_token' })
       return
     }
@@ -67,6 +67,10 @@ async function findStores(attempt: number): Promise<void> {
     appStore.setState({ link: { phase: 'reconnecting', attempt, retryAtMs, why } })
     startTimer = setTimeout(() => void findStores(attempt + 1), STORES_RETRY_MS)
   }
+}
+
+function isUnauthorized(error: unknown): boolean {
+  return error instanceof ApiError && error.code === 'UNAUTHORIZED'
 }
 
 /** Shows the store that the address names, the first when it names none, or says why there is none. */
@@ -96,7 +100,13 @@ function showAbsent(absent: AbsentStore): void {
 
 /** Asks again for the store that is not open: it may have been opened since. */
 export async function lookAgain(): Promise<void> {
-  await refreshStores().catch(() => undefined)
+  try {
+    await refreshStores()
+  } catch (error) {
+    // A server that was started again may have another token.
+    if (isUnauthorized(error)) appStore.setState({ access: 'bad_token' })
+    return
+  }
   const { absent, stores } = appStore.getState()
   if (absent === null) return
   const found =

@@ -1,5 +1,5 @@
 // Debt over time. The charts come with recharts, which is loaded when this panel is first drawn.
-import { Suspense, lazy, useMemo, useRef, type ComponentProps, type ReactNode } from 'react'
+import { Suspense, useMemo, useRef, type ComponentProps, type ReactNode } from 'react'
 import type { MetricSample } from '../../server/protocol.ts'
 import {
   downsample,
@@ -12,15 +12,13 @@ import { formatBytes, formatDuration } from '../lib/format.ts'
 import { Brush } from '../parts/brush.tsx'
 import { ExportButtons } from '../parts/export-buttons.tsx'
 import { useSettled, useThrottled } from '../parts/hooks.ts'
+import { lazily } from '../parts/lazily.ts'
 import { Panel } from '../parts/panel.tsx'
 import { TimeChoice, useTimeSpan } from '../parts/time-choice.tsx'
 import { useApp } from '../state/store.ts'
 import { navigate } from '../state/ui-store.ts'
 
-const DebtOverTime = lazy(async () => {
-  const { DebtOverTime: component } = await import('../charts/debt-over-time.tsx')
-  return { default: component }
-})
+const DebtOverTime = lazily(async () => (await import('../charts/debt-over-time.tsx')).DebtOverTime)
 
 /** Where the time axes of these charts begin and end, in pixels from the edges. */
 const PLOT = { left: 72, right: 12 }

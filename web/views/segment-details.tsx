@@ -1,6 +1,6 @@
 // All that is known about one segment, also after it is gone: its bytes over time, who keeps it, what
 // the planner said and what would change that, which passes touched it, where its live records went.
-import { lazy, Suspense, useEffect, useMemo, useState, type ReactNode } from 'react'
+import { Suspense, useEffect, useMemo, useState, type ReactNode } from 'react'
 import type { PassReport, SegmentId, SegmentInfo } from '../../server/protocol.ts'
 import {
   exactTime,
@@ -25,14 +25,13 @@ import {
   whereItWent,
   type SegmentPast,
 } from '../state/segment-history.ts'
+import { lazily } from '../parts/lazily.ts'
 import { segmentById } from '../state/selectors.ts'
 import { askPlan } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
 import { chooseSegment, navigate, openDrawer, useRoute } from '../state/ui-store.ts'
 
-const SegmentBytes = lazy(async () => ({
-  default: (await import('../charts/segment-bytes.tsx')).SegmentBytes,
-}))
+const SegmentBytes = lazily(async () => (await import('../charts/segment-bytes.tsx')).SegmentBytes)
 
 const origins = {
   foreground: 'the foreground',
