@@ -1,3 +1,4 @@
+/** Parts of the page that come later, also when the server is away at first. */
 import { expect, test } from 'vitest'
 import { untilLoaded } from '../../web/parts/lazily.ts'
 

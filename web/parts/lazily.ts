@@ -1,3 +1,4 @@
+// Parts of the page that come when they are first shown.
 import { lazy, type ComponentType, type LazyExoticComponent } from 'react'
 
 const RETRY_MS = 1000
