@@ -44,11 +44,11 @@ test('a reload loses no event: what the page does not hold is loaded on the way 
   const list = page.getByTestId('trace-list')
   const seen = new Set<number>()
   await until('every event is on the page', async () => {
-    // What came while the list was being read is met on the next way down.
-    await list.evaluate((element) => {
+    // What came while the list was being read is met on a second way down, when all is there.
+    await list.evaluate((element, isAllThere) => {
       const isAtEnd = element.scrollTop + element.clientHeight >= element.scrollHeight - 1
-      element.scrollTop = isAtEnd ? 0 : element.scrollTop + 200
-    })
+      element.scrollTop = isAtEnd && isAllThere ? 0 : element.scrollTop + 200
+    }, seen.has(1))
     const seqs = await page
       .getByTestId('trace-row')
       .evaluateAll((rows) => rows.map((row) => Number(row.getAttribute('data-seq'))))
