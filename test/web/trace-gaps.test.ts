@@ -4,7 +4,7 @@ import type { EngineEvent } from '../../server/protocol.ts'
 import { CHUNK_SIZE, logAt, logItems } from '../../web/lib/chunked-log.ts'
 import { initialState, type TraceLog } from '../../web/state/app-state.ts'
 import { applyMessage } from '../../web/state/apply-message.ts'
-import { fillGap, gapWith } from '../../web/state/trace-gaps.ts'
+import { fillGap, gapWith, recordedRange } from '../../web/state/trace-gaps.ts'
 import { makeSnapshot } from './fixtures.ts'
 
 const FREE = { weigh: () => 1, weightMax: Infinity, lengthMax: Infinity }
@@ -63,6 +63,24 @@ describe('a range that is not loaded', () => {
     const parted = fillGap(trace, page(100, 101), FREE)
     expect(told(parted).slice(0, 5)).toEqual(['1-99 missed', 100, 101, '102-400 missed', 401])
     expect(fillGap(parted, page(90, 120), FREE)).toBe(parted)
+  })
+
+  test('keeps what is behind the end of the recording: it is on its way, not gone', () => {
+    const trace = reloaded(401, 500)
+    const asked = { fromSeq: 1, toSeq: 400 }
+    const page = { events: events(1, 390), next: null }
+    const loaded = recordedRange(asked, page)
+    expect(loaded.covered).toEqual({ fromSeq: 1, toSeq: 390 })
+    const filled = told(fillGap(trace, { ...loaded, stream: 1 }, FREE))
+    expect(filled.slice(388, 393)).toEqual([389, 390, '391-400 missed', 401, 402])
+    // Nothing of the range is there yet: nothing is said of it.
+    const tail = { fromSeq: 391, toSeq: 400 }
+    expect(recordedRange(tail, { events: [], next: null }).covered).toEqual({
+      fromSeq: 391,
+      toSeq: 390,
+    })
+    // A page that goes on says all of what it has passed.
+    expect(recordedRange(asked, { events: events(1, 50), next: 101 }).covered.toSeq).toBe(100)
   })
 
   test('tells what nobody holds any more apart from what is not loaded', () => {

@@ -4,13 +4,17 @@ import { createStore } from 'zustand/vanilla'
 import { useStore } from 'zustand'
 import type { EngineEvent } from '../../server/protocol.ts'
 import { ApiError } from '../api/http.ts'
+import { formatCount } from '../lib/format.ts'
 import { TRACE_LIMITS } from './apply-message.ts'
 import { ask } from './session.ts'
 import { appStore } from './store.ts'
-import { fillGap, gapWith, type LoadedRange, type SeqRange } from './trace-gaps.ts'
+import { fillGap, gapWith, recordedRange, type LoadedRange, type SeqRange } from './trace-gaps.ts'
 
 /** Events asked for at once: some hundred kilobytes, and a long way to scroll. */
 export const OLDER_PAGE = 2000
+
+/** So long after it happened an event is in the recording, mostly. */
+const RECORDING_LAG_MS = 1500
 
 interface OlderState {
   loading: boolean
@@ -44,6 +48,13 @@ export async function loadOlder(range: SeqRange): Promise<void> {
       }))
     }
     olderStore.setState({ loading: false })
+    const reached = loaded?.covered.toSeq ?? range.toSeq
+    if (reached < range.fromSeq) {
+      olderStore.setState({ failure: notReached(range.fromSeq) })
+    } else if (reached < range.toSeq) {
+      // Between what the server holds and what is on disk: there in a moment.
+      setTimeout(() => void loadOlder({ ...range, fromSeq: reached + 1 }), RECORDING_LAG_MS)
+    }
   } catch (error) {
     olderStore.setState({ loading: false, failure: failureText(error) })
   }
@@ -56,10 +67,15 @@ export function loadFor(seq: number): void {
   if (gap !== undefined) void loadOlder(pageUpTo(gap, seq))
 }
 
-/** One event by itself; null when nobody holds it. Rejects with an ApiError. */
+/** One event by itself; null when nobody holds it. Rejects when that cannot be told now. */
 export async function readEvent(seq: number): Promise<EngineEvent | null> {
   const loaded = await askRange({ fromSeq: seq, toSeq: seq })
+  if (loaded !== null && loaded.covered.toSeq < seq) throw new Error(notReached(seq))
   return loaded?.events[0] ?? null
+}
+
+function notReached(seq: number): string {
+  return `The recording does not reach event ${formatCount(seq)} yet.`
 }
 
 export function failureText(error: unknown): string {
@@ -86,9 +102,7 @@ async function askRecording(range: SeqRange, limit: number): Promise<Omit<Loaded
     const page = await ask((api, id) =>
       api.historyEvents(id, { openingId: null, seq: range.fromSeq }, limit),
     )
-    const toSeq = page.next === null ? range.toSeq : Math.min(range.toSeq, page.next - 1)
-    const events = page.events.filter(({ seq }) => seq <= toSeq)
-    return { covered: { fromSeq: range.fromSeq, toSeq }, events }
+    return recordedRange(range, page)
   } catch (error) {
     // A folder without a recording: what the server let go is lost.
     if (!(error instanceof ApiError) || error.code !== 'NOT_FOUND') throw error

@@ -73,6 +73,20 @@ export interface LoadedRange {
   events: readonly EngineEvent[]
 }
 
+/**
+ * What an answer of the recording says of a range that it was asked for. It lags behind by a second or so:
+ * what lies behind its last event is not recorded yet, and no word of it being gone.
+ */
+export function recordedRange(
+  range: SeqRange,
+  page: { events: readonly EngineEvent[]; next: number | null },
+): Omit<LoadedRange, 'stream'> {
+  const events = page.events.filter(({ seq }) => seq <= range.toSeq)
+  const reached =
+    page.next === null ? (page.events.at(-1)?.seq ?? range.fromSeq - 1) : page.next - 1
+  return { covered: { fromSeq: range.fromSeq, toSeq: Math.min(range.toSeq, reached) }, events }
+}
+
 /** The trace with a part of a gap filled in; the same trace where no gap holds all of the range any more. */
 export function fillGap(
   trace: TraceLog,
