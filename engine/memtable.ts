@@ -246,9 +246,9 @@ export class Memtable {
   }
 
   /**
-   * Orders entries whose keys agree in the first `skip` bytes, by `words` more at most, then by the keys
-   * themselves. Numbers sort many times faster than keys:
-   * they are ordered by the next four bytes, and where those are equal by the four behind.
+   * Orders entries whose keys agree in the first `skip` bytes. Numbers sort many times faster than keys:
+   * they are ordered by the next four bytes, where those are equal by the four behind, and after `words`
+   * of these by the keys themselves.
    */
   *#sortFrom(entries: Uint32Array, by: Words): Generator<void> {
     const count = entries.length

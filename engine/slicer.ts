@@ -43,8 +43,8 @@ export class Slicer {
 
   /**
    * Gives the thread back; after it, the state of the store may have changed. While somebody waits for the
-   * disk, until that has answered: a thread that goes on working takes the processor from those that carry
-   * the answer, several times on its way, and each of them waits for milliseconds.
+   * disk, until that has answered: even short slices made syncs slower by milliseconds (test/bench/README.md),
+   * because the threads that carry the answer need a processor too.
    */
   async pause(): Promise<void> {
     const { clock, yieldNow, isAwaited, answered, sliceMs } = this.#settings

@@ -37,27 +37,25 @@ export class SegmentKeys {
 
   /** Returns the entry's place, for `key`. */
   add(offset: number, key: Uint8Array): number {
-    const place = this.#bytes
-    const end = this.#bytes + ENTRY_HEADER_BYTES + key.length
-    if (end > this.#buffer.length) this.#grow(end)
-    writeU64(this.#view, this.#bytes, offset)
-    this.#view.setUint16(this.#bytes + 8, key.length, true)
-    const at = this.#bytes + ENTRY_HEADER_BYTES
-    copyBytes(key, 0, this.#buffer, { at, length: key.length })
-    this.#bytes = end
-    this.#count++
+    const place = this.#begin(offset, key.length)
+    copyBytes(key, 0, this.#buffer, { at: this.keyStart(place), length: key.length })
     return place
   }
 
   /** The same for the key of the entry at a place of another list. */
   addFrom(offset: number, from: SegmentKeys, at: number): number {
+    const place = this.#begin(offset, from.keyBytes(at))
+    from.copyKey(at, this.#buffer, this.keyStart(place))
+    return place
+  }
+
+  /** An entry whose key is still to be filled in; returns its place. */
+  #begin(offset: number, keyBytes: number): number {
     const place = this.#bytes
-    const length = from.keyBytes(at)
-    const end = place + ENTRY_HEADER_BYTES + length
+    const end = place + ENTRY_HEADER_BYTES + keyBytes
     if (end > this.#buffer.length) this.#grow(end)
     writeU64(this.#view, place, offset)
-    this.#view.setUint16(place + 8, length, true)
-    from.copyKey(at, this.#buffer, place + ENTRY_HEADER_BYTES)
+    this.#view.setUint16(place + 8, keyBytes, true)
     this.#bytes = end
     this.#count++
     return place

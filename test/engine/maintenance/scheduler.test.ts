@@ -9,6 +9,7 @@ import {
   advance,
   debtOf,
   entry,
+  CHECKPOINT,
   type FakeHost,
   id,
   KIB,
@@ -24,16 +25,7 @@ import {
 } from './fake-host.ts'
 
 function checkpoint(overrides: Partial<CheckpointReport> = {}): CheckpointReport {
-  return {
-    reason: 'foreground',
-    commitSeq: 1,
-    entriesMerged: 1,
-    pagesWritten: 1,
-    noop: false,
-    elapsedMs: 1,
-    longestSliceMs: 1,
-    ...overrides,
-  }
+  return { ...CHECKPOINT, ...overrides }
 }
 
 /** Holds the next rewrite until called. */
