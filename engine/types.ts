@@ -853,6 +853,7 @@ export interface Counters {
   /** By how much rewrites, and the GC of the same pass, made the log smaller. */
   rewriteReclaimedBytes: number
   rewriteIneffectiveRuns: number
+  /** Bytes of the log before each of them, and after it and its GC. */
   rewriteIneffectiveBytesIn: number
   rewriteIneffectiveBytesOut: number
   /** Rewrites after which none of their sources was deleted, and the stale bytes that stayed. */

@@ -441,7 +441,6 @@ export class Rewriting {
     const pass = this.#pass
     const { memory, options } = pass.environment
     const ended = this.chosen.filter(({ report }) => report !== null)
-    const bytesOut = sum(ended, ({ report }) => report?.bytesWritten ?? 0)
     const gcBytesDeleted = sum(pass.steps, (s) => (s.kind === 'gc' ? s.report.bytesDeleted : 0))
     // As it was before GC; the writes of the foreground meanwhile are in it, as in upstream's.
     const bytesAfter = this.#bytesTotal() + gcBytesDeleted
@@ -461,12 +460,11 @@ export class Rewriting {
       })
     }
     if (!effect.ineffective) return effect
-    const bytesIn = sum(ended, ({ liveBytes }) => liveBytes)
     memory.count(
       {
         rewriteIneffectiveRuns: 1,
-        rewriteIneffectiveBytesIn: bytesIn,
-        rewriteIneffectiveBytesOut: bytesOut,
+        rewriteIneffectiveBytesIn: bytesBefore,
+        rewriteIneffectiveBytesOut: effect.effectiveAfter,
       },
       pass.passId,
     )
