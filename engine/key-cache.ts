@@ -1,8 +1,9 @@
 /**
  * Where the newest value of a key lies, for keys used lately: one line of memory instead of a search
  * through memtable and tree. A row holds the whole key, so a hash that two keys share cannot mix them
- * up; and what changes a key, `KeySpace.apply` and `movePointers`, keeps its row true. Only that newest
- * state is cached, never an older one that a snapshot sees.
+ * up; and `KeySpace.apply`, which changes a key, keeps its row true. A rewrite changes a hundred thousand
+ * keys, and looking for the row of each would cost it a fifth of its time: rows that name its source are
+ * not believed from then on. Only the newest state is cached, never an older one that a snapshot sees.
  *
  *   row of 64 bytes: u32 tag | u32 segment | u32 offset | u32 length | key, up to 48 bytes
  *   tag: key bytes (bits 0-7, 0 = empty row), used since last passed over (bit 8), hash bits 31-9
@@ -10,6 +11,7 @@
  * Four rows make a set; a key lies in the set that its hash chooses or nowhere. Keys longer than a row
  * holds and values inside leaf pages are not cached.
  */
+import type { SegmentId } from './types.ts'
 import type { ValuePointer } from './value-pointer.ts'
 
 const ROW_BYTES = 64
@@ -67,9 +69,9 @@ export class KeyCache {
     return -1
   }
 
-  /** Reads what `find` begins with; the value means nothing. */
-  near(hash: number): number {
-    return this.#words[this.#rowOf(hash, 0)] as number
+  /** The segment that a row which `find` gave names. */
+  segmentAt(row: number): SegmentId {
+    return this.#words[row + 1] as number
   }
 
   /** What a row that `find` gave says. */
@@ -89,7 +91,12 @@ export class KeyCache {
     else this.#setPointer(row, pointer)
   }
 
-  /** The key holds no pointer from now on. */
+  /** Begins anew, empty and small. */
+  clear(): void {
+    this.#begin(Math.min(FIRST_ROWS, this.#rowsMax))
+  }
+
+  /** The row is free from now on. */
   forget(row: number): void {
     this.#words[row] = 0
     this.#taken--

@@ -39,12 +39,20 @@ export interface KeyChange {
   value: Located
 }
 
+/** Above it the cache begins anew, so that segments long gone need not be remembered. */
+const MOVED_FROM_MAX = 256
+
 export class KeySpace {
   readonly #pages: PageStore
   readonly #set: SegmentSet
   readonly #hasher: KeyHasher
-  /** Of the newest state: `apply` and `movePointers` alone change that, and keep it true. */
+  /** Of the newest state: `apply` keeps it true, and `movePointers` says which rows may not be. */
   readonly #cache: KeyCache
+  /**
+   * Segments whose keys were pointed elsewhere, without a look at the cache for each. Their ids as signed
+   * words: those are numbers that need no object.
+   */
+  readonly #movedFrom = new Set<number>()
   #root: TreeRoot
   #active = new Memtable(1)
   #frozen: Memtable | null = null
@@ -102,7 +110,7 @@ export class KeySpace {
     const at = { seq, newestReaderSeq: this.#newestReaderSeq }
     for (const { key, value } of changes) {
       const hash = this.#hasher.hash(key)
-      const row = this.#cache.find(key, hash)
+      const row = this.#cachedRow(key, hash)
       const entry = active.find(key, hash)
       const before = this.#before(key, hash, { row, entry })
       // The new value first: a segment that holds both never passes through zero.
@@ -166,6 +174,7 @@ export class KeySpace {
     const at = { seq, newestReaderSeq: this.#newestReaderSeq }
     const source = moves.records.segment
     this.#set.touch(source)
+    this.#distrust(source.id)
     let target: Segment | null = null
     this.#bringNear(moves, indexes)
     // One object each for all: whoever gets them takes what they say.
@@ -182,8 +191,6 @@ export class KeySpace {
       moves.readFrom(index, from)
       source.release(from, moment)
       active.set(active.find(key, hash), { bytes: key, hash }, value, at)
-      const row = this.#cache.find(key, hash)
-      if (row >= 0) this.#cache.set(row, pointer)
     }
   }
 
@@ -195,15 +202,32 @@ export class KeySpace {
     let seen = 0
     for (const index of indexes) {
       const hash = moves.hash(index)
-      seen ^= this.#active.near(hash) ^ this.#cache.near(hash)
+      seen ^= this.#active.near(hash)
     }
     this.looked = seen
+  }
+
+  /** The key's row of the cache, when that is known to be true; else -1. */
+  #cachedRow(key: Uint8Array, hash: number): number {
+    const row = this.#cache.find(key, hash)
+    if (row < 0 || !this.#movedFrom.has(this.#cache.segmentAt(row) | 0)) return row
+    this.#cache.forget(row)
+    return -1
+  }
+
+  /** Rows that name the segment are not believed any more. */
+  #distrust(id: SegmentId): void {
+    if (this.#movedFrom.size === MOVED_FROM_MAX) {
+      this.#cache.clear()
+      this.#movedFrom.clear()
+    }
+    this.#movedFrom.add(id | 0)
   }
 
   /** What the key holds now; a tombstone or undefined when it holds nothing. */
   current(key: Uint8Array): Located | undefined {
     const hash = this.#hasher.hash(key)
-    const row = this.#cache.find(key, hash)
+    const row = this.#cachedRow(key, hash)
     if (row >= 0) return { kind: 'pointer', pointer: this.#cache.at(row) }
     const found = this.#active.get(key, hash, this.#seq) ?? this.#below(key, hash)
     if (found?.kind === 'pointer') this.#cache.admit(key, hash, found.pointer)

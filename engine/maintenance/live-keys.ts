@@ -47,8 +47,11 @@ export class LiveKeys {
     const live = new LiveRecords(source, keys)
     const seen = this.#keySpace.root
     const finger = this.#keySpace.finger()
-    for (let at = 0; at < keys.bytes && !this.#signal.aborted; at = keys.after(at)) {
-      if (this.visited++ % LOOK_EVERY === 0 && this.#slicer.due) await this.#slicer.pause()
+    for (let at = 0; at < keys.bytes; at = keys.after(at)) {
+      if (this.visited++ % LOOK_EVERY === 0) {
+        if (this.#signal.aborted) break
+        if (this.#slicer.due) await this.#slicer.pause()
+      }
       const offset = keys.offset(at)
       const length = finger.lengthListed(keys, at, source.id, offset)
       if (length !== 0) live.add(offset, length, at)

@@ -20,7 +20,7 @@ import type { KeySpace, TreeRoot } from '../key-space.ts'
 import { Slicer, type SliceSettings } from '../slicer.ts'
 import type { ChecksumKind } from '../checksum.ts'
 import type { LocalityPolicy, RewriteReport, SegmentId } from '../types.ts'
-import { CopyMemory } from '../value-log/copy-memory.ts'
+import type { CopyMemory } from '../value-log/copy-memory.ts'
 import type { PointerMoves } from '../value-log/pointer-moves.ts'
 import type { Segment } from '../value-log/segment.ts'
 import type { ValueLog } from '../value-log/value-log.ts'
@@ -95,7 +95,7 @@ class Rewrite {
   readonly #slicer: Slicer
   readonly #live: LiveKeys
   readonly #output: RewriteOutput
-  readonly #memory = new CopyMemory()
+  readonly #memory: CopyMemory
   readonly #copy: RewriteCopy
   readonly #batchRecords: number
   readonly #locality: LocalityPolicy
@@ -142,6 +142,7 @@ class Rewrite {
     })
     this.#batchRecords = orElse(request.batchRecords, BATCH_RECORDS)
     const takeRid = valueLog.ridSource(request.reserveRids, this.#batchRecords)
+    this.#memory = valueLog.takeCopyMemory()
     this.#output = new RewriteOutput({ valueLog, kind, takeRid })
     this.#copy = new RewriteCopy({
       keySpace,
@@ -175,6 +176,8 @@ class Rewrite {
     }
     await this.#moveLeaves()
     await this.#moveSystem()
+    // Not after a failure: a call to a file may be in it still.
+    this.#parts.valueLog.giveBack(this.#memory)
     await this.#parts.commit()
     return this.#report(clock.monotonic() - started)
   }

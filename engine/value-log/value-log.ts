@@ -22,7 +22,7 @@ import {
 } from './record.ts'
 import { RidCounter, ridSource, type ReserveRids } from './rid-counter.ts'
 import { Segment } from './segment.ts'
-import type { CopyMemory } from './copy-memory.ts'
+import { CopyMemory } from './copy-memory.ts'
 import type { LiveRecords } from './live-records.ts'
 import type { SegmentSet } from './segment-set.ts'
 import { SourceReader } from './source-reader.ts'
@@ -66,6 +66,8 @@ export class ValueLog {
   readonly #fullRewrites: Segment[] = []
   /** Output of rewrites goes on where the last one stopped, or each pass would leave a small file. */
   #rewrite: Segment | null = null
+  /** Of the last rewrite, for the next: megabytes made for each would have the collector come for them. */
+  #copyMemory: CopyMemory | null = null
   #nextSeq: number
   readonly #rids: RidCounter
   #segmentBytesMax = MAX_SEGMENT_BYTES
@@ -242,6 +244,18 @@ export class ValueLog {
   }
 
   // ------------------------------------------------------------ reading
+
+  /** For one rewrite, until `giveBack`. */
+  takeCopyMemory(): CopyMemory {
+    const memory = this.#copyMemory ?? new CopyMemory()
+    this.#copyMemory = null
+    return memory
+  }
+
+  /** No file call is in it any more. */
+  giveBack(memory: CopyMemory): void {
+    this.#copyMemory = memory
+  }
 
   /** Reads the live records of one segment in large pieces. */
   sourceReader(records: LiveRecords, memory: CopyMemory): SourceReader {

@@ -1,6 +1,7 @@
 /** The cache may have forgotten a key, but what it says of one is what was put last. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { Engine } from '../../engine/api.ts'
 import { KeyCache } from '../../engine/key-cache.ts'
 import { KeyHasher } from '../../engine/key-hash.ts'
 import type { ValuePointer } from '../../engine/value-pointer.ts'
@@ -131,6 +132,52 @@ describe(`key cache (seed ${SEED})`, () => {
     expect(cache.at(cache.find(key('e'), 0))).toEqual(pointer(4))
     expect(cache.find(key('c'), 0)).toBe(-1)
     expect(cache.size).toBe(4)
+  })
+})
+
+describe('keys that a rewrite moved', () => {
+  const OLD = 12
+
+  /** Whether a get gives this value; a refusal, in its words, when it goes where nothing is any more. */
+  function said(engine: Engine, i: number, expected: Uint8Array): unknown {
+    try {
+      return Buffer.compare(engine.get(key(i)) ?? Buffer.alloc(0), expected)
+    } catch (error) {
+      return String(error)
+    }
+  }
+
+  test('are found where they are now, read and written', async () => {
+    const { engine } = await openFixture({ profile: 'fast', segmentBytes: 8192 })
+    for (let i = 0; i < OLD; i++) await engine.put(key(i), value(i, 700))
+    for (let i = 0; i < OLD; i++) expect(said(engine, i, value(i, 700)), String(i)).toBe(0)
+    const source = engine.state().segments[0]?.segmentId as number
+    await engine.maintenance.rewrite([source])
+    expect(engine.state().segments.some((s) => s.segmentId === source)).toBe(false)
+    // Twice: what the first get found is in the cache for the second.
+    for (let i = 0; i < 2 * OLD; i++) {
+      expect(said(engine, i % OLD, value(i % OLD, 700)), String(i)).toBe(0)
+    }
+    await engine.put(key(3), value(103, 700))
+    expect(said(engine, 3, value(103, 700))).toBe(0)
+    expect((await engine.verify()).differences).toEqual([])
+    await engine.close()
+  })
+
+  test('are found when more sources were rewritten than are remembered', async () => {
+    const { engine } = await openFixture({ profile: 'fast', segmentBytes: 4096 })
+    const keys = 300
+    await engine.batch(
+      Array.from({ length: keys }, (_, i) => {
+        return { op: 'put' as const, key: key(i), value: value(i, 4000) }
+      }),
+    )
+    for (let i = 0; i < keys; i++) engine.get(key(i))
+    const sources = engine.state().segments.map((s) => s.segmentId)
+    expect(sources.length).toBeGreaterThan(256)
+    await engine.maintenance.rewrite(sources)
+    for (let i = 0; i < keys; i++) expect(said(engine, i, value(i, 4000)), String(i)).toBe(0)
+    await engine.close()
   })
 })
 

@@ -2,6 +2,7 @@
 import type { PutBack } from './put-back.ts'
 
 const POWER = 'test/engine/power-cut.test.ts'
+const CACHE = 'test/engine/key-cache.test.ts'
 const PINS = 'test/engine/pins-and-gc.test.ts'
 const WAITS = 'test/engine/waits.test.ts'
 const LIFE = 'test/engine/lifecycle.test.ts'
@@ -9,6 +10,23 @@ const DURABLE_LIFE = 'before any sync of a durable life keeps what was acknowled
 const NAMED_EARLY = 'meets no meta page that names a page or a value which is not on disk yet'
 
 export const RULES: readonly PutBack[] = [
+  {
+    id: 'moved-keys-distrusted',
+    defect: 'a get believes the cache about a key that a rewrite moved',
+    edits: [
+      { file: 'engine/key-space.ts', find: '    this.#movedFrom.add(id | 0)\n', replace: '' },
+    ],
+    test: { file: CACHE, name: 'are found where they are now, read and written' },
+  },
+  {
+    id: 'forgotten-sources-forget-the-cache',
+    defect: 'rows of the cache outlive what is remembered about them',
+    edits: [{ file: 'engine/key-space.ts', find: '      this.#cache.clear()\n', replace: '' }],
+    test: {
+      file: CACHE,
+      name: 'are found when more sources were rewritten than are remembered',
+    },
+  },
   {
     id: 'index-synced-before-meta',
     defect: 'a meta page names pages that are not on disk yet',
