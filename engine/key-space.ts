@@ -56,6 +56,8 @@ export class KeySpace {
   #root: TreeRoot
   #active = new Memtable(1)
   #frozen: Memtable | null = null
+  /** Published, and nobody looks at it: its memory is for the next one. */
+  #spare: Memtable | null = null
   #seq = 0
   /** Means nothing: it keeps the compiler from leaving out reads that are made for the cache's sake. */
   looked = 0
@@ -248,7 +250,8 @@ export class KeySpace {
     if (this.#frozen !== null) return this.#frozen
     if (this.#active.size === 0 && !evenEmpty) return undefined
     this.#frozen = this.#active
-    this.#active = new Memtable(this.#frozen.generation + 1)
+    this.#active = new Memtable(this.#frozen.generation + 1, this.#spare)
+    this.#spare = null
     return this.#frozen
   }
 
@@ -269,6 +272,8 @@ export class KeySpace {
   /** The tree now contains the frozen table. */
   publish(root: TreeRoot): void {
     this.#root = root
+    // A reader may look at it for as long as it likes.
+    this.#spare = this.#readers.size === 0 ? this.#frozen : null
     this.#frozen = null
   }
 

@@ -2,7 +2,9 @@
  * Writes since the last checkpoint. A hash table over columns of numbers with the keys' bytes in an
  * arena: a put leaves no object behind for the collector, and looking a key up makes no string.
  * Older versions of a key are chained beside it only while a reader that may look at them is open.
- * A table is frozen when a checkpoint takes it over; readers opened before keep it alive.
+ * A table is frozen when a checkpoint takes it over; readers opened before keep it alive. Afterwards the
+ * next one takes its memory: columns made anew for each checkpoint bring the collector, which takes the
+ * processors from whoever waits for the disk.
  */
 import { compareBytes } from './bytes.ts'
 import { EngineError } from './errors.ts'
@@ -29,6 +31,9 @@ const KIND_INLINE = 1
 const KIND_POINTER = 2
 
 const FIRST_ENTRIES = 1024
+/** A table of more leaves its memory to the collector, and the arena what is above so many chunks. */
+const KEPT_ENTRIES_MAX = 2 ** 16
+const KEPT_CHUNKS_MAX = 8
 /** 32 bits of key and the entry's number make one exact float. */
 const SORTABLE_ENTRIES = 2 ** 21
 /** Sorted by their keys: so few that numbers would not be faster. */
@@ -62,6 +67,8 @@ export class Memtable {
   /** Open addressing: entry + 1, or 0. */
   #slots = new Int32Array(2 * FIRST_ENTRIES)
   readonly #chunks: Uint8Array[] = []
+  /** That takes the next key, -1 before the first one. */
+  #chunk = -1
   #chunkUsed = CHUNK_BYTES
   // One row an entry: its key, and its newest version.
   #hash = new Int32Array(FIRST_ENTRIES)
@@ -77,8 +84,20 @@ export class Memtable {
   /** Entries in key order, rebuilt when a reader needs it and keys were added. */
   #sorted: Uint32Array | null = null
 
-  constructor(generation: number) {
+  /** `before` gives its memory away: nobody looks at it any more. */
+  constructor(generation: number, before: Memtable | null = null) {
     this.generation = generation
+    if (before === null || before.#hash.length > KEPT_ENTRIES_MAX) return
+    this.#slots = before.#slots.fill(0)
+    this.#chunks = before.#chunks.slice(0, KEPT_CHUNKS_MAX)
+    this.#hash = before.#hash
+    this.#keyAt = before.#keyAt
+    this.#keyBytes = before.#keyBytes
+    this.#seq = before.#seq
+    this.#kind = before.#kind
+    this.#segmentId = before.#segmentId
+    this.#offset = before.#offset
+    this.#length = before.#length
   }
 
   get size(): number {
@@ -368,15 +387,10 @@ export class Memtable {
   #add(key: Uint8Array, hash: number): number {
     if (this.#size === this.#hash.length) this.#grow()
     const entry = this.#size++
-    if (this.#chunkUsed + key.length > CHUNK_BYTES) {
-      if (this.#chunks.length === CHUNKS_MAX)
-        throw new EngineError('ENGINE_LIMIT', 'the memtable holds 4 GiB of keys')
-      this.#chunks.push(new Uint8Array(CHUNK_BYTES))
-      this.#chunkUsed = 0
-    }
-    const chunk = this.#chunks[this.#chunks.length - 1] as Uint8Array
+    if (this.#chunkUsed + key.length > CHUNK_BYTES) this.#nextChunk()
+    const chunk = this.#chunks[this.#chunk] as Uint8Array
     for (let i = 0; i < key.length; i++) chunk[this.#chunkUsed + i] = key[i] as number
-    this.#keyAt[entry] = (this.#chunks.length - 1) * CHUNK_BYTES + this.#chunkUsed
+    this.#keyAt[entry] = this.#chunk * CHUNK_BYTES + this.#chunkUsed
     this.#chunkUsed += key.length
     this.#keyBytes[entry] = key.length
     this.#hash[entry] = hash
@@ -384,6 +398,14 @@ export class Memtable {
     this.#sorted = null
     this.bytes += ENTRY_OVERHEAD_BYTES + key.length
     return entry
+  }
+
+  #nextChunk(): void {
+    if (this.#chunk + 1 === CHUNKS_MAX)
+      throw new EngineError('ENGINE_LIMIT', 'the memtable holds 4 GiB of keys')
+    this.#chunk++
+    this.#chunkUsed = 0
+    if (this.#chunk === this.#chunks.length) this.#chunks.push(new Uint8Array(CHUNK_BYTES))
   }
 
   #place(entry: number, hash: number): void {

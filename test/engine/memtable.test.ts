@@ -31,11 +31,28 @@ const KEY = fc
   )
   .map(([prefix, letters]) => prefix + letters.join(''))
 
+/** Entries of a table whose memory the next one gets: few, enough, and more than is kept. */
+const MEMORY = fc.constantFrom(1, 1500, 70_000)
+
+/** A table of so many keys, one of them of those that are tried. */
+function filled(count: number): Memtable {
+  const table = new Memtable(1)
+  for (let i = 0; i < count; i++)
+    put(table, bytes(i === 0 ? 'a' : `${i}`.padEnd(40)), pointer(i), i)
+  return table
+}
+
+/** Its memory is not taken, so one will do. */
+const large = filled(70_000)
+
 describe('memtable', () => {
   test('holds the newest value of every key and lists keys in byte order', () => {
     fc.assert(
-      fc.property(fc.array(KEY, { maxLength: 400 }), (keys) => {
-        const table = new Memtable(1)
+      fc.property(fc.array(KEY, { maxLength: 400 }), fc.option(MEMORY), (keys, memory) => {
+        const table = new Memtable(
+          2,
+          memory === null ? null : memory === large.size ? large : filled(memory),
+        )
         const oracle = new Map<string, number>()
         keys.forEach((key, i) => {
           put(table, bytes(key), pointer(i + 4), i)

@@ -147,6 +147,24 @@ describe('pins', () => {
     await engine.close()
   })
 
+  test('a snapshot keeps the memtable it was opened on, whatever checkpoints come after', async () => {
+    const { engine } = await open({ profile: 'fast' })
+    await fill(engine, 0, 3)
+    const snapshot = engine.snapshot()
+    // The table after the next gets the memory of one that nobody looks at any more.
+    for (const round of [1, 2, 3]) {
+      await engine.checkpoint()
+      await fill(engine, 0, 8, round * 100)
+    }
+    for (const i of [0, 1, 2])
+      expect(bytesEqual(snapshot.get(key(i)), value(i, 1000)), String(i)).toBe(true)
+    expect(snapshot.get(key(5))).toBeUndefined()
+    await snapshot.close()
+    for (let i = 0; i < 8; i++)
+      expect(bytesEqual(engine.get(key(i)), value(i + 300, 1000))).toBe(true)
+    await engine.close()
+  })
+
   test('two deletions that overlap delete, report and count a segment once', async () => {
     // The second sweep begins while the first waits for its first unlink.
     const gate = { open: (): void => undefined }

@@ -19,6 +19,21 @@ export const RULES: readonly PutBack[] = [
     test: { file: CACHE, name: 'are found where they are now, read and written' },
   },
   {
+    id: 'memtable-kept-for-readers',
+    defect: 'the memory of a memtable goes to the next one while a snapshot reads it',
+    edits: [
+      {
+        file: 'engine/key-space.ts',
+        find: 'this.#spare = this.#readers.size === 0 ? this.#frozen : null',
+        replace: 'this.#spare = this.#frozen',
+      },
+    ],
+    test: {
+      file: PINS,
+      name: 'a snapshot keeps the memtable it was opened on, whatever checkpoints come after',
+    },
+  },
+  {
     id: 'forgotten-sources-forget-the-cache',
     defect: 'rows of the cache outlive what is remembered about them',
     edits: [{ file: 'engine/key-space.ts', find: '      this.#cache.clear()\n', replace: '' }],
