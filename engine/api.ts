@@ -43,7 +43,7 @@ export interface EngineOptions {
   memtableBytes?: number
   /** Checkpoint at least this often while there are writes, in auto mode. 0 = only by size. Default 30 s. */
   checkpointIntervalMs?: number
-  /** Longest slice of long work between yields. Default 4 ms. */
+  /** Longest slice of long work between yields. Default 1 ms. */
   sliceMs?: number
   /** Index pages kept in memory. Default 64 MiB. */
   pageCacheBytes?: number

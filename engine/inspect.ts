@@ -50,7 +50,7 @@ export interface InspectDeps {
   yieldNow: () => Promise<void>
   /** Wall clock, for `readAtMs`. */
   nowMs: number
-  /** Longest slice between yields, when `monotonic` can measure it. Default 4 ms. */
+  /** Longest slice between yields, when `monotonic` can measure it. Default 1 ms. */
   sliceMs?: number
   /** Monotonic milliseconds; absent = slices of a fixed number of steps. */
   monotonic?: () => number

@@ -12,7 +12,7 @@ describe('options', () => {
       segmentBytes: 64 * 1024 ** 2,
       memtableBytes: 16 * 1024 ** 2,
       checkpointIntervalMs: 30_000,
-      sliceMs: 4,
+      sliceMs: 1,
       pageCacheBytes: 64 * 1024 ** 2,
       keyCacheBytes: 32 * 1024 ** 2,
       mode: 'auto',
