@@ -5,9 +5,10 @@
  *
  *   npm run bench:recording -- [--puts N a round] [--rounds N]
  *
- * Rounds alternate and swap their order. Three figures, because the first is as noisy as the machine:
+ * Rounds alternate and swap their order. Three figures, because a single round is as noisy as the machine:
  *
- *   ratio    CPU of a round with recording over the neighbouring one without, median and quartiles
+ *   ratio    CPU of a round with recording over the neighbouring one without: median, quartiles, and
+ *            between which figures the median of endless rounds would lie, with 95 % confidence
  *   control  the same of the two stores that do not record: what the noise alone makes of it
  *   share    of the main thread's samples in rounds of its own, those with the recorder on the stack,
  *            and of the collector's samples as much as the recorder's share of what was allocated
@@ -129,6 +130,16 @@ async function profiled(work: () => Promise<void>): Promise<Profiler.Profile> {
   return profile
 }
 
+/**
+ * Where the median of what was sampled lies with 95 % confidence, whatever the distribution: how many of
+ * the samples are above it is a count of coin tosses.
+ */
+function bounds(samples: readonly number[]): { least: number; most: number } {
+  const sorted = samples.toSorted((a, b) => a - b)
+  const at = Math.max(0, Math.floor(samples.length / 2 - 0.98 * Math.sqrt(samples.length)))
+  return { least: sorted[at] ?? NaN, most: sorted[sorted.length - 1 - at] ?? NaN }
+}
+
 async function main(): Promise<void> {
   const { puts, rounds } = flags({ puts: 10_000, rounds: 151 })
   const contenders = {
@@ -166,9 +177,13 @@ async function main(): Promise<void> {
     ratio: median(ratios).toFixed(4),
     ratio_q1: quantile(ratios, 0.25).toFixed(4),
     ratio_q3: quantile(ratios, 0.75).toFixed(4),
+    ratio_at_least: bounds(ratios).least.toFixed(4),
+    ratio_at_most: bounds(ratios).most.toFixed(4),
     control: median(controls).toFixed(4),
     control_q1: quantile(controls, 0.25).toFixed(4),
     control_q3: quantile(controls, 0.75).toFixed(4),
+    control_at_least: bounds(controls).least.toFixed(4),
+    control_at_most: bounds(controls).most.toFixed(4),
     share_stack: shares.recorder.toFixed(4),
     share_collector: shares.collector.toFixed(4),
     share_of_allocations: ofGarbage.toFixed(4),
