@@ -19,12 +19,12 @@ import { checkSizes } from './write-limits.ts'
 import type { JournalOperation } from './commit-log/codec.ts'
 import { EngineError } from './errors.ts'
 import { EventHub, type EngineEventListener } from './events.ts'
+import { ForegroundLatency } from './foreground-latency.ts'
 import { GroupCommit, allSynced } from './group-commit.ts'
 import type { KeyChange } from './key-space.ts'
 import type { ForegroundActivity, MaintenanceHost } from './maintenance/host.ts'
 import { planVacuum, vacuumIndex } from './index-vacuum.ts'
 import { jsonSteps } from './json-steps.ts'
-import { LatencyHistogram } from './latency.ts'
 import { pauseFileAt, planAlone, stateText } from './maintenance-host.ts'
 import { pruneRetained, PruneTally, reclaim } from './maintenance/reclaim.ts'
 import { rewriteSegments } from './maintenance/rewrite.ts'
@@ -79,7 +79,7 @@ class RestageEngine implements Engine {
   readonly #counts = { puts: 0, deletes: 0, bytesPut: 0 }
   readonly #prunes = new PruneTally()
   #getsUntimed = 0
-  readonly #latency = { put: new LatencyHistogram(), get: new LatencyHistogram() }
+  readonly #latency: ForegroundLatency
   #lastWriteAtMs: number | null = null
   readonly #readers: Readers
   /** Work on the folder that is under way outside of passes; closing waits for it. */
@@ -90,6 +90,7 @@ class RestageEngine implements Engine {
     this.#deps = deps
     this.#hub = new EventHub(() => deps.clock.now())
     if (deps.onEvent !== undefined) this.#hub.subscribe(deps.onEvent)
+    this.#latency = new ForegroundLatency(deps.clock, (body) => this.#emit(body, null))
     this.#readers = new Readers({
       clock: deps.clock,
       store: () => this.#readable(),
@@ -144,6 +145,7 @@ class RestageEngine implements Engine {
       throw error
     }
     this.#armInterval()
+    this.#latency.begin()
   }
 
   #startRecording(store: Store): void {
@@ -397,7 +399,7 @@ class RestageEngine implements Engine {
   }
 
   latency(): ReturnType<Engine['latency']> {
-    return { put: this.#latency.put.counts(), get: this.#latency.get.counts() }
+    return this.#latency.counts()
   }
 
   get eventSeq(): number {
@@ -443,7 +445,11 @@ class RestageEngine implements Engine {
       checkpoint: (reason) => this.#runCheckpoint(reason),
       planVacuum: () => planVacuum(store),
       ...pauseFileAt(fileSystem, this.#options.pauseFile),
-      emit: (body, passId, reportJson) => this.#emit(body, passId, reportJson),
+      emit: (body, passId, reportJson) => {
+        // Before the end of the pass, with which the recording is written.
+        if (body.type === 'pass_done') this.#latency.tell()
+        this.#emit(body, passId, reportJson)
+      },
       jsonOf: (value) => new Slicer(store.slices).run(jsonSteps(value)),
       ...stateText(fileSystem, store.paths, (problem) => {
         this.#emit({ type: 'state_file_ignored', problem }, null)
@@ -581,6 +587,7 @@ class RestageEngine implements Engine {
       // Nothing of this engine may touch the folder once another has its lock.
       await this.#groupCommit.idle()
       while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay)
+      this.#latency.end()
       await this.#recorder?.close()
       this.#status = 'closed'
       releaseStore(store)

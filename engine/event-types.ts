@@ -1,4 +1,5 @@
 /** The words of events: what each carries. Part of the vocabulary. */
+import type { LatencyFigures } from './info-types.ts'
 import type { RecordingStopReason } from './recording/types.ts'
 import type {
   CheckpointReport,
@@ -341,6 +342,16 @@ export type EngineEventBody =
     }
   /** The events between are not in the recording. */
   | { type: 'recording_resumed'; lostFromSeq: number; lostToSeq: number }
+  /**
+   * How long puts and gets took from `fromMs` to `atMs`; null = none was timed, which is no 0. The
+   * foreground's and of no pass: one that ends tells what came before it, too.
+   */
+  | {
+      type: 'foreground_latency'
+      fromMs: number
+      put: LatencyFigures | null
+      get: LatencyFigures | null
+    }
   // Typed additions where upstream is silent; all of those below change EngineState.
   /** Inserted or changed, whole value. */
   | { type: 'segment_created'; segment: SegmentInfo }

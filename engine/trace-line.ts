@@ -12,6 +12,7 @@
  * `event=<JSON without blanks>`, which gives back exactly the event. Readers of upstream's lines see it
  * as one more field.
  */
+import { rfc3339 } from './rfc3339.ts'
 import type { EngineEvent, RewriteFacts, PassSource } from './types.ts'
 
 export interface TraceLine {
@@ -459,6 +460,8 @@ function bodyOf(event: EngineEvent): Body {
 }
 
 const BASE = new Set(['seq', 'atMs', 'passId', 'type'])
+/** Two of one shape in one event: their fields say of which they are. */
+const TWINS = new Set(['put', 'get'])
 
 /** Ours: scalars as they are, lists by their length, free text last; what is deeper is in `event=`. */
 function ownFields(event: EngineEvent): Field[] {
@@ -471,7 +474,7 @@ function ownFields(event: EngineEvent): Field[] {
         ? (Object.entries(value) as [string, unknown][])
         : [[name, value] as [string, unknown]]
     for (const [key, scalar] of inner) {
-      const field = ownField(key, scalar)
+      const field = ownField(TWINS.has(name) ? `${name}_${key}` : key, scalar)
       if (field === null) continue
       if (FREE_TEXT.has(field[0])) texts.push(field)
       else fields.push(field)
@@ -500,36 +503,6 @@ function oneToken(event: EngineEvent): string {
     /\s/g,
     (blank) => `\\u${blank.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
-}
-
-const DAY_MS = 86_400_000
-
-/** As upstream prints it: UTC, trailing zeros of the fraction left out. */
-function rfc3339(atMs: number): string {
-  const day = Math.floor(atMs / DAY_MS)
-  // Days to a date, counting years from March so that a leap day is the last of its year.
-  const shifted = day + 719_468
-  const era = Math.floor(shifted / 146_097)
-  const dayOfEra = shifted - era * 146_097
-  const yearOfEra = Math.floor(
-    (dayOfEra -
-      Math.floor(dayOfEra / 1460) +
-      Math.floor(dayOfEra / 36_524) -
-      Math.floor(dayOfEra / 146_096)) /
-      365,
-  )
-  const dayOfYear =
-    dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100))
-  const fromMarch = Math.floor((5 * dayOfYear + 2) / 153)
-  const month = fromMarch < 10 ? fromMarch + 3 : fromMarch - 9
-  const year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-  const dayOfMonth = dayOfYear - Math.floor((153 * fromMarch + 2) / 5) + 1
-  const inDay = Math.floor(atMs) - day * DAY_MS
-  const two = (value: number): string => String(Math.floor(value)).padStart(2, '0')
-  const fraction = (inDay % 1000).toString().padStart(3, '0').replace(/0+$/, '')
-  const date = `${String(year).padStart(4, '0')}-${two(month)}-${two(dayOfMonth)}`
-  const time = `${two(inDay / 3_600_000)}:${two((inDay / 60_000) % 60)}:${two((inDay / 1000) % 60)}`
-  return `${date}T${time}${fraction === '' ? '' : `.${fraction}`}Z`
 }
 
 // ---------------------------------------------------------------- parsing

@@ -16,6 +16,7 @@ import type {
   FoldersBody,
   HistoryBody,
   HistoryEventsBody,
+  HistoryLatencyBody,
   HistoryPassBody,
   HistoryPassesBody,
   HistoryStateBody,
@@ -60,6 +61,7 @@ export interface Answers {
   HistoryPassesBody: HistoryPassesBody
   HistoryPassBody: HistoryPassBody
   HistoryEventsBody: HistoryEventsBody
+  HistoryLatencyBody: HistoryLatencyBody
   HistoryStateBody: HistoryStateBody
   PlansBody: PlansBody
   PlanBody: PlanBody

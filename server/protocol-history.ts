@@ -6,6 +6,7 @@
 import type {
   EngineEvent,
   EngineState,
+  LatencyInterval,
   PassReport,
   RecordingGap,
   RecordingSummary,
@@ -70,6 +71,21 @@ export interface HistoryEventsBody {
   next: number | null
   /** Holes in the range that was gone through. */
   gaps: RecordingGap[]
+}
+
+/**
+ * GET .../history/latency?opening=<n>&fromMs=<ms>&toMs=<ms>&from=<seq>&limit=<n>: what puts and gets took in
+ * a span of time of one opening, the newest without one. Time in no interval: nothing was timed then, or
+ * what tells it is missing.
+ */
+export interface HistoryLatencyBody {
+  openingId: number
+  /** false: recorded by a version that did not record it, so that none of it is known. */
+  isRecorded: boolean
+  /** Those that the span touches, ascending; a page may be short and not the last. */
+  intervals: LatencyInterval[]
+  /** `from` of the next page; null = there are no more. */
+  next: number | null
 }
 
 /** GET .../history/state?opening=<n>&seq=<n>, or ?at=<ms>: the state as the engine had it. */

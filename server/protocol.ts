@@ -400,6 +400,7 @@ export const EVENT_TOPICS: Record<EngineEventType, Exclude<Topic, 'metrics'>> = 
   maintenance_failed: 'trace',
   recording_stopped: 'trace',
   recording_resumed: 'trace',
+  foreground_latency: 'trace',
   segment_created: 'segments',
   segment_sealed: 'segments',
   segment_zombie: 'segments',

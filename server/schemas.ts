@@ -344,6 +344,8 @@ export const pageQuerySchema = Type.Object(
 )
 
 export const EVENTS_LIMIT_MAX = 10_000
+/** Intervals of one answer: nearly three hours of a busy store. */
+export const LATENCY_LIMIT_MAX = 2_000
 
 export const eventsQuerySchema = Type.Object(
   {
@@ -409,6 +411,17 @@ export const historyEventsQuerySchema = Type.Object(
     from: Type.Optional(count),
     at: Type.Optional(atMs),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: EVENTS_LIMIT_MAX })),
+  },
+  closed,
+)
+
+export const historyLatencyQuerySchema = Type.Object(
+  {
+    opening: Type.Optional(opening),
+    fromMs: atMs,
+    toMs: atMs,
+    from: Type.Optional(count),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: LATENCY_LIMIT_MAX })),
   },
   closed,
 )

@@ -82,7 +82,10 @@ const isCheckpoint = (value: unknown): boolean =>
 const isBytesChange = (value: unknown): boolean =>
   Array.isArray(value) && value.length === 3 && value.every(isCount)
 
-/** Of the types that change the state; others need no more than the base. */
+const isLatency = (value: unknown): boolean =>
+  has(value, { count: isCount, p50Ms: isNumber, p99Ms: isNumber, maxMs: isNumber })
+
+/** Of the types that change the state or are drawn by themselves; others need no more than the base. */
 const CHECKS: Record<string, Record<string, (value: unknown) => boolean>> = {
   segment_created: { segment: isSegment },
   segment_sealed: { segment: isSegment },
@@ -100,6 +103,7 @@ const CHECKS: Record<string, Record<string, (value: unknown) => boolean>> = {
     report: (v) =>
       has(v, { noop: (n) => typeof n === 'boolean', commitSeq: isCount, elapsedMs: isNumber }),
   },
+  foreground_latency: { fromMs: isNumber, put: orNull(isLatency), get: orNull(isLatency) },
   pass_done: {
     report: (v) =>
       has(v, { passId: isCount, source: isText, outcome: isText, sentence: isText }) &&

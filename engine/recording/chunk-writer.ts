@@ -67,6 +67,7 @@ export class ChunkWriter {
       const header = encodeBlockHeader({
         kind: 'index',
         closes,
+        latency: 'none',
         count: this.#headers.length,
         firstSeq: this.header.baseSeq,
         lastSeq,

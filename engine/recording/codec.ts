@@ -49,11 +49,17 @@ export interface ChunkHeader {
 export type BlockKind = 'keyframe' | 'events' | 'index'
 const KINDS: readonly BlockKind[] = ['keyframe', 'events', 'index']
 
+/** `unknown`: written before there were such events. */
+export type BlockLatency = 'unknown' | 'none' | 'some'
+const LATENCIES: readonly BlockLatency[] = ['unknown', 'none', 'some']
+
 /** What a block holds, without its payload. Of a keyframe: the moment it was taken. */
 export interface BlockFacts {
   kind: BlockKind
   /** Index only: the store was closed after it. */
   closes: boolean
+  /** Whether there is a `foreground_latency` among its events. */
+  latency: BlockLatency
   count: number
   firstSeq: number
   lastSeq: number
@@ -128,6 +134,7 @@ export function encodeBlockHeader(header: BlockHeader): Uint8Array {
   view.setUint32(0, BLOCK_MAGIC, true)
   view.setUint8(4, KINDS.indexOf(header.kind))
   view.setUint8(5, header.closes ? 1 : 0)
+  view.setUint8(6, LATENCIES.indexOf(header.latency))
   view.setUint32(8, header.storedBytes, true)
   view.setUint32(12, header.rawBytes, true)
   view.setUint32(16, header.count, true)
@@ -154,6 +161,7 @@ export function decodeBlockHeader(bytes: Uint8Array, at: number): BlockHeader | 
     const header = {
       kind,
       closes: view.getUint8(5) === 1,
+      latency: LATENCIES[view.getUint8(6)] ?? 'unknown',
       storedBytes: view.getUint32(8, true),
       rawBytes: view.getUint32(12, true),
       count: view.getUint32(16, true),

@@ -14,6 +14,7 @@ import type { FileSystem } from '../file-system.ts'
 import type {
   EngineEvent,
   EngineState,
+  LatencyInterval,
   PassReport,
   RecordingGap,
   RecordingOpening,
@@ -30,6 +31,8 @@ const EVENTS_MAX = 10_000
 
 /** Of one page of passes: a block is about 64 KiB of JSON. */
 const PASS_BLOCKS_MAX = 1_000
+/** Of one page of latency: a store that is busy has one interval in each. */
+const LATENCY_BLOCKS_MAX = 500
 
 export interface RecordingDeps {
   fileSystem: FileSystem
@@ -76,6 +79,15 @@ export interface RecordedPassEnds {
   next: { openingId: number; seq: number } | null
 }
 
+export interface RecordedLatency {
+  /** false: written before there were such events, so that none says nothing about the foreground. */
+  isRecorded: boolean
+  /** Those that the span of time touches, ascending. */
+  intervals: LatencyInterval[]
+  /** Where to go on; null: there are no more. */
+  nextSeq: number | null
+}
+
 /** `state` null: `why` says what is missing. */
 export type RecordedState =
   | { openingId: number; seq: number; atMs: number; state: EngineState; why: null }
@@ -98,6 +110,19 @@ export interface Recording {
     wanted?: (report: PassReport) => boolean
     blocksMax?: number
   }): Promise<RecordedPassEnds>
+  /**
+   * What the foreground's operations took in a span of time of one opening, from the first event at or
+   * after `fromSeq` (absent = the first), at most `limit`. Reads only blocks that hold such events, and
+   * at most `blocksMax` of them, so that a page may be short and yet not be the last.
+   */
+  readLatency(from: {
+    openingId: number
+    fromMs: number
+    toMs: number
+    fromSeq?: number
+    limit: number
+    blocksMax?: number
+  }): Promise<RecordedLatency>
   /** The newest event at or before that time; null: the recording begins later. */
   findTime(atMs: number): Promise<{ openingId: number; seq: number; atMs: number } | null>
   /** The state after event `seq`, as the live engine had it. */
@@ -357,6 +382,29 @@ class FolderRecording implements Recording {
       }
     }
     return { ends, next: null }
+  }
+
+  async readLatency(from: Parameters<Recording['readLatency']>[0]): Promise<RecordedLatency> {
+    const { openingId, fromMs, toMs, fromSeq = 0, limit, blocksMax = LATENCY_BLOCKS_MAX } = from
+    const places = this.#blocks(openingId)
+    const isRecorded = places.some(({ latency }) => latency !== 'unknown')
+    const intervals: LatencyInterval[] = []
+    let blocks = 0
+    for (const place of places) {
+      if (place.latency !== 'some' || place.lastAtMs < fromMs || place.lastSeq < fromSeq) continue
+      if (blocks >= blocksMax) return { isRecorded, intervals, nextSeq: place.firstSeq }
+      blocks += 1
+      for (const event of (await this.#events(place)) ?? []) {
+        if (event.type !== 'foreground_latency') continue
+        const { seq, atMs, put, get } = event
+        if (atMs < fromMs || seq < fromSeq) continue
+        // Each begins where the one before ended, or later.
+        if (event.fromMs > toMs) return { isRecorded, intervals, nextSeq: null }
+        if (intervals.length >= limit) return { isRecorded, intervals, nextSeq: seq }
+        intervals.push({ seq, fromMs: event.fromMs, atMs, put, get })
+      }
+    }
+    return { isRecorded, intervals, nextSeq: null }
   }
 
   async findTime(atMs: number): Promise<{ openingId: number; seq: number; atMs: number } | null> {

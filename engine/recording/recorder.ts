@@ -307,7 +307,7 @@ export class Recorder {
     const header = { chunkNumber, openingId, openedAtMs, baseSeq: seq, cause }
     this.#chunk = new ChunkWriter(fileSystem, folder, header)
     const moment = { firstSeq: seq, lastSeq: seq, firstAtMs: atMs, lastAtMs: atMs }
-    const facts = { kind: 'keyframe', closes: false, count: 1, ...moment, ...NO_PASS } as const
+    const facts = { kind: 'keyframe', count: 1, ...NOTHING_ELSE, ...moment } as const
     this.#chunk.write(facts, payload, raw.length)
     this.#writtenSeq = seq
     if (this.#lostFromSeq === null || !this.#isTold) return
@@ -459,7 +459,7 @@ function isTooLarge(text: string): boolean {
   return Buffer.byteLength(text) > RAW_BYTES_MAX - 4 * BLOCK_BYTES
 }
 
-const NO_PASS = { firstPassId: 0, lastPassId: 0 }
+const NOTHING_ELSE = { closes: false, latency: 'none', firstPassId: 0, lastPassId: 0 } as const
 
 interface Pending {
   texts: string[]
@@ -473,14 +473,15 @@ function nothingYet(): Pending {
 
 function factsOf({ seq, atMs }: EngineEvent): BlockFacts {
   const moment = { firstSeq: seq, lastSeq: seq, firstAtMs: atMs, lastAtMs: atMs }
-  return { kind: 'events', closes: false, count: 0, ...moment, ...NO_PASS }
+  return { kind: 'events', count: 0, ...NOTHING_ELSE, ...moment }
 }
 
 /** In place: this is the hot path of an emitting turn. */
-function include(facts: BlockFacts, { seq, atMs, passId }: EngineEvent): void {
+function include(facts: BlockFacts, { seq, atMs, passId, type }: EngineEvent): void {
   facts.count++
   facts.lastSeq = seq
   facts.lastAtMs = atMs
+  if (type === 'foreground_latency') facts.latency = 'some'
   if (passId === null) return
   if (facts.firstPassId === 0) facts.firstPassId = passId
   facts.lastPassId = Math.max(facts.lastPassId, passId)

@@ -1,4 +1,5 @@
 /** The words of recordings: how one is doing, and what a folder's holds. Part of the vocabulary. */
+import type { LatencyFigures } from '../info-types.ts'
 
 /** Why a recording stands still. `behind`: the disk took events slower than they came. */
 export type RecordingStopReason = 'io' | 'behind' | 'state_too_large' | 'folder_unusable'
@@ -66,4 +67,13 @@ export interface RecordingSummary {
   openings: RecordingOpening[]
   /** What could not be read at all, one sentence each. */
   problems: string[]
+}
+
+/** What one `foreground_latency` says, of the time from `fromMs` to `atMs`. */
+export interface LatencyInterval {
+  seq: number
+  fromMs: number
+  atMs: number
+  put: LatencyFigures | null
+  get: LatencyFigures | null
 }

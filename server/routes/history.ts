@@ -4,7 +4,9 @@ import { answersText } from '../answers.ts'
 import type { App } from '../app.ts'
 import { API_BASE, type Moment } from '../protocol.ts'
 import {
+  LATENCY_LIMIT_MAX,
   historyEventsQuerySchema,
+  historyLatencyQuerySchema,
   historyPassParamsSchema,
   historyPassQuerySchema,
   historyPassesQuerySchema,
@@ -59,6 +61,24 @@ export function registerHistoryRoutes(app: App, stores: Stores, history: History
     ({ params, query: { opening, limit = EVENTS_DEFAULT, ...rest } }, reply) => {
       const body = { limit, ...rest, ...(opening === undefined ? {} : { openingId: opening }) }
       return send(reply, history.request(dirOf(params.storeId), 'events', body))
+    },
+  )
+
+  app.get(
+    `${base}/latency`,
+    {
+      config,
+      schema: {
+        summary: 'Recorded latency of puts and gets in a span of time',
+        tags,
+        params: storeParamsSchema,
+        querystring: historyLatencyQuerySchema,
+        response: answersText('HistoryLatencyBody'),
+      },
+    },
+    ({ params, query: { opening, limit = LATENCY_LIMIT_MAX, ...rest } }, reply) => {
+      const body = { limit, ...rest, ...(opening === undefined ? {} : { openingId: opening }) }
+      return send(reply, history.request(dirOf(params.storeId), 'latency', body))
     },
   )
 

@@ -9,6 +9,7 @@ export interface HistoryRequests {
   pass: { passId: number; openingId?: number }
   /** `at` wins over `from`. */
   events: { openingId?: number; from?: number; at?: number; limit: number }
+  latency: { openingId?: number; fromMs: number; toMs: number; from?: number; limit: number }
   /** `at` wins over `seq`; neither = the newest moment. */
   state: { openingId?: number; seq?: number; at?: number }
 }

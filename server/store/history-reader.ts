@@ -15,6 +15,7 @@ import type {
   EngineEvent,
   HistoryBody,
   HistoryEventsBody,
+  HistoryLatencyBody,
   HistoryPass,
   HistoryPassBody,
   HistoryPassesBody,
@@ -130,6 +131,8 @@ async function bodyOf(held: Held, request: HistoryRequest): Promise<unknown> {
       return passBody(recording, request.body)
     case 'events':
       return eventsBody(recording, request.body)
+    case 'latency':
+      return latencyBody(recording, request.body)
     case 'state':
       return stateBody(recording, request.body)
   }
@@ -285,6 +288,21 @@ async function eventsBody(
     }
   }
   return { openingId: begin.openingId, events, next, gaps: distinct(gaps) }
+}
+
+async function latencyBody(
+  recording: Recording,
+  { openingId: asked, fromMs, toMs, from = 0, limit }: HistoryRequests['latency'],
+): Promise<HistoryLatencyBody> {
+  const { openingId } = openingOf(openingsOf(recording), asked)
+  const { nextSeq, ...found } = await recording.readLatency({
+    openingId,
+    fromMs,
+    toMs,
+    fromSeq: from,
+    limit,
+  })
+  return { openingId, ...found, next: nextSeq }
 }
 
 /** A gap between two steps is told by both. */

@@ -202,6 +202,7 @@ async function askHistory(server: TestServer, base: string): Promise<void> {
   await server.get(`${base}/passes/${pass.report.passId}`)
   await server.get(`${base}/passes/999999`)
   await server.get(`${base}/events?limit=10000`)
+  await server.get(`${base}/latency?fromMs=0&toMs=8e15`)
   await server.get(`${base}/state?opening=${pass.openingId}&seq=${pass.seq}`)
   await server.get(`${base}/state?opening=1&seq=999999999`)
 }

@@ -6,6 +6,7 @@ import type {
   EventsBody,
   HistoryBody,
   HistoryEventsBody,
+  HistoryLatencyBody,
   HistoryPassBody,
   HistoryPassesBody,
   HistoryStateBody,
@@ -14,6 +15,7 @@ import type {
   StoresBody,
 } from '../../server/protocol.ts'
 import { HistoryClient } from '../../server/store/history-client.ts'
+import { ageRecording } from '../support/old-recording.ts'
 import {
   SMALL_STEP_STORE,
   startServer,
@@ -26,6 +28,7 @@ import {
 } from './test-server.ts'
 
 const HISTORY = `/stores/${STORE}/history`
+const LATENCY = '/latency?fromMs=0&toMs=8e15'
 
 interface Past {
   dir: string
@@ -147,6 +150,60 @@ describe('history of an attached folder', () => {
     expect(early.body.error.message).toContain('the recording begins later')
   })
 
+  test('tells how long the foreground took, in a span of time and page by page', async () => {
+    const { dir, events } = await past()
+    const server = await startServer({ dir, mode: 'attached' })
+    const told = events.flatMap((event) => {
+      if (event.type !== 'foreground_latency') return []
+      const { seq, fromMs, atMs, put, get } = event
+      return [{ seq, fromMs, atMs, put, get }]
+    })
+    expect(told.length).toBeGreaterThan(0)
+    expect(told[0]?.put?.count).toBeGreaterThan(0)
+    const latency = (query: string): Promise<HistoryLatencyBody> =>
+      got(server, `${HISTORY}/latency?${query}`)
+    const [fromMs, toMs] = [told[0]?.fromMs ?? 0, told.at(-1)?.atMs ?? 0]
+    const whole = `fromMs=${fromMs}&toMs=${toMs}`
+    const answer = { openingId: 1, isRecorded: true, intervals: told, next: null }
+    expect(await latency(`${whole}&opening=1`)).toEqual(answer)
+    const found: HistoryLatencyBody['intervals'] = []
+    for (let from: number | null = 0; from !== null;) {
+      const page: HistoryLatencyBody = await latency(`${whole}&from=${from}&limit=1`)
+      expect(page.intervals.length).toBeLessThanOrEqual(1)
+      found.push(...page.intervals)
+      from = page.next
+    }
+    expect(found).toEqual(told)
+    expect(await latency(`fromMs=${toMs + 1}&toMs=${toMs + 1000}`)).toMatchObject({
+      isRecorded: true,
+      intervals: [],
+    })
+    for (const query of ['', 'fromMs=1', `${whole}&limit=2001`]) {
+      const { status, body } = await server.get(`${HISTORY}/latency?${query}`)
+      expect([query, status, body.error.code]).toEqual([query, 400, 'BAD_REQUEST'])
+    }
+  })
+
+  test('does not call latency none where it was not recorded', async () => {
+    const old = temporaryFolder()
+    const writer = await startServer({ dir: old })
+    await live(writer)
+    let body = await got<HistoryBody>(writer, HISTORY)
+    while ((body.recording.openings[0]?.lastPassId ?? 0) < 2) {
+      body = await got<HistoryBody>(writer, HISTORY)
+    }
+    const copy = temporaryFolder()
+    fs.cpSync(old, copy, { recursive: true })
+    ageRecording(copy)
+    const server = await startServer({ dir: copy, mode: 'attached' })
+    expect(await got<HistoryLatencyBody>(server, `${HISTORY}${LATENCY}`)).toEqual({
+      openingId: 1,
+      isRecorded: false,
+      intervals: [],
+      next: null,
+    })
+  })
+
   test('says what is missing: lost newest moments, and history given up for space', async () => {
     const { dir } = await past()
     const [chunk = ''] = fs.readdirSync(path.join(dir, 'trace')).sort()
@@ -196,7 +253,7 @@ describe('history of an attached folder', () => {
     const { recording } = await got<HistoryBody>(server, HISTORY)
     expect(recording).toEqual({ bytes: 0, chunks: 0, openings: [], problems: [] })
     expect((await got<HistoryPassesBody>(server, `${HISTORY}/passes`)).passes).toEqual([])
-    for (const url of ['state', 'events', 'passes/7']) {
+    for (const url of ['state', 'events', 'passes/7', 'latency?fromMs=0&toMs=1']) {
       const { status, body } = await server.get(`${HISTORY}/${url}`)
       expect([url, status, body.error.code]).toEqual([url, 404, 'NOT_FOUND'])
     }
@@ -217,7 +274,7 @@ describe('history of an attached folder', () => {
     const before = look()
     const server = await startServer({ dir, mode: 'attached', readOnly: true })
     const headers = { authorization: `Bearer ${VIEWER_TOKEN}` }
-    for (const url of ['', '/passes', '/events', '/state', '/passes/1']) {
+    for (const url of ['', '/passes', '/events', '/state', '/passes/1', LATENCY]) {
       const answer = await fetch(`${server.origin}/api/v1${HISTORY}${url}`, { headers })
       expect([url, answer.status]).toEqual([url, 200])
       await answer.arrayBuffer()

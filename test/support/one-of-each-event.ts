@@ -329,6 +329,10 @@ export const oneOfEachEvent: {
     ['Recording stopped', 'no space left', 'again'],
   ],
   recording_resumed: [{ lostFromSeq: 7, lostToSeq: 12 }, ['events 7 to 12']],
+  foreground_latency: [
+    { fromMs: NOW - 5000, put: { count: 1999, p50Ms: 0.031, p99Ms: 0.5, maxMs: 4 }, get: null },
+    ['5.00 s', '1,999 puts', '0.031', '0.500 ms', '4.00 ms', 'no gets timed'],
+  ],
   maintenance_failed: [{ code: 'ENGINE_IO', message: 'disk full' }, ['disk full', 'ENGINE_IO']],
   segment_created: [{ segment: makeSegment(3, { origin: 'rewrite' }) }, ['L0-3', 'rewrite']],
   segment_sealed: [{ segment: makeSegment(3, { bytesLive: 500 }) }, ['L0-3', '500 B stale']],

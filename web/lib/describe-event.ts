@@ -3,6 +3,7 @@
 import type {
   EngineEvent,
   GateName,
+  LatencyFigures,
   RetainedPruneReport,
   RewriteDebt,
   SchedulerInfo,
@@ -141,6 +142,8 @@ export function describeEvent(event: EngineEvent): string {
       return `No GC${atGate(event.gate)}: ${shortNames(event.reason)}`
     case 'retained_prune':
       return describePrune(event.report)
+    case 'foreground_latency':
+      return describeForeground(event)
     case 'segment_created':
     case 'segment_sealed':
     case 'segment_zombie':
@@ -166,6 +169,19 @@ export function describeEvent(event: EngineEvent): string {
 }
 
 type OfType<T extends EngineEvent['type']> = Extract<EngineEvent, { type: T }>
+
+/** Durations are real even where the engine's clock stood still. */
+function describeForeground({ fromMs, atMs, put, get }: OfType<'foreground_latency'>): string {
+  const time =
+    atMs > fromMs ? `over ${formatDuration(atMs - fromMs)}` : 'at a clock that stood still'
+  return `Foreground ${time}: ${describeLatency(put, 'put')}; ${describeLatency(get, 'get')}`
+}
+
+function describeLatency(figures: LatencyFigures | null, name: 'put' | 'get'): string {
+  if (figures === null) return `no ${name}s timed`
+  const { count, p50Ms, p99Ms, maxMs } = figures
+  return `${plural(count, name)} timed, p50 ${formatDuration(p50Ms)}, p99 ${formatDuration(p99Ms)}, longest ${formatDuration(maxMs)}`
+}
 
 function describePrune({
   heldBy,

@@ -251,6 +251,7 @@ export const eventGroups = [
   'checkpoint',
   'segments',
   'pins',
+  'foreground',
   'store',
   'scheduler',
   'bytes',
@@ -326,6 +327,7 @@ export const groupOfEvent: Record<EngineEventType, EventGroup> = {
   counters_changed: 'counters',
   pin_opened: 'pins',
   pin_released: 'pins',
+  foreground_latency: 'foreground',
 }
 
 export const groupWords: Record<EventGroup, string> = {
@@ -337,6 +339,7 @@ export const groupWords: Record<EventGroup, string> = {
   checkpoint: 'Checkpoints',
   segments: 'Segments',
   pins: 'Pins',
+  foreground: 'Foreground latency',
   store: 'Store',
   scheduler: 'Scheduler state',
   bytes: 'Byte changes',
