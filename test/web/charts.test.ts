@@ -16,13 +16,18 @@ import {
   timelinePasses,
 } from '../../web/charts/pass-timeline-series.ts'
 import {
+  bandsOf,
   cellAt,
   cellBox,
+  gridPlaces,
+  gridZoomMax,
   layoutGrid,
   layoutTiles,
   moveInGrid,
   moveInMap,
   tileAt,
+  tileZoomMax,
+  zoomToShow,
 } from '../../web/charts/segment-map-layout.ts'
 import { moved, within, zoomed } from '../../web/lib/time-span.ts'
 import { addPass } from '../../web/state/apply-message.ts'
@@ -290,6 +295,62 @@ describe('layoutGrid', () => {
     expect(moveInGrid(layout, 999, 'ArrowRight')).toBe(999)
     expect(moveInGrid(layout, 5, 'End')).toBe(999)
     expect(moveInGrid(layout, 5, 'x')).toBeNull()
+  })
+})
+
+describe('magnification of the map', () => {
+  const sizes = (count: number) => Array.from({ length: count }, (_, at) => 1000 + (at % 7) * 200)
+
+  test.each([1, 12, 60, 300])('%d segments: each step is larger, none is absurd', (count) => {
+    const most = tileZoomMax(count)
+    expect(most).toBeGreaterThanOrEqual(2)
+    const areas = Array.from({ length: most + 1 }, (_, zoom) => {
+      const { tiles, tileHeight } = layoutTiles(sizes(count), 900, zoom)
+      return tiles.reduce((sum, tile) => sum + tile.width * tileHeight, 0)
+    })
+    expect(areas).toEqual([...new Set(areas)].sort((a, b) => a - b))
+    for (const { width } of layoutTiles(sizes(count), 900, most).tiles) {
+      expect(width).toBeGreaterThanOrEqual(80)
+      expect(width).toBeLessThanOrEqual(320)
+    }
+  })
+
+  test('a grid goes on until a cell has room for its name, of whatever many', () => {
+    for (const count of [301, 2000, 10_000, 100_000]) {
+      const { cellHeight } = layoutGrid(count, 900, gridZoomMax(count, 900))
+      expect(cellHeight).toBe(100)
+      expect(layoutGrid(count, 900, 99).cellHeight).toBe(100)
+    }
+    expect(tileZoomMax(0)).toBe(0)
+  })
+
+  test('a run of cells is magnified as far as all of it stays in sight', () => {
+    const placesAt = (zoom: number) => gridPlaces(layoutGrid(10_000, 900, zoom))
+    const most = gridZoomMax(10_000, 900)
+    const limits = { viewHeight: 380, least: 0, most }
+    const zoom = zoomToShow({ from: 4000, to: 4099 }, placesAt, limits)
+    expect(zoom).toBeGreaterThan(0)
+    const heightAt = (one: number) => {
+      const last = placesAt(one).boxOf(4099)
+      return last.y + last.height - placesAt(one).boxOf(4000).y
+    }
+    expect(heightAt(zoom)).toBeLessThanOrEqual(380)
+    expect(heightAt(zoom + 1)).toBeGreaterThan(380)
+    expect(zoomToShow({ from: 7, to: 8 }, placesAt, limits)).toBe(most)
+    expect(zoomToShow({ from: 0, to: 9999 }, placesAt, limits)).toBe(0)
+  })
+
+  test('what is drawn over has one band a row, from its first cell to its last', () => {
+    const layout = layoutGrid(400, 240, 0)
+    const places = gridPlaces(layout)
+    const bands = bandsOf(places, { from: 1, to: layout.columns * 2 })
+    expect(bands.map(({ x }) => x)).toEqual([places.boxOf(1).x, 0, 0])
+    const last = places.boxOf(layout.columns - 1)
+    expect(bands.map(({ x, width }) => x + width)).toEqual([
+      last.x + last.width,
+      last.x + last.width,
+      places.boxOf(0).width,
+    ])
   })
 })
 

@@ -3,6 +3,7 @@ import { act } from 'react'
 import { createRoot } from 'react-dom/client'
 import { expect, test } from 'vitest'
 import { SegmentCanvas } from '../../web/charts/segment-canvas.tsx'
+import { gridPlaces, layoutGrid } from '../../web/charts/segment-map-layout.ts'
 import { marksOf } from '../../web/charts/segment-look.ts'
 import { makeSegment } from './fixtures.ts'
 
@@ -26,8 +27,14 @@ test('the tip of the map is about the cell under the pointer, and goes when the 
           onChoose={() => undefined}
           width={800}
           theme="light"
-          zoom={zoom}
-          onZoom={() => undefined}
+          zooming={{
+            zoom,
+            zoomMax: 6,
+            onZoom: () => undefined,
+            placesAt: (other) => gridPlaces(layoutGrid(shown.length, 800, other)),
+            firstIndex: null,
+            onFirst: () => undefined,
+          }}
         />,
       ),
     )

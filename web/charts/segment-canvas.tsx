@@ -12,10 +12,17 @@ import {
 } from 'react'
 import type { SegmentId, SegmentInfo } from '../../server/protocol.ts'
 import { plural, segmentLabel } from '../lib/format.ts'
-import { ZOOM_MAX } from '../lib/route.ts'
+import { MapBands, useMapZoom, type MapZoom } from './map-zoom.tsx'
 import { paintWords, type Painter } from './segment-colour.ts'
 import { segmentText, type SegmentMarks } from './segment-look.ts'
-import { cellAt, cellBox, layoutGrid, moveInGrid, type GridLayout } from './segment-map-layout.ts'
+import {
+  cellAt,
+  cellBox,
+  layoutGrid,
+  moveInGrid,
+  VIEW_HEIGHT_MAX,
+  type GridLayout,
+} from './segment-map-layout.ts'
 
 export interface SegmentMapProps {
   segments: readonly SegmentInfo[]
@@ -25,17 +32,14 @@ export interface SegmentMapProps {
   /** The one open in the drawer. */
   current: SegmentId | null
   onChoose: (id: SegmentId, add: boolean) => void
+  width: number
+  zooming: MapZoom
 }
 
 interface SegmentCanvasProps extends SegmentMapProps {
-  width: number
   /** Colours come from the stylesheet; a change of it draws everything again. */
   theme: string
-  zoom: number
-  onZoom: (zoom: number) => void
 }
-
-const VIEW_HEIGHT_MAX = 380
 
 /** The cell under the pointer, and where its tip stands. */
 interface Hover {
@@ -47,7 +51,8 @@ interface Hover {
 }
 
 export function SegmentCanvas(props: SegmentCanvasProps): ReactNode {
-  const { segments, marks, painter, chosen, current, onChoose, width, zoom, onZoom } = props
+  const { segments, marks, painter, chosen, current, onChoose, width, zooming } = props
+  const { zoom } = zooming
   const scroller = useRef<HTMLDivElement>(null)
   const canvas = useRef<HTMLCanvasElement>(null)
   const drawing = useRef<Drawing | null>(null)
@@ -56,6 +61,7 @@ export function SegmentCanvas(props: SegmentCanvasProps): ReactNode {
   const [hover, setHover] = useState<Hover | null>(null)
   const layout = layoutGrid(segments.length, width, zoom)
   const viewHeight = Math.min(layout.height, VIEW_HEIGHT_MAX)
+  const gestures = useMapZoom(scroller, zooming)
 
   const draw = () => {
     const element = canvas.current
@@ -94,8 +100,7 @@ export function SegmentCanvas(props: SegmentCanvasProps): ReactNode {
   const under = at?.segmentId === hover?.segmentId ? at : undefined
   const onKeyDown = (event: KeyboardEvent) => {
     setHover(null)
-    if (event.key === '+' || event.key === '=' || event.key === '-') {
-      onZoom(Math.max(0, Math.min(ZOOM_MAX, zoom + (event.key === '-' ? -1 : 1))))
+    if (gestures.onKey(event.key)) {
       event.preventDefault()
       return
     }
@@ -120,17 +125,19 @@ export function SegmentCanvas(props: SegmentCanvasProps): ReactNode {
         tabIndex={0}
         className="map-scroll"
         data-testid="segment-canvas"
-        aria-label={`Map of ${plural(segments.length, 'segment')}; the table below lists them. Arrow keys choose one, plus and minus magnify.`}
+        aria-label={`Map of ${plural(segments.length, 'segment')}; the table below lists them. Arrow keys choose one, plus and minus magnify, 0 shows all.`}
         style={{ height: viewHeight }}
         onScroll={(event) => {
           scrollTop.current = event.currentTarget.scrollTop
           setHover(null)
           draw()
+          gestures.onScrolled()
         }}
+        {...gestures.handlers}
         onMouseMove={(event) => {
           const index = indexAt(event)
           const segment = index === null ? undefined : segments[index]
-          if (segment === undefined || index === null) {
+          if (segment === undefined || index === null || gestures.range !== null) {
             setHover(null)
             return
           }
@@ -154,6 +161,7 @@ export function SegmentCanvas(props: SegmentCanvasProps): ReactNode {
       >
         <div style={{ height: layout.height }}>
           <canvas ref={canvas} className="map-canvas" style={{ width, height: viewHeight }} />
+          <MapBands zooming={zooming} range={gestures.range} />
         </div>
       </div>
       {hover !== null && under !== undefined && (

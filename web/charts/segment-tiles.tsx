@@ -4,14 +4,20 @@ import { memo, useEffect, useMemo, useRef, type KeyboardEvent, type ReactNode } 
 import type { SegmentId, SegmentInfo } from '../../server/protocol.ts'
 import { segmentLabel } from '../lib/format.ts'
 import { PinGlyph } from '../parts/glyphs.tsx'
+import { MapBands, useMapZoom } from './map-zoom.tsx'
 import type { SegmentMapProps } from './segment-canvas.tsx'
 import { segmentText, segmentTitle, type SegmentMarks } from './segment-look.ts'
-import { moveInMap, type MapLayout } from './segment-map-layout.ts'
+import { moveInMap, VIEW_HEIGHT_MAX, type MapLayout } from './segment-map-layout.ts'
+
+/** Pixels around the tiles for the outline of a chosen one, which a scroller would cut off. */
+const OUTLINE_ROOM = 4
 
 export function SegmentTiles(props: SegmentMapProps & { layout: MapLayout }): ReactNode {
-  const { segments, layout, marks, painter, current, onChoose } = props
+  const { segments, layout, marks, painter, current, onChoose, zooming } = props
   const chosen = useMemo(() => new Set(props.chosen), [props.chosen])
   const list = useRef<HTMLDivElement>(null)
+  const scroller = useRef<HTMLDivElement>(null)
+  const gestures = useMapZoom(scroller, zooming)
   const focusNext = useRef<SegmentId | null>(null)
   const currentIndex = segments.findIndex((segment) => segment.segmentId === current)
   const tabStop = currentIndex === -1 ? 0 : currentIndex
@@ -26,6 +32,10 @@ export function SegmentTiles(props: SegmentMapProps & { layout: MapLayout }): Re
   })
 
   const onKeyDown = (event: KeyboardEvent) => {
+    if (gestures.onKey(event.key)) {
+      event.preventDefault()
+      return
+    }
     const target = (event.target as HTMLElement).closest<HTMLElement>('[data-index]')
     const from = Number(target?.dataset['index'] ?? tabStop)
     const at = segments[from]
@@ -42,41 +52,58 @@ export function SegmentTiles(props: SegmentMapProps & { layout: MapLayout }): Re
     onChoose(next.segmentId, event.shiftKey && !chosen.has(next.segmentId))
   }
 
+  // Unmagnified all of it is in sight, however narrow the page.
+  const height =
+    zooming.zoom === 0
+      ? layout.height
+      : Math.min(layout.height, Math.max(VIEW_HEIGHT_MAX, zooming.placesAt(0).height))
   return (
     <div
-      ref={list}
-      role="listbox"
-      aria-label="Segments. Arrow keys move, space adds to the choice."
-      aria-multiselectable="true"
-      aria-orientation="horizontal"
-      onKeyDown={onKeyDown}
+      ref={scroller}
+      className="tiles-scroll"
+      data-padding={OUTLINE_ROOM}
+      style={{ height: height + 2 * OUTLINE_ROOM, padding: OUTLINE_ROOM, margin: -OUTLINE_ROOM }}
+      onScroll={gestures.onScrolled}
+      {...gestures.handlers}
     >
-      {segments.map((segment, index) => {
-        const tile = layout.tiles[index]
-        if (tile === undefined) return null
-        const look = marks(segment)
-        const paint = painter.paint?.(segment) ?? null
-        return (
-          <Tile
-            key={segment.segmentId}
-            segment={segment}
-            index={index}
-            x={tile.x}
-            y={tile.y}
-            width={tile.width}
-            height={layout.tileHeight}
-            labelled={layout.rowHeight - layout.tileHeight > 12}
-            look={lookKey(look)}
-            text={segmentText(segment, look)}
-            title={`${segmentTitle(segment, look)}${paint === null ? '' : `\n${paint.words}`}`}
-            token={paint?.token ?? null}
-            letter={paint?.letter ?? null}
-            chosen={chosen.has(segment.segmentId) || segment.segmentId === current}
-            tabStop={index === tabStop}
-            onChoose={onChoose}
-          />
-        )
-      })}
+      <div
+        ref={list}
+        className="tiles"
+        style={{ height: layout.height }}
+        role="listbox"
+        aria-label="Segments. Arrow keys move, space adds to the choice, plus and minus magnify, 0 shows all."
+        aria-multiselectable="true"
+        aria-orientation="horizontal"
+        onKeyDown={onKeyDown}
+      >
+        {segments.map((segment, index) => {
+          const tile = layout.tiles[index]
+          if (tile === undefined) return null
+          const look = marks(segment)
+          const paint = painter.paint?.(segment) ?? null
+          return (
+            <Tile
+              key={segment.segmentId}
+              segment={segment}
+              index={index}
+              x={tile.x}
+              y={tile.y}
+              width={tile.width}
+              height={layout.tileHeight}
+              labelled={layout.rowHeight - layout.tileHeight > 12}
+              look={lookKey(look)}
+              text={segmentText(segment, look)}
+              title={`${segmentTitle(segment, look)}${paint === null ? '' : `\n${paint.words}`}`}
+              token={paint?.token ?? null}
+              letter={paint?.letter ?? null}
+              chosen={chosen.has(segment.segmentId) || segment.segmentId === current}
+              tabStop={index === tabStop}
+              onChoose={onChoose}
+            />
+          )
+        })}
+      </div>
+      <MapBands zooming={zooming} range={gestures.range} inset={OUTLINE_ROOM} />
     </div>
   )
 }

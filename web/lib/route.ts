@@ -57,6 +57,8 @@ export interface Route {
   segmentState: SegmentState | null
   /** Steps of magnification of the segment map, 0 = all in sight. */
   zoom: number
+  /** The first segment in sight of a magnified map; null: the map's beginning. */
+  mapAt: SegmentId | null
   traceText: string
   traceHidden: EventGroup[]
   tracePass: number | null
@@ -71,7 +73,8 @@ export interface Route {
   time: { fromMs: number; toMs: number } | null
 }
 
-export const ZOOM_MAX = 6
+/** As far as a map of the most segments goes; one of fewer stops sooner. */
+const ZOOM_MAX = 8
 
 export const defaultRoute: Route = {
   view: 'overview',
@@ -83,6 +86,7 @@ export const defaultRoute: Route = {
   segmentText: '',
   segmentState: null,
   zoom: 0,
+  mapAt: null,
   traceText: '',
   traceHidden: [...groupsHiddenAtFirst],
   tracePass: null,
@@ -137,6 +141,7 @@ export function routeToHash(route: Route): string {
   add('find', text(route.segmentText))
   add('state', route.segmentState)
   add('zoom', changed(route.zoom, 0))
+  add('map', route.mapAt === null ? null : segmentLabel(route.mapAt))
   add('text', text(route.traceText))
   add('hide', hiddenText(route.traceHidden))
   add('pass', number(route.tracePass))
@@ -178,6 +183,7 @@ export function hashToRoute(hash: string): Route {
     segmentText: get('find'),
     segmentState: oneOf(get('state'), keysOf(stateWords)),
     zoom: Math.min(ZOOM_MAX, whole(get('zoom')) ?? 0),
+    mapAt: parseSegmentLabel(get('map')),
     traceText: get('text'),
     traceHidden: parseHidden(params.get('hide')),
     tracePass: whole(get('pass')),

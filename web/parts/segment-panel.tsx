@@ -3,7 +3,8 @@ import { useMemo, type ReactNode } from 'react'
 import type { SegmentInfo } from '../../server/protocol.ts'
 import { legendOf, painterOf, type Painter } from '../charts/segment-colour.ts'
 import { marksOf, type SegmentMarks } from '../charts/segment-look.ts'
-import { SegmentMap } from '../charts/segment-map.tsx'
+import { ZOOM_FACTOR } from '../charts/segment-map-layout.ts'
+import { mapZoomMax, SegmentMap } from '../charts/segment-map.tsx'
 import { formatBytes, formatCount, segmentLabel } from '../lib/format.ts'
 import {
   segmentColours,
@@ -15,6 +16,7 @@ import type { GoneSegment } from '../state/app-state.ts'
 import { newestVerdicts, type Verdicts } from '../state/segment-history.ts'
 import { useApp, useIsLive } from '../state/store.ts'
 import { chooseSegment, navigate, useRoute, useUi } from '../state/ui-store.ts'
+import { useWidth } from './hooks.ts'
 
 const noDebt = { queue: [], ledger: [], stage: null }
 
@@ -175,30 +177,84 @@ interface SegmentBoardProps {
 export function SegmentBoard({ segments, children }: SegmentBoardProps): ReactNode {
   const gone = useApp((state) => state.gone)
   const zoom = useRoute((route) => route.zoom)
+  const first = useRoute((route) => route.mapAt)
   const chosen = useRoute((route) => route.chosen)
   const current = useRoute((route) => (route.drawer?.kind === 'segment' ? route.drawer.id : null))
   const theme = useUi((state) => state.theme)
   const marks = useMarks()
   const painter = usePainter(useVerdicts())
+  const [box, width] = useWidth<HTMLDivElement>()
   return (
     <>
       <div className="map-head">
         <MapLegend segments={segments} painter={painter} />
         <Leaving gone={gone} />
+        <Zoom zoom={zoom} zoomMax={mapZoomMax(segments.length, width)} />
       </div>
       {children}
-      <SegmentMap
-        segments={segments}
-        marks={marks}
-        painter={painter}
-        chosen={chosen}
-        current={current}
-        theme={theme}
-        zoom={zoom}
-        onZoom={(next) => navigate({ zoom: next })}
-        onChoose={chooseSegment}
-      />
+      <div ref={box} className="map">
+        {width > 0 && (
+          <SegmentMap
+            segments={segments}
+            marks={marks}
+            painter={painter}
+            chosen={chosen}
+            current={current}
+            theme={theme}
+            width={width}
+            zoom={zoom}
+            onZoom={zoomTo}
+            first={first}
+            onFirst={(mapAt) => navigate({ mapAt })}
+            onChoose={chooseSegment}
+          />
+        )}
+      </div>
     </>
+  )
+}
+
+/** Unmagnified the map has no place to be at. */
+function zoomTo(zoom: number): void {
+  navigate(zoom === 0 ? { zoom, mapAt: null } : { zoom })
+}
+
+const howToZoom =
+  'The wheel with Ctrl or Cmd, two fingers, the keys + − 0 on the map; drawing over the map magnifies a part of it.'
+
+function Zoom({ zoom: wanted, zoomMax }: { zoom: number; zoomMax: number }): ReactNode {
+  if (zoomMax === 0) return null
+  const zoom = Math.min(wanted, zoomMax)
+  const percent = `${formatCount(Math.round(100 * ZOOM_FACTOR ** zoom))} %`
+  const steps = [
+    { name: 'out', words: '−', about: 'Smaller', to: zoom - 1, off: zoom === 0 },
+    { name: 'reset', words: percent, about: `${percent}: back to all`, to: 0, off: zoom === 0 },
+    { name: 'in', words: '+', about: 'Larger', to: zoom + 1, off: zoom === zoomMax },
+  ]
+  return (
+    <div
+      className="segmented map-zoom"
+      role="group"
+      aria-label="Magnification of the map"
+      title={howToZoom}
+      data-testid="map-zoom"
+      data-zoom={zoom}
+    >
+      {steps.map(({ name, words, about, to, off }) => (
+        <button
+          key={name}
+          type="button"
+          className="num"
+          data-testid={`zoom-${name}`}
+          aria-label={about}
+          // One that was disabled under somebody's finger would lose the focus.
+          aria-disabled={off}
+          onClick={off ? undefined : () => zoomTo(to)}
+        >
+          {words}
+        </button>
+      ))}
+    </div>
   )
 }
 

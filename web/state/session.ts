@@ -135,6 +135,7 @@ export function switchStore(store: StoreInfo): void {
     store: store.storeId,
     drawer: null,
     chosen: [],
+    mapAt: null,
     tracePass: null,
     traceSegment: null,
     traceAt: null,

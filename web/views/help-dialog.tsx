@@ -16,7 +16,7 @@ const keys: [string, string][] = [
   ['d', 'into what is open beside the view, and back'],
   ['Esc', 'close what is open; then drop what is chosen'],
   ['← → ↑ ↓', 'move between segments of the map'],
-  ['+ −', 'magnify a large map'],
+  ['+ − 0', 'magnify the map, and back; Ctrl and the wheel, or drawing over it, does it too'],
   ['Space', 'add the segment to the choice, or take it out'],
   ['?', 'this help'],
 ]

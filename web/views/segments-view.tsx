@@ -2,7 +2,6 @@
 // done with those chosen. One of them opens in the drawer.
 import { useMemo, type ReactNode } from 'react'
 import type { SegmentInfo, SegmentState } from '../../server/protocol.ts'
-import { DOM_TILES_MAX } from '../charts/segment-map-layout.ts'
 import {
   formatAge,
   formatBytes,
@@ -11,7 +10,6 @@ import {
   segmentLabel,
   segmentList,
 } from '../lib/format.ts'
-import { ZOOM_MAX } from '../lib/route.ts'
 import { stateWords } from '../lib/words.ts'
 import { ActionButton } from '../parts/action-button.tsx'
 import { ExportButtons } from '../parts/export-buttons.tsx'
@@ -38,7 +36,6 @@ export function SegmentsView(): ReactNode {
   const order = useRoute((route) => route.order)
   const segmentText = useRoute((route) => route.segmentText)
   const segmentState = useRoute((route) => route.segmentState)
-  const zoom = useRoute((route) => route.zoom)
   const chosen = useRoute((route) => route.chosen)
   const verdictColour = useRoute((route) => route.colour === 'verdict')
   const marks = useMarks()
@@ -71,7 +68,6 @@ export function SegmentsView(): ReactNode {
         <Filters shown={shown.length} all={segments.length} />
         <OrderChoice />
         <ColourChoice />
-        {segments.length > DOM_TILES_MAX && <Zoom zoom={zoom} />}
       </div>
       <SegmentBoard segments={shown}>
         {verdictColour && <VerdictSource verdicts={verdicts} attached={attached} />}
@@ -163,31 +159,6 @@ function Filters({ shown, all }: { shown: number; all: number }): ReactNode {
         </span>
       )}
     </>
-  )
-}
-
-function Zoom({ zoom }: { zoom: number }): ReactNode {
-  return (
-    <div className="segmented" role="group" aria-label="Magnification of the map">
-      <button
-        type="button"
-        data-testid="zoom-out"
-        aria-label="Smaller"
-        disabled={zoom === 0}
-        onClick={() => navigate({ zoom: Math.max(0, zoom - 1) })}
-      >
-        −
-      </button>
-      <button
-        type="button"
-        data-testid="zoom-in"
-        aria-label="Larger"
-        disabled={zoom === ZOOM_MAX}
-        onClick={() => navigate({ zoom: Math.min(ZOOM_MAX, zoom + 1) })}
-      >
-        +
-      </button>
-    </div>
   )
 }
 
