@@ -16,6 +16,10 @@ import { eventGroups } from '../../web/lib/words.ts'
 import { segmentId } from './fixtures.ts'
 
 const seqs = fc.nat({ max: 2 ** 40 })
+const openings = fc.oneof(
+  fc.constant({}),
+  fc.integer({ min: 1, max: 2 ** 40 }).map((opening) => ({ opening })),
+)
 const ids = fc
   .tuple(fc.nat({ max: 255 }), fc.nat({ max: 0x7fffff }))
   .map(([lane, seq]) => segmentId(seq, lane))
@@ -26,8 +30,10 @@ const routes: fc.Arbitrary<Route> = fc.record({
   drawer: fc.option(
     fc.oneof(
       ids.map((id) => ({ kind: 'segment' as const, id })),
-      seqs.map((id) => ({ kind: 'pass' as const, id })),
-      seqs.map((seq) => ({ kind: 'event' as const, seq })),
+      fc.tuple(seqs, openings).map(([id, opening]) => ({ kind: 'pass' as const, id, ...opening })),
+      fc
+        .tuple(seqs, openings)
+        .map(([seq, opening]) => ({ kind: 'event' as const, seq, ...opening })),
     ),
   ),
   chosen: fc.uniqueArray(ids, { maxLength: 5 }),
@@ -40,8 +46,9 @@ const routes: fc.Arbitrary<Route> = fc.record({
   traceText: fc.string(),
   traceHidden: fc.subarray([...eventGroups]),
   tracePass: fc.option(seqs),
+  traceOpening: fc.option(fc.integer({ min: 1, max: 2 ** 40 })),
   traceSegment: fc.option(ids),
-  traceAt: fc.option(seqs),
+  traceAt: fc.option(fc.tuple(seqs, openings).map(([seq, opening]) => ({ seq, ...opening }))),
   passSource: fc.option(fc.constantFrom('periodic' as const, 'manual' as const)),
   passOutcome: fc.option(fc.constantFrom('rewrote' as const, 'blocked' as const)),
   moment: fc.option(fc.record({ openingId: fc.integer({ min: 1, max: 2 ** 40 }), seq: seqs })),
@@ -56,7 +63,9 @@ const routes: fc.Arbitrary<Route> = fc.record({
 describe('routes', () => {
   test('every route survives the address bar', () => {
     fc.assert(
-      fc.property(routes, (route) => {
+      fc.property(routes, (made) => {
+        // An opening is that of a pass.
+        const route = made.tracePass === null ? { ...made, traceOpening: null } : made
         expect(hashToRoute(routeToHash(route))).toEqual(route)
       }),
       { seed: 5, numRuns: 500 },

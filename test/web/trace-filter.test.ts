@@ -11,6 +11,7 @@ const everything: TraceFilter = {
   traceText: '',
   traceHidden: [],
   tracePass: null,
+  passStream: null,
   traceSegment: null,
 }
 
@@ -94,6 +95,31 @@ describe('the search', () => {
     expect(shown(segment, log).every((seq) => seq % 50 === 21)).toBe(true)
     const text = new TraceSearch({ ...everything, traceText: 'L0-21 SEALED' })
     expect(shown(text, log)).toEqual(shown(segment, log))
+  })
+
+  test('a pass is one of its opening: its number stands for another in any other', () => {
+    const events = story(1, 60)
+    const both = appendToLog<TraceEntry>(
+      emptyLog,
+      [-4, 1].flatMap((stream) =>
+        events.map((event) => ({ kind: 'event', stream, event }) as const),
+      ),
+      limits,
+    )
+    const of = (passStream: number | null) => {
+      const rows = new TraceSearch({ ...everything, tracePass: 5, passStream }).rows(
+        both,
+        1,
+        () => 0,
+      )
+      return Array.from({ length: rows.count }, (_, row) => {
+        const entry = rows.at(row)
+        return entry?.kind === 'event' ? entry.stream : 0
+      })
+    }
+    expect(of(1)).toEqual([1, 1, 1])
+    expect(of(-4)).toEqual([-4, -4, -4])
+    expect(of(null)).toHaveLength(6)
   })
 
   test('a long search is done in slices, newest first, and says how far it is', () => {

@@ -4,8 +4,16 @@ import type { EngineEvent } from '../../server/protocol.ts'
 import { CHUNK_SIZE, logAt, logItems } from '../../web/lib/chunked-log.ts'
 import { initialState, type TraceLog } from '../../web/state/app-state.ts'
 import { applyMessage } from '../../web/state/apply-message.ts'
-import { fillGap, gapWith, recordedRange } from '../../web/state/trace-gaps.ts'
-import { makeSnapshot } from './fixtures.ts'
+import { openingOf, placeOf, streamOf } from '../../web/state/openings.ts'
+import {
+  earlierWith,
+  fillGap,
+  gapWith,
+  noOpening,
+  putOpening,
+  recordedRange,
+} from '../../web/state/trace-gaps.ts'
+import { makeGauges, makeSnapshot } from './fixtures.ts'
 
 const FREE = { weigh: () => 1, weightMax: Infinity, lengthMax: Infinity }
 
@@ -109,6 +117,84 @@ describe('a range that is not loaded', () => {
     expect(filled.length).toBeLessThanOrEqual(3 * CHUNK_SIZE)
     expect(filled.length + filled.dropped).toBe(5 * CHUNK_SIZE + 10)
     expect(ends(filled)[2]).toBe(5 * CHUNK_SIZE + 10)
+  })
+})
+
+/** Opening `openingId` of a store has begun, with so many events. */
+function opened(openingId: number, seq: number, before = initialState) {
+  const recording = {
+    state: 'on' as const,
+    openingId,
+    writtenSeq: seq,
+    eventsLost: 0,
+    bytes: 0,
+    maxBytes: 1,
+    stopped: null,
+  }
+  const message = makeSnapshot({ streamId: `of ${String(openingId)}`, seq, events: events(1, seq) })
+  const gauges = { ...makeGauges(), recording }
+  return applyMessage(before, { ...message, snapshot: { ...message.snapshot, gauges } }, 0)
+}
+
+/** Lines of the trace in short, oldest first. */
+function lines(trace: TraceLog): (string | number)[] {
+  return logItems(trace).map((entry) => {
+    if (entry.kind === 'event') return entry.event.seq
+    return entry.what === 'earlier'
+      ? `${String(entry.after + 1)}-${String(entry.before - 1)} earlier`
+      : entry.key
+  })
+}
+
+const recorded = (openingId: number, firstSeq: number, lastSeq: number) => ({
+  openingId,
+  openedAtMs: 1000 * openingId,
+  firstSeq,
+  lastSeq,
+  gaps: [],
+})
+
+describe('openings before the one that is followed', () => {
+  test('are one line until they are loaded, the newest or the one that is wanted', () => {
+    const { trace } = opened(6, 2)
+    expect(lines(trace)).toEqual(['1-5 earlier', 1, 2])
+    const line = earlierWith(trace, 3)
+    if (line === undefined) throw new Error('no line')
+    const wanted = putOpening(trace, line, recorded(3, 1, 40), FREE)
+    expect(lines(wanted)).toEqual([
+      '1-2 earlier',
+      'missed--3:1-40',
+      'stream--3',
+      '4-5 earlier',
+      1,
+      2,
+    ])
+    expect(earlierWith(wanted, 3)).toBeUndefined()
+    expect(gapWith(wanted, -3, 40)?.toSeq).toBe(40)
+    // The first of a store has none before it.
+    expect(lines(opened(1, 2).trace)).toEqual([1, 2])
+  })
+
+  test('say what retention has let go and what a crash may have lost', () => {
+    const { trace } = opened(2, 1)
+    const line = earlierWith(trace, 1)
+    if (line === undefined) throw new Error('no line')
+    const end = { fromSeq: 41, toSeq: null, why: 'not_closed' as const, text: 'no end' }
+    const put = putOpening(trace, line, { ...recorded(1, 11, 40), gaps: [end] }, FREE)
+    expect(lines(put)).toEqual(['gone--1:1-10', 'missed--1:11-40', 'lost--1', 'stream--1', 1])
+    const lost = logItems(put)[2]
+    expect(lost?.kind === 'remark' ? lost.text : '').toBe(
+      'Opening 1: The newest moments, after event 40, may be lost: the store was not closed in order.',
+    )
+    expect(lines(noOpening(trace, line, true, FREE))).toEqual(['none-earlier-0-2', 1])
+  })
+
+  test('that passed while the page looked away are a line between the two that it followed', () => {
+    const state = opened(9, 2, opened(5, 3))
+    expect(lines(state.trace)).toEqual(['1-4 earlier', 1, 2, 3, '6-8 earlier', 'stream-2', 1, 2])
+    expect([openingOf(state, 1), openingOf(state, 2), openingOf(state, -7)]).toEqual([5, 9, 7])
+    expect([streamOf(state, 5), streamOf(state, 9), streamOf(state, 7)]).toEqual([1, 2, -7])
+    expect([streamOf(state, null), placeOf(state, 1, 3)]).toEqual([2, { seq: 3, opening: 5 }])
   })
 })
 

@@ -104,7 +104,11 @@ export function formatTime(atMs: number | null | undefined, withMs = false): str
 
 /** The time of day, with the date in front unless it lies within half a day of `nowMs`. */
 export function formatMoment(atMs: number, nowMs: number): string {
-  if (Math.abs(atMs - nowMs) < 43_200_000) return formatTime(atMs)
+  return Math.abs(atMs - nowMs) < 43_200_000 ? formatTime(atMs) : formatDay(atMs)
+}
+
+/** "2026-11-26 14:03:04", in the reader's zone. */
+export function formatDay(atMs: number): string {
   const date = new Date(atMs)
   const pad = (part: number) => String(part).padStart(2, '0')
   return `${String(date.getFullYear())}-${pad(date.getMonth() + 1)}-${pad(date.getDate())} ${formatTime(atMs)}`

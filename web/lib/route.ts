@@ -38,9 +38,17 @@ export type SegmentOrder = (typeof segmentOrders)[number]
 export const segmentColours = ['live', 'age', 'lane', 'state', 'verdict'] as const
 export type SegmentColour = (typeof segmentColours)[number]
 
+/** An event. Events and passes are numbered anew in each opening of a store; without one the present. */
+export interface EventPlace {
+  seq: number
+  opening?: number
+}
+
 /** What the drawer shows beside the view. */
 export type DrawerTarget =
-  { kind: 'segment'; id: SegmentId } | { kind: 'pass'; id: number } | { kind: 'event'; seq: number }
+  | { kind: 'segment'; id: SegmentId }
+  | { kind: 'pass'; id: number; opening?: number }
+  | ({ kind: 'event' } & EventPlace)
 
 export interface Route {
   view: ViewName
@@ -62,9 +70,11 @@ export interface Route {
   traceText: string
   traceHidden: EventGroup[]
   tracePass: number | null
+  /** Of which opening that pass is; null = the present one. */
+  traceOpening: number | null
   traceSegment: SegmentId | null
   /** The event at which the trace is paused; null = it follows. */
-  traceAt: number | null
+  traceAt: EventPlace | null
   passSource: PassSource | null
   passOutcome: PassOutcome | null
   /** The recorded moment that the history shows; null = the newest. */
@@ -90,6 +100,7 @@ export const defaultRoute: Route = {
   traceText: '',
   traceHidden: [...groupsHiddenAtFirst],
   tracePass: null,
+  traceOpening: null,
   traceSegment: null,
   traceAt: null,
   passSource: null,
@@ -109,14 +120,22 @@ export function parseSegmentLabel(text: string): SegmentId | null {
 
 // ---------------------------------------------------------------- printing
 
-function drawerText(drawer: DrawerTarget): string {
+/** "17"; "4,17" of opening 4. */
+function numberText(number: number, opening: number | null | undefined): string {
+  return opening === null || opening === undefined
+    ? String(number)
+    : `${String(opening)},${String(number)}`
+}
+
+/** "event:4,17": as the address names what is open. */
+export function drawerText(drawer: DrawerTarget): string {
   switch (drawer.kind) {
     case 'segment':
       return `segment:${segmentLabel(drawer.id)}`
     case 'pass':
-      return `pass:${String(drawer.id)}`
+      return `pass:${numberText(drawer.id, drawer.opening)}`
     case 'event':
-      return `event:${String(drawer.seq)}`
+      return `event:${numberText(drawer.seq, drawer.opening)}`
   }
 }
 
@@ -130,7 +149,6 @@ export function routeToHash(route: Route): string {
     parts.push(`${name}=${text}`)
   }
   const text = (value: string) => (value === '' ? null : value)
-  const number = (value: number | null) => (value === null ? null : String(value))
   const changed = <T extends string | number>(value: T, usual: T) =>
     value === usual ? null : String(value)
   add('store', route.store)
@@ -144,9 +162,9 @@ export function routeToHash(route: Route): string {
   add('map', route.mapAt === null ? null : segmentLabel(route.mapAt))
   add('text', text(route.traceText))
   add('hide', hiddenText(route.traceHidden))
-  add('pass', number(route.tracePass))
+  add('pass', route.tracePass === null ? null : numberText(route.tracePass, route.traceOpening))
   add('segment', route.traceSegment === null ? null : segmentLabel(route.traceSegment))
-  add('at', number(route.traceAt))
+  add('at', route.traceAt === null ? null : numberText(route.traceAt.seq, route.traceAt.opening))
   add('source', route.passSource)
   add('outcome', route.passOutcome)
   add('moment', route.moment === null ? null : `${route.moment.openingId},${route.moment.seq}`)
@@ -173,6 +191,8 @@ export function hashToRoute(hash: string): Route {
       const id = parseSegmentLabel(label)
       return id === null ? [] : [id]
     })
+  const pass = parseNumber(get('pass'))
+  const at = parseNumber(get('at'))
   return {
     view: oneOf(path, viewNames) ?? defaultRoute.view,
     store: get('store') === '' ? null : get('store'),
@@ -186,9 +206,10 @@ export function hashToRoute(hash: string): Route {
     mapAt: parseSegmentLabel(get('map')),
     traceText: get('text'),
     traceHidden: parseHidden(params.get('hide')),
-    tracePass: whole(get('pass')),
+    tracePass: pass?.number ?? null,
+    traceOpening: pass?.opening ?? null,
     traceSegment: parseSegmentLabel(get('segment')),
-    traceAt: whole(get('at')),
+    traceAt: at === null ? null : { seq: at.number, ...inOpening(at.opening) },
     passSource: oneOf(get('source'), keysOf(sourceWords)),
     passOutcome: oneOf(get('outcome'), keysOf(outcomeWords)),
     moment: parseMoment(get('moment')),
@@ -221,10 +242,24 @@ function parseDrawer(text: string): DrawerTarget | null {
     const id = parseSegmentLabel(rest)
     return id === null ? null : { kind, id }
   }
-  const value = whole(rest)
+  const value = parseNumber(rest)
   if (value === null) return null
-  if (kind === 'pass') return { kind, id: value }
-  return kind === 'event' ? { kind, seq: value } : null
+  const opening = inOpening(value.opening)
+  if (kind === 'pass') return { kind, id: value.number, ...opening }
+  return kind === 'event' ? { kind, seq: value.number, ...opening } : null
+}
+
+/** "17" or "4,17". */
+function parseNumber(text: string): { number: number; opening: number | null } | null {
+  const [first, second] = splitOnce(text, ',')
+  const opening = text.includes(',') ? whole(first) : null
+  const number = whole(text.includes(',') ? second : first)
+  return number === null || (text.includes(',') && !opening) ? null : { number, opening }
+}
+
+/** As part of a place: the present opening is not named. */
+export function inOpening(opening: number | null): { opening?: number } {
+  return opening === null ? {} : { opening }
 }
 
 function parseHidden(text: string | null): EventGroup[] {

@@ -7,12 +7,13 @@ import type {
   GateName,
   PassOutcome,
   PassSource,
+  RecordingGap,
   RewriteReason,
   SegmentKeeper,
   SegmentState,
   WorkloadState,
 } from '../../server/protocol.ts'
-import { formatAge } from './format.ts'
+import { formatAge, formatCount } from './format.ts'
 
 export const gateWords: Record<GateName, string> = {
   slot_free: 'No other pass is running',
@@ -348,3 +349,23 @@ export const groupWords: Record<EventGroup, string> = {
 
 /** Too many and too small to read one by one; the map, the totals and the lines of a pass tell the same. */
 export const groupsHiddenAtFirst: readonly EventGroup[] = ['scheduler', 'bytes', 'counters']
+
+const gapWords: Record<RecordingGap['why'], string> = {
+  retention: 'were given up for space',
+  stopped: 'came while the recording stood still',
+  damaged: 'cannot be read',
+  torn_tail: 'may be lost: the file ends inside a block',
+  not_closed: 'may be lost: the store was not closed in order',
+}
+
+/** What a recording has not, in one sentence. */
+export function recordingGapText({ fromSeq, toSeq, why, text }: RecordingGap): string {
+  if (toSeq === null) {
+    return `The newest moments, after event ${formatCount(fromSeq - 1)}, ${gapWords[why]}.`
+  }
+  const range =
+    fromSeq === toSeq
+      ? `Event ${formatCount(fromSeq)}`
+      : `Events ${formatCount(fromSeq)} to ${formatCount(toSeq)}`
+  return `${range} ${gapWords[why]} (${text}).`
+}

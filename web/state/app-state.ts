@@ -16,12 +16,13 @@ import type {
 import type { LiveStatus } from '../api/live.ts'
 import { emptyLog, type ChunkedLog } from '../lib/chunked-log.ts'
 
-/** One line of the trace: an event, or a remark about the stream itself. */
+/** One line of the trace: an event, or a remark about the stream itself; openings.ts tells what a stream is. */
 export type TraceEntry =
   | { kind: 'event'; stream: number; event: EngineEvent }
-  /** `stream`: another stream begins above this line. `gone`: a range that nobody holds any more. */
+  /** `stream`: another opening begins at this line. `gone`: a range that nobody holds any more. */
   | { kind: 'remark'; key: string; what: 'stream' | 'gone'; text: string }
   | TraceGap
+  | TraceEarlier
 
 /** A range of a stream that is not loaded, both ends included; it may be had from the server. */
 export interface TraceGap {
@@ -32,6 +33,17 @@ export interface TraceGap {
   stream: number
   fromSeq: number
   toSeq: number
+}
+
+/** Openings of the store that are not loaded: those between the two, which are none of them. */
+export interface TraceEarlier {
+  kind: 'remark'
+  key: string
+  what: 'earlier'
+  text: string
+  /** 0: all that there are. */
+  after: number
+  before: number
 }
 
 export type TraceLog = ChunkedLog<TraceEntry>
@@ -103,6 +115,10 @@ export interface AppState {
   seq: number
   /** How many streams this page has seen; makes trace keys unique across restarts. */
   streamCount: number
+  /** Of each of them the opening that it is, as the recording counts; null: it is not recorded. */
+  streamOpenings: readonly (number | null)[]
+  /** Openings before those, of which this page has loaded something; newest first. */
+  openingsLoaded: readonly number[]
   engine: EngineState | null
   /** Why live and stale bytes in `engine` are no facts; null when they are. */
   liveBytesUnknown: string | null
@@ -143,6 +159,8 @@ export const initialState: AppState = {
   streamId: null,
   seq: 0,
   streamCount: 0,
+  streamOpenings: [],
+  openingsLoaded: [],
   engine: null,
   liveBytesUnknown: null,
   gauges: null,

@@ -20,7 +20,7 @@ import type {
   TraceLog,
 } from './app-state.ts'
 import { EngineStateDraft } from './apply-event.ts'
-import { gapRemark } from './trace-gaps.ts'
+import { earlierRemark, gapRemark, openingRemark } from './trace-gaps.ts'
 
 /**
  * What the page keeps of the trace. A plain event weighs about 400 bytes as an object, and a tab has
@@ -266,6 +266,8 @@ function withoutCandidates(run: PassRun): PassRun {
 export function applySnapshot(state: AppState, message: Snapshot, receivedAtMs: number): AppState {
   const sameStream = state.streamId === message.streamId
   const streamCount = sameStream ? state.streamCount : state.streamCount + 1
+  const opening = message.snapshot.gauges.recording?.openingId ?? null
+  const streamOpenings = sameStream ? state.streamOpenings : [...state.streamOpenings, opening]
   const passes = [...message.passes]
     .sort((a, b) => a.passId - b.passId)
     .reduce<PassRun[]>(addPass, [])
@@ -274,12 +276,13 @@ export function applySnapshot(state: AppState, message: Snapshot, receivedAtMs: 
     streamId: message.streamId,
     seq: message.seq,
     streamCount,
+    streamOpenings,
     engine: message.snapshot.state,
     liveBytesUnknown: message.snapshot.liveBytesUnknown,
     gauges: message.snapshot.gauges,
     workload: message.snapshot.workload,
     receivedAtMs,
-    trace: traceAfterSnapshot({ ...state, streamCount }, message, sameStream),
+    trace: traceAfterSnapshot({ ...state, streamCount, streamOpenings }, message, sameStream),
     passes,
     samples: bounded(message.samples, SAMPLES_MAX),
     moves: movesOf(message.events),
@@ -314,18 +317,22 @@ function traceAfterSnapshot(state: AppState, message: Snapshot, sameStream: bool
       : ([] as TraceEntry[])
   const entries = fresh.map((event) => entry(streamCount, event))
   if (sameStream) return appendToLog(state.trace, [...hole, ...entries], TRACE_LIMITS)
-  const divider: TraceEntry[] =
-    state.streamId === null
-      ? []
-      : [
-          {
-            kind: 'remark',
-            key: `stream-${String(streamCount)}`,
-            what: 'stream',
-            text: 'A new stream begins: the store was opened again. Numbering starts over.',
-          },
-        ]
-  return appendToLog(state.trace, [...divider, ...hole, ...entries], TRACE_LIMITS)
+  return appendToLog(state.trace, [...boundary(state, message), ...hole, ...entries], TRACE_LIMITS)
+}
+
+/** What stands below the first line of a new stream: openings that are not loaded, and that it is another. */
+function boundary(state: AppState, { store }: Snapshot): TraceEntry[] {
+  const { streamCount, streamOpenings } = state
+  const opening = streamOpenings.at(-1) ?? null
+  const isFirst = state.streamId === null
+  const before = isFirst ? 0 : (streamOpenings.at(-2) ?? null)
+  const earlier =
+    opening !== null && before !== null && opening - before > 1
+      ? [earlierRemark({ after: before, before: opening })]
+      : []
+  return isFirst
+    ? earlier
+    : [...earlier, openingRemark('above', streamCount, opening, store.openedAtMs)]
 }
 
 /** The first debt in the tail has no known predecessor, so it cannot say what it moved. */

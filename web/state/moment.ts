@@ -6,12 +6,12 @@ import type {
   HistoryPass,
   Moment,
   PassReport,
-  RecordingGap,
   RecordingOpening,
   StoreInfo,
 } from '../../server/protocol.ts'
 import { appendToLog, emptyLog } from '../lib/chunked-log.ts'
 import { formatCount, formatTime } from '../lib/format.ts'
+import { recordingGapText } from '../lib/words.ts'
 import {
   initialState,
   type AppState,
@@ -137,32 +137,13 @@ export function whatIsMissing(body: HistoryBody, isOpenForWriting: boolean): str
     return opening.gaps.map((gap) =>
       gap.why === 'not_closed' && isOpenForWriting && opening.openingId === newest
         ? `${name}The store is open: what happened in the last second or so may not be here yet.`
-        : `${name}${gapText(gap)}`,
+        : `${name}${recordingGapText(gap)}`,
     )
   })
   if (openingsLeftOut > 0)
     missing.push(`${formatCount(openingsLeftOut)} older openings are not listed.`)
   if (gapsLeftOut > 0) missing.push(`${formatCount(gapsLeftOut)} older gaps are not listed.`)
   return [...missing, ...recording.problems.map((problem) => `${problem}.`)]
-}
-
-const whyWords: Record<RecordingGap['why'], string> = {
-  retention: 'were given up for space',
-  stopped: 'came while the recording stood still',
-  damaged: 'cannot be read',
-  torn_tail: 'may be lost: the file ends inside a block',
-  not_closed: 'may be lost: the store was not closed in order',
-}
-
-function gapText({ fromSeq, toSeq, why, text }: RecordingGap): string {
-  if (toSeq === null) {
-    return `The newest moments, after event ${formatCount(fromSeq - 1)}, ${whyWords[why]}.`
-  }
-  const range =
-    fromSeq === toSeq
-      ? `Event ${formatCount(fromSeq)}`
-      : `Events ${formatCount(fromSeq)} to ${formatCount(toSeq)}`
-  return `${range} ${whyWords[why]} (${text}).`
 }
 
 // ---------------------------------------------------------------- words

@@ -24,6 +24,8 @@ export interface SegmentPast {
   /** As it was last seen whole; for a segment that is gone. */
   lastSeen: SegmentInfo | null
   deleted: Extract<EngineEvent, { type: 'segment_deleted' }> | null
+  /** Stream of that event: its pass is of the same. */
+  deletedIn: number | null
   /** Entries of the trace looked at, from the newest back; fewer than it has while the search goes on. */
   searched: number
 }
@@ -42,7 +44,13 @@ export function segmentPast(
   id: SegmentId,
   isOver: () => boolean = () => false,
 ): SegmentPast {
-  const all: SegmentPast = { points: [], lastSeen: null, deleted: null, searched: 0 }
+  const all: SegmentPast = {
+    points: [],
+    lastSeen: null,
+    deleted: null,
+    deletedIn: null,
+    searched: 0,
+  }
   const found: PastInChunk[] = []
   let looked = 0
   for (const chunk of trace.chunks.toReversed()) {
@@ -61,12 +69,13 @@ export function segmentPast(
     for (const point of past.points) all.points.push(point)
     all.lastSeen = past.lastSeen ?? all.lastSeen
     all.deleted = past.deleted ?? all.deleted
+    all.deletedIn = past.deletedIn ?? all.deletedIn
   }
   return all
 }
 
 function pastIn(chunk: LogChunk<TraceEntry>, id: SegmentId): PastInChunk {
-  const past: PastInChunk = { points: [], lastSeen: null, deleted: null }
+  const past: PastInChunk = { points: [], lastSeen: null, deleted: null, deletedIn: null }
   for (const entry of chunk.items) {
     if (entry.kind !== 'event') continue
     const { event } = entry
@@ -87,6 +96,7 @@ function pastIn(chunk: LogChunk<TraceEntry>, id: SegmentId): PastInChunk {
       case 'segment_deleted':
         if (event.segmentId !== id) break
         past.deleted = event
+        past.deletedIn = entry.stream
         past.points.push(pointOf(event.atMs, 0, 0))
         break
       default:

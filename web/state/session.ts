@@ -137,6 +137,7 @@ export function switchStore(store: StoreInfo): void {
     chosen: [],
     mapAt: null,
     tracePass: null,
+    traceOpening: null,
     traceSegment: null,
     traceAt: null,
     moment: null,

@@ -8,7 +8,13 @@ import type { Route } from '../lib/route.ts'
 import { groupOfEvent, type EventGroup } from '../lib/words.ts'
 import type { TraceEntry, TraceLog } from './app-state.ts'
 
-export type TraceFilter = Pick<Route, 'traceText' | 'traceHidden' | 'tracePass' | 'traceSegment'>
+export interface TraceFilter extends Pick<
+  Route,
+  'traceText' | 'traceHidden' | 'tracePass' | 'traceSegment'
+> {
+  /** The stream that the pass is of: its number stands for another pass in any other. null: any. */
+  passStream: number | null
+}
 
 /** An event never changes, so its line is made once. */
 const lines = new WeakMap<EngineEvent, string>()
@@ -59,11 +65,12 @@ export function segmentsOfEvent(event: EngineEvent): SegmentId[] {
 function matcher(filter: TraceFilter): (entry: TraceEntry) => boolean {
   const wanted = filter.traceText.trim().toLowerCase()
   const hidden = new Set<EventGroup>(filter.traceHidden)
-  const { tracePass, traceSegment } = filter
+  const { tracePass, passStream, traceSegment } = filter
   return (entry) => {
     if (entry.kind === 'remark') return true
     const { event } = entry
     if (tracePass !== null && event.passId !== tracePass) return false
+    if (tracePass !== null && passStream !== null && entry.stream !== passStream) return false
     // Asked for one pass or one segment, the reader wants all there is about it.
     if (tracePass === null && traceSegment === null && hidden.has(groupOfEvent[event.type])) {
       return false

@@ -1,9 +1,11 @@
 // Ranges of the trace that this page does not hold: lines of their own, which fill up as older events
-// are loaded. `missed` is not loaded and may be had; `gone` nobody holds any more. Pure.
-import type { EngineEvent } from '../../server/protocol.ts'
+// are loaded. `missed` is not loaded and may be had; `gone` nobody holds any more; `earlier` are openings of
+// the store before this one, of which nothing is loaded. Pure.
+import type { EngineEvent, RecordingGap } from '../../server/protocol.ts'
 import { replaceInLog, type LogLimits } from '../lib/chunked-log.ts'
-import { formatCount } from '../lib/format.ts'
-import type { TraceEntry, TraceGap, TraceLog } from './app-state.ts'
+import { formatDay, formatCount } from '../lib/format.ts'
+import { recordingGapText } from '../lib/words.ts'
+import type { TraceEarlier, TraceEntry, TraceGap, TraceLog } from './app-state.ts'
 
 /** Both ends included. */
 export interface SeqRange {
@@ -50,19 +52,25 @@ export function gapWith(trace: TraceLog, stream: number, seq: number): TraceGap 
 }
 
 /** Gaps are few, and a chunk never changes: it is searched for them once. */
-const known = new WeakMap<object, TraceGap[]>()
+const known = new WeakMap<object, (TraceGap | TraceEarlier)[]>()
+
+/** What can be loaded. */
+function loadable(trace: TraceLog): (TraceGap | TraceEarlier)[] {
+  return trace.chunks.flatMap((chunk) => {
+    let found = known.get(chunk)
+    if (found === undefined) {
+      found = chunk.items.filter(
+        (entry): entry is TraceGap | TraceEarlier =>
+          entry.kind === 'remark' && (entry.what === 'missed' || entry.what === 'earlier'),
+      )
+      known.set(chunk, found)
+    }
+    return found
+  })
+}
 
 function gapsOf(trace: TraceLog): TraceGap[] {
-  return trace.chunks.flatMap((chunk) => {
-    let gaps = known.get(chunk)
-    if (gaps === undefined) {
-      gaps = chunk.items.filter(
-        (entry): entry is TraceGap => entry.kind === 'remark' && entry.what === 'missed',
-      )
-      known.set(chunk, gaps)
-    }
-    return gaps
-  })
+  return loadable(trace).filter((one) => one.what === 'missed')
 }
 
 /** What one question for older events brought: everything that there is of `covered`. */
@@ -114,4 +122,104 @@ export function fillGap(
     entries.push(gapRemark(stream, { fromSeq: covered.toSeq + 1, toSeq: gap.toSeq }))
   }
   return replaceInLog(trace, gap, entries, limits)
+}
+
+// ---------------------------------------------------------------- openings
+
+export function earlierRemark({ after, before }: { after: number; before: number }): TraceEarlier {
+  const [first, last] = [after + 1, before - 1]
+  return {
+    kind: 'remark',
+    what: 'earlier',
+    key: `earlier-${String(after)}-${String(before)}`,
+    text:
+      first === last
+        ? `Opening ${formatCount(first)} of the store is not loaded.`
+        : `Openings ${formatCount(first)} to ${formatCount(last)} of the store are not loaded.`,
+    after,
+    before,
+  }
+}
+
+/** The line between two openings; `side` is where the named one lies, in a list with the newest on top. */
+export function openingRemark(
+  side: 'above' | 'below',
+  stream: number,
+  opening: number | null,
+  openedAtMs: number | null,
+): TraceEntry {
+  const name = opening === null ? 'another opening' : `opening ${formatCount(opening)}`
+  const at = openedAtMs === null ? '' : `, opened ${formatDay(openedAtMs)}`
+  const where = side === 'above' ? 'Above this line' : 'Below this line'
+  return {
+    kind: 'remark',
+    what: 'stream',
+    key: `stream-${String(stream)}`,
+    text: `${where}: ${name} of the store${at}. Events and passes are numbered anew in each opening.`,
+  }
+}
+
+/** The line for the openings that `opening` is one of; undefined where it is loaded or none there. */
+export function earlierWith(trace: TraceLog, opening: number): TraceEarlier | undefined {
+  return loadable(trace).find(
+    (one): one is TraceEarlier =>
+      one.what === 'earlier' && one.after < opening && opening < one.before,
+  )
+}
+
+/** An opening as the recording tells of it. */
+export interface RecordedOpening {
+  openingId: number
+  openedAtMs: number
+  firstSeq: number
+  lastSeq: number
+  gaps: readonly RecordingGap[]
+}
+
+/** The trace with an opening put where it was not loaded: its own lines are a gap as yet. */
+export function putOpening(
+  trace: TraceLog,
+  earlier: TraceEarlier,
+  { openingId, openedAtMs, firstSeq, lastSeq, gaps }: RecordedOpening,
+  limits: LogLimits<TraceEntry>,
+): TraceLog {
+  const stream = -openingId
+  const { after, before } = earlier
+  const entries: TraceEntry[] = []
+  if (openingId - after > 1) entries.push(earlierRemark({ after, before: openingId }))
+  if (firstSeq > 1) entries.push(goneRemark(stream, { fromSeq: 1, toSeq: firstSeq - 1 }))
+  entries.push(gapRemark(stream, { fromSeq: firstSeq, toSeq: lastSeq }))
+  const end = gaps.at(-1)
+  if (end?.toSeq === null) entries.push(lostRemark(stream, openingId, end))
+  entries.push(openingRemark('below', stream, openingId, openedAtMs))
+  if (before - openingId > 1) entries.push(earlierRemark({ after: openingId, before }))
+  return replaceInLog(trace, earlier, entries, limits)
+}
+
+/** A crash leaves no end, and what came last may not have reached the disk. */
+function lostRemark(stream: number, openingId: number, end: RecordingGap): TraceEntry {
+  return {
+    kind: 'remark',
+    what: 'gone',
+    key: `lost-${String(stream)}`,
+    text: `Opening ${formatCount(openingId)}: ${recordingGapText(end)}`,
+  }
+}
+
+/** The trace with nothing to be loaded there any more: the recording has none of these openings. */
+export function noOpening(
+  trace: TraceLog,
+  earlier: TraceEarlier,
+  isListed: boolean,
+  limits: LogLimits<TraceEntry>,
+): TraceLog {
+  const which =
+    earlier.before - earlier.after === 2
+      ? `opening ${formatCount(earlier.after + 1)}`
+      : `openings ${formatCount(earlier.after + 1)} to ${formatCount(earlier.before - 1)}`
+  const text = isListed
+    ? `The folder has no recording of ${which}.`
+    : `The recording of ${which} is too far back: the server lists the newest openings only.`
+  const line: TraceEntry = { kind: 'remark', what: 'gone', key: `none-${earlier.key}`, text }
+  return replaceInLog(trace, earlier, [line], limits)
 }

@@ -4,12 +4,19 @@ import { useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
 import type { EngineEvent, SegmentId } from '../../server/protocol.ts'
 import { describeEvent } from '../lib/describe-event.ts'
 import { exactTime, formatCount, formatTime, segmentLabel } from '../lib/format.ts'
-import { routeToHash, type DrawerTarget } from '../lib/route.ts'
+import {
+  drawerText,
+  inOpening,
+  routeToHash,
+  type DrawerTarget,
+  type EventPlace,
+} from '../lib/route.ts'
 import { traceLine } from '../lib/trace-line.ts'
 import { CopyButton } from '../parts/copy-button.tsx'
 import { useFocusReturn } from '../parts/hooks.ts'
 import { SegmentChips } from '../parts/segment-chip.tsx'
 import { failureText, readEvent } from '../state/older-events.ts'
+import { streamOf } from '../state/openings.ts'
 import { segmentsOfEvent } from '../state/trace-filter.ts'
 import { useApp, useIsLive } from '../state/store.ts'
 import { closeDrawer, navigate, openDrawer, uiStore, useRoute } from '../state/ui-store.ts'
@@ -24,7 +31,7 @@ export function Drawer(): ReactNode {
 
 function OpenDrawer({ target }: { target: DrawerTarget }): ReactNode {
   const box = useRef<HTMLElement>(null)
-  const key = targetKey(target)
+  const key = drawerText(target)
   useFocusReturn(box)
   // Asking an element where it is scrolled to lays out the page once more.
   const scrolled = useRef(false)
@@ -72,17 +79,6 @@ function OpenDrawer({ target }: { target: DrawerTarget }): ReactNode {
   )
 }
 
-function targetKey(target: DrawerTarget): string {
-  switch (target.kind) {
-    case 'segment':
-      return `segment:${segmentLabel(target.id)}`
-    case 'pass':
-      return `pass:${String(target.id)}`
-    case 'event':
-      return `event:${String(target.seq)}`
-  }
-}
-
 function targetName(target: DrawerTarget): string {
   switch (target.kind) {
     case 'segment':
@@ -99,51 +95,77 @@ function Body({ target }: { target: DrawerTarget }): ReactNode {
     case 'segment':
       return <SegmentDetails id={target.id} />
     case 'pass':
-      return <PassDetails id={target.id} />
+      return <PassDetails id={target.id} opening={target.opening ?? null} />
     case 'event':
-      return <EventDetails seq={target.seq} />
+      return <EventDetails seq={target.seq} opening={target.opening ?? null} />
   }
 }
 
-function EventDetails({ seq }: { seq: number }): ReactNode {
+interface EventProps {
+  seq: number
+  /** null: the present one. */
+  opening: number | null
+}
+
+function EventDetails({ seq, opening }: EventProps): ReactNode {
   const trace = useApp((state) => state.trace)
+  const stream = useApp((state) => streamOf(state, opening))
+  const isPresent = useApp((state) => stream === state.streamCount)
+  const isLive = useIsLive()
   const event = useMemo<EngineEvent | null>(() => {
-    // From the newest stream back: numbering starts over with each.
     for (let at = trace.chunks.length - 1; at >= 0; at -= 1) {
       const found = trace.chunks[at]?.items.findLast(
-        (entry) => entry.kind === 'event' && entry.event.seq === seq,
+        (entry) =>
+          entry.kind === 'event' &&
+          entry.event.seq === seq &&
+          // A recorded moment has events of its opening alone.
+          (!isLive || entry.stream === stream),
       )
       if (found?.kind === 'event') return found.event
     }
     return null
-  }, [trace, seq])
-  return event === null ? <EventElsewhere key={seq} seq={seq} /> : <EventView event={event} />
+  }, [trace, seq, stream, isLive])
+  const place = { seq, ...inOpening(opening) }
+  const earlier = isPresent || !isLive ? null : opening
+  return event === null ? (
+    <EventElsewhere key={`${String(stream)}:${String(seq)}`} place={place} earlier={earlier} />
+  ) : (
+    <EventView event={event} place={place} earlier={earlier} />
+  )
+}
+
+interface PlacedEvent {
+  place: EventPlace
+  /** Its opening, where that is not the present one. */
+  earlier: number | null
 }
 
 /** An event that the trace does not hold: asked for by itself, so that any link to it works. */
-function EventElsewhere({ seq }: { seq: number }): ReactNode {
+function EventElsewhere({ place, earlier }: PlacedEvent): ReactNode {
+  const { seq, opening } = place
   const newestSeq = useApp((state) => state.seq)
   const isTold = useApp((state) => state.streamId !== null)
   const isLive = useIsLive()
-  const hasHappened = isTold && isLive && seq <= newestSeq
+  const hasHappened = isTold && isLive && (earlier !== null || seq <= newestSeq)
   const [answer, setAnswer] = useState<{ event: EngineEvent | null; failure: string | null }>()
   useEffect(() => {
     if (!hasHappened) return
     let isShown = true
-    readEvent(seq).then(
+    readEvent({ seq, ...inOpening(opening ?? null) }).then(
       (event) => isShown && setAnswer({ event, failure: null }),
       (error: unknown) => isShown && setAnswer({ event: null, failure: failureText(error) }),
     )
     return () => {
       isShown = false
     }
-  }, [seq, hasHappened])
+  }, [seq, opening, hasHappened])
+  const name = `Event ${formatCount(seq)}${earlier === null ? '' : ` of opening ${formatCount(earlier)}`}`
   if (!isTold) return <p className="muted">Waiting for the first numbers.</p>
-  if (!isLive) return <p className="muted">Event {formatCount(seq)} is not beside this moment.</p>
+  if (!isLive) return <p className="muted">{name} is not beside this moment.</p>
   if (!hasHappened) {
     return (
       <p className="muted">
-        Event {formatCount(seq)} has not happened yet: the newest is {formatCount(newestSeq)}.
+        {name} has not happened yet: the newest is {formatCount(newestSeq)}.
       </p>
     )
   }
@@ -151,22 +173,25 @@ function EventElsewhere({ seq }: { seq: number }): ReactNode {
   if (answer.failure !== null) {
     return (
       <p className="bad">
-        ✕ Event {formatCount(seq)} was not loaded: {answer.failure}
+        ✕ {name} was not loaded: {answer.failure}
       </p>
     )
   }
   if (answer.event === null) {
     return (
       <p className="muted">
-        Event {formatCount(seq)} is no longer held by the server, and its folder has no recording of
-        it.
+        {name} is{' '}
+        {earlier === null
+          ? 'no longer held by the server, and its folder has no'
+          : 'lost: the folder has no'}{' '}
+        recording of it.
       </p>
     )
   }
-  return <EventView event={answer.event} />
+  return <EventView event={answer.event} place={place} earlier={earlier} />
 }
 
-function EventView({ event }: { event: EngineEvent }): ReactNode {
+function EventView({ event, place, earlier }: PlacedEvent & { event: EngineEvent }): ReactNode {
   const { passId } = event
   const segments: SegmentId[] = segmentsOfEvent(event)
   const isLive = useIsLive()
@@ -182,6 +207,12 @@ function EventView({ event }: { event: EngineEvent }): ReactNode {
         <dd className="num" title={exactTime(event.atMs)}>
           {formatTime(event.atMs, true)}
         </dd>
+        {earlier !== null && (
+          <>
+            <dt>opening</dt>
+            <dd data-testid="event-opening">{formatCount(earlier)}, before the present one</dd>
+          </>
+        )}
         <dt>pass</dt>
         <dd>
           {passId === null ? (
@@ -190,7 +221,7 @@ function EventView({ event }: { event: EngineEvent }): ReactNode {
             <button
               type="button"
               className="button-link"
-              onClick={() => openDrawer({ kind: 'pass', id: passId })}
+              onClick={() => openDrawer({ kind: 'pass', id: passId, ...inOpening(earlier) })}
             >
               #{passId}
             </button>
@@ -216,7 +247,7 @@ function EventView({ event }: { event: EngineEvent }): ReactNode {
           <button
             type="button"
             className="button-small"
-            onClick={() => navigate({ view: 'trace', traceAt: event.seq })}
+            onClick={() => navigate({ view: 'trace', traceAt: place })}
           >
             Show in the trace
           </button>

@@ -10,6 +10,7 @@ import {
   plural,
   segmentLabel,
 } from '../lib/format.ts'
+import { inOpening } from '../lib/route.ts'
 import { filterWords, keeperText, sourceWords, stateWords } from '../lib/words.ts'
 import { ActionButton } from '../parts/action-button.tsx'
 import { useAppSlowly, useEngineNow, useSettled } from '../parts/hooks.ts'
@@ -26,6 +27,7 @@ import {
   type SegmentPast,
 } from '../state/segment-history.ts'
 import { lazily } from '../parts/lazily.ts'
+import { openingOf } from '../state/openings.ts'
 import { segmentById } from '../state/selectors.ts'
 import { askPlan } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
@@ -147,7 +149,10 @@ const endOf = ({ startedAtMs, elapsedMs }: PassReport): number => startedAtMs + 
 function Gone({ id, past }: { id: SegmentId; past: SegmentPast }): ReactNode {
   const passes = useApp((state) => state.passes)
   const queued = useApp((state) => state.engine?.debt.queue.includes(id) ?? false)
-  const { deleted, lastSeen } = past
+  const { deleted, deletedIn, lastSeen } = past
+  const opening = useApp((state) =>
+    deletedIn === null || deletedIn === state.streamCount ? null : openingOf(state, deletedIn),
+  )
   const touches = passesThatTouched(passes, id)
   // The trace may have let the deletion go, or not have loaded it; the pass that did it may be here.
   const by = touches.find(({ what }) => what.includes('deleted'))?.report
@@ -186,7 +191,13 @@ function Gone({ id, past }: { id: SegmentId; past: SegmentPast }): ReactNode {
                   <button
                     type="button"
                     className="button-link"
-                    onClick={() => openDrawer({ kind: 'pass', id: passId })}
+                    onClick={() =>
+                      openDrawer({
+                        kind: 'pass',
+                        id: passId,
+                        ...inOpening(deleted === null ? null : opening),
+                      })
+                    }
                   >
                     pass {passId}
                   </button>

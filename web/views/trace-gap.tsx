@@ -1,8 +1,17 @@
 // Lines of the trace for what it does not hold: a range that can be loaded, or one that is gone.
 import { useEffect, type ReactNode } from 'react'
 import { formatCount } from '../lib/format.ts'
-import type { TraceEntry, TraceGap } from '../state/app-state.ts'
-import { loadFor, loadOlder, OLDER_PAGE, pageUpTo, useOlder } from '../state/older-events.ts'
+import type { TraceEarlier, TraceEntry, TraceGap } from '../state/app-state.ts'
+import { inOpening, type EventPlace } from '../lib/route.ts'
+import {
+  loadEarlier,
+  loadFor,
+  loadOlder,
+  OLDER_PAGE,
+  pageUpTo,
+  useOlder,
+} from '../state/older-events.ts'
+import { openingOf } from '../state/openings.ts'
 import { useApp, useIsLive } from '../state/store.ts'
 
 type Remark = Extract<TraceEntry, { kind: 'remark' }>
@@ -15,20 +24,25 @@ export function RemarkLine({ remark }: { remark: Remark }): ReactNode {
       data-what={remark.what}
       title={remark.text}
     >
-      {remark.text} {remark.what === 'missed' && <LoadButton gap={remark} />}
+      {remark.text}{' '}
+      {(remark.what === 'missed' || remark.what === 'earlier') && <LoadButton line={remark} />}
     </p>
   )
 }
 
-/** Numbering starts over with each stream, and only the present one can be asked for. */
-function LoadButton({ gap }: { gap: TraceGap }): ReactNode {
-  const isPresent = useApp((state) => state.streamCount === gap.stream)
+function LoadButton({ line }: { line: TraceGap | TraceEarlier }): ReactNode {
+  // A stream that is over can be had from the recording alone.
+  const canBeHad = useApp(
+    (state) =>
+      line.what === 'earlier' ||
+      line.stream === state.streamCount ||
+      openingOf(state, line.stream) !== null,
+  )
   const loading = useOlder((state) => state.loading)
   const failure = useOlder((state) => state.failure)
   const isLive = useIsLive()
   if (!isLive) return null
-  if (!isPresent) return 'They are of an earlier opening: see History.'
-  const count = Math.min(OLDER_PAGE, gap.toSeq - gap.fromSeq + 1)
+  if (!canBeHad) return 'They are of an earlier opening, which is not recorded.'
   return (
     <>
       <button
@@ -36,30 +50,38 @@ function LoadButton({ gap }: { gap: TraceGap }): ReactNode {
         className="button-link"
         data-testid="load-older"
         disabled={loading}
-        onClick={() => loadNewestOf(gap)}
+        onClick={() => load(line)}
       >
-        {loading ? 'Loading…' : count === 1 ? 'Load it' : `Load the newest ${formatCount(count)}`}
+        {loading ? 'Loading…' : buttonText(line)}
       </button>
       {failure !== null && <span className="bad"> ✕ {failure}</span>}
     </>
   )
 }
 
-function loadNewestOf(gap: TraceGap): void {
-  void loadOlder(pageUpTo(gap, gap.toSeq))
+function buttonText(line: TraceGap | TraceEarlier): string {
+  if (line.what === 'earlier') {
+    return line.before - line.after === 2 ? 'Load it' : 'Load the newest of them'
+  }
+  const count = Math.min(OLDER_PAGE, line.toSeq - line.fromSeq + 1)
+  return count === 1 ? 'Load it' : `Load the newest ${formatCount(count)}`
 }
 
-/** Called with the last line when a reader has scrolled to the end: the page before it is loaded. */
-export function loadAtEnd(last: TraceEntry | undefined, streamCount: number): void {
-  if (last?.kind === 'remark' && last.what === 'missed' && last.stream === streamCount) {
-    loadNewestOf(last)
-  }
+function load(line: TraceGap | TraceEarlier): void {
+  void (line.what === 'earlier' ? loadEarlier(line) : loadOlder(pageUpTo(line, line.toSeq)))
+}
+
+/** Called with the last line when a reader has scrolled to the end: what comes before it is loaded. */
+export function loadAtEnd(last: TraceEntry | undefined): void {
+  if (last?.kind === 'remark' && (last.what === 'missed' || last.what === 'earlier')) load(last)
 }
 
 /** A link may name an event that is not loaded: what leads to it is. */
-export function useLoadedFor(seq: number | null): void {
+export function useLoadedFor(place: EventPlace | null): void {
   const isTold = useApp((state) => state.streamId !== null)
+  const seq = place?.seq ?? null
+  const opening = place?.opening ?? null
   useEffect(() => {
-    if (isTold && seq !== null) loadFor(seq)
-  }, [isTold, seq])
+    if (isTold && seq !== null) loadFor({ seq, ...inOpening(opening) })
+  }, [isTold, seq, opening])
 }

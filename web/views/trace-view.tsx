@@ -5,7 +5,7 @@ import { useEffect, useMemo, useRef, useState, type MouseEvent, type ReactNode }
 import type { EngineEvent } from '../../server/protocol.ts'
 import { appendToLog, emptyLog, logAt } from '../lib/chunked-log.ts'
 import { exactTime, formatCount, formatTime, plural, segmentLabel } from '../lib/format.ts'
-import { parseSegmentLabel } from '../lib/route.ts'
+import { parseSegmentLabel, type EventPlace } from '../lib/route.ts'
 import { traceLine } from '../lib/trace-line.ts'
 import { eventGroups, groupOfEvent, groupWords } from '../lib/words.ts'
 import { useMedia } from '../parts/hooks.ts'
@@ -13,6 +13,7 @@ import { CopyButton } from '../parts/copy-button.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { RowKeys } from '../parts/row-keys.ts'
 import { useRowWindow } from '../parts/row-window.ts'
+import { placeOf, streamOf } from '../state/openings.ts'
 import { traceKey, type TraceEntry, type TraceLog } from '../state/app-state.ts'
 import {
   countGroups,
@@ -21,7 +22,7 @@ import {
   type TraceFilter,
   type TraceRows,
 } from '../state/trace-filter.ts'
-import { appStore, useApp } from '../state/store.ts'
+import { appStore, useApp, useIsLive } from '../state/store.ts'
 import { navigate, openDrawer, toggleGroup, uiStore, useRoute } from '../state/ui-store.ts'
 import { loadAtEnd, RemarkLine, useLoadedFor } from './trace-gap.tsx'
 
@@ -80,8 +81,13 @@ export function TraceView(): ReactNode {
 
 function pauseHere(rows: TraceRows): void {
   const first = rows.at(0)
-  const seq = first?.kind === 'event' ? first.event.seq : appStore.getState().seq
-  navigate({ traceAt: seq })
+  const state = appStore.getState()
+  navigate({
+    traceAt:
+      first?.kind === 'event'
+        ? placeOf(state, first.stream, first.event.seq)
+        : placeOf(state, state.streamCount, state.seq),
+  })
 }
 
 function follow(): void {
@@ -92,25 +98,30 @@ function follow(): void {
  * While paused: the trace as it was then. After a reload the address still says at which event, and
  * the trace held is cut there, so that the place is not lost.
  */
-function useHeld(latest: TraceLog, at: number | null, fills: number): TraceLog | null {
-  const [held, setHeld] = useState<{ at: number; fills: number; log: TraceLog } | null>(null)
+function useHeld(latest: TraceLog, at: EventPlace | null, fills: number): TraceLog | null {
+  const [held, setHeld] = useState<{ at: EventPlace; fills: number; log: TraceLog } | null>(null)
+  const stream = useApp((state) => streamOf(state, at?.opening))
+  const isLive = useIsLive()
   if (at === null) {
     if (held !== null) setHeld(null)
     return null
   }
   // Older events that were loaded meanwhile belong to what is being read.
-  if (held?.at === at && held.fills === fills) return held.log
-  const log = logUpTo(latest, at) ?? latest
+  if (held?.at.seq === at.seq && held.at.opening === at.opening && held.fills === fills) {
+    return held.log
+  }
+  const log = logUpTo(latest, at.seq, isLive ? stream : null) ?? latest
   setHeld({ at, fills, log })
   return log
 }
 
-/** The log without what came after event `seq` of the newest stream; null when that is all of it. */
-function logUpTo(log: TraceLog, seq: number): TraceLog | null {
+/** The log without what came after event `seq` of that stream, null: any; null when that is all of it. */
+function logUpTo(log: TraceLog, seq: number, stream: number | null): TraceLog | null {
   let length = log.length
   while (length > 0) {
     const entry = logAt(log, length - 1)
-    if (entry?.kind === 'event' && entry.event.seq <= seq) break
+    const isOfIt = entry?.kind === 'event' && (stream === null || entry.stream === stream)
+    if (isOfIt && entry.event.seq <= seq) break
     length -= 1
   }
   if (length === log.length || length === 0) return null
@@ -128,9 +139,13 @@ function useFilter(): TraceFilter {
   const traceHidden = useRoute((route) => route.traceHidden)
   const tracePass = useRoute((route) => route.tracePass)
   const traceSegment = useRoute((route) => route.traceSegment)
+  const traceOpening = useRoute((route) => route.traceOpening)
+  const stream = useApp((state) => streamOf(state, traceOpening))
+  // A recorded moment has events of its opening alone.
+  const passStream = useIsLive() ? stream : null
   return useMemo(
-    () => ({ traceText, traceHidden, tracePass, traceSegment }),
-    [traceText, traceHidden, tracePass, traceSegment],
+    () => ({ traceText, traceHidden, tracePass, passStream, traceSegment }),
+    [traceText, traceHidden, tracePass, passStream, traceSegment],
   )
 }
 
@@ -183,17 +198,59 @@ function Filters(): ReactNode {
           }
         />
       </label>
+      <OpeningChoice />
       <SegmentFilter key={traceSegment} segment={traceSegment} />
       {(tracePass !== null || traceSegment !== null || traceText !== '') && (
         <button
           type="button"
           className="button-link"
-          onClick={() => navigate({ traceText: '', tracePass: null, traceSegment: null })}
+          onClick={() =>
+            navigate({
+              traceText: '',
+              tracePass: null,
+              traceOpening: null,
+              traceSegment: null,
+            })
+          }
         >
           clear
         </button>
       )}
     </div>
+  )
+}
+
+/** Which opening the number of the pass is of; nothing while there is one only. */
+function OpeningChoice(): ReactNode {
+  const wanted = useRoute((route) => route.traceOpening)
+  const loaded = useApp((state) => state.openingsLoaded)
+  const followed = useApp((state) => state.streamOpenings)
+  const isLive = useIsLive()
+  const present = followed.at(-1) ?? null
+  const others = [...followed.slice(0, -1), ...loaded, wanted].filter(
+    (one): one is number => one !== null && one !== present,
+  )
+  if (!isLive || others.length === 0) return null
+  return (
+    <label className="field-inline">
+      <span>of opening</span>
+      <select
+        data-testid="trace-opening"
+        value={wanted === present ? '' : (wanted ?? '')}
+        onChange={(event) =>
+          navigate({ traceOpening: event.target.value === '' ? null : Number(event.target.value) })
+        }
+      >
+        <option value="">{present === null ? 'the present' : `${String(present)}, present`}</option>
+        {[...new Set(others)]
+          .sort((a, b) => b - a)
+          .map((one) => (
+            <option key={one} value={one}>
+              {one}
+            </option>
+          ))}
+      </select>
+    </label>
   )
 }
 
@@ -303,7 +360,7 @@ interface TraceListProps {
 function TraceList({ rows, log, paused }: TraceListProps): ReactNode {
   const scroll = useRef<HTMLDivElement>(null)
   const list = useRef<HTMLOListElement>(null)
-  const open = useRoute((route) => (route.drawer?.kind === 'event' ? route.drawer.seq : null))
+  const open = useOpenEvent()
   const dropped = log.dropped
   const narrow = useMedia('(max-width: 640px)')
   // Every line has its place from its number alone: nothing is measured while they rush by.
@@ -339,7 +396,7 @@ function TraceList({ rows, log, paused }: TraceListProps): ReactNode {
         const { scrollTop, clientHeight, scrollHeight } = event.currentTarget
         // Only a person's way to the end: with a filter the end may always be in sight.
         if (scrollTop > 4 && scrollTop + clientHeight >= scrollHeight - height) {
-          loadAtEnd(rows.at(rows.count - 1), appStore.getState().streamCount)
+          loadAtEnd(rows.at(rows.count - 1))
         }
       }}
     >
@@ -371,31 +428,44 @@ function TraceList({ rows, log, paused }: TraceListProps): ReactNode {
  * another. A press of a key has no pointer, and opens the line that has the focus.
  */
 function useRowPress() {
-  const pressed = useRef<number | null>(null)
+  const pressed = useRef<EventPlace | null>(null)
+  const isLive = useIsLive()
   return {
     onPointerDown: (event: MouseEvent) => {
-      pressed.current = seqAt(event)
+      pressed.current = eventAt(event, isLive)
     },
     onClick: (event: MouseEvent) => {
-      const at = seqAt(event)
+      const at = eventAt(event, isLive)
       if (at === null) return
-      openDrawer({ kind: 'event', seq: event.detail === 0 ? at : (pressed.current ?? at) })
+      openDrawer({ kind: 'event', ...(event.detail === 0 ? at : (pressed.current ?? at)) })
     },
   }
 }
 
-/** Number of the event whose line this happened on; null between and beside the lines of events. */
-function seqAt({ target }: MouseEvent): number | null {
+/** The event whose line this happened on; null between and beside the lines of events. */
+function eventAt({ target }: MouseEvent, isLive: boolean): EventPlace | null {
   const row = target instanceof Element ? target.closest('button.trace-line')?.parentElement : null
-  const seq = row?.dataset['seq']
-  return seq === undefined ? null : Number(seq)
+  if (row === null || row === undefined) return null
+  const seq = Number(row.dataset['seq'])
+  // Beside a recorded moment there are events of its opening alone.
+  return isLive ? placeOf(appStore.getState(), Number(row.dataset['stream']), seq) : { seq }
+}
+
+/** Key of the line that is open in the drawer. */
+function useOpenEvent(): string | null {
+  const drawer = useRoute((route) => route.drawer)
+  const place = drawer?.kind === 'event' ? drawer : null
+  const stream = useApp((state) => streamOf(state, place?.opening))
+  const isLive = useIsLive()
+  if (place === null) return null
+  return isLive ? `${String(stream)}:${String(place.seq)}` : `:${String(place.seq)}`
 }
 
 interface LineProps {
   /** undefined: the line behind the last, which tells what was let go. */
   entry: TraceEntry | undefined
   dropped: number
-  open: number | null
+  open: string | null
 }
 
 function Line({ entry, dropped, open }: LineProps): ReactNode {
@@ -410,16 +480,29 @@ function Line({ entry, dropped, open }: LineProps): ReactNode {
   if (entry.kind === 'remark') {
     return <RemarkLine remark={entry} />
   }
-  return <TraceRow event={entry.event} open={open === entry.event.seq} />
+  return (
+    <TraceRow
+      event={entry.event}
+      stream={entry.stream}
+      open={open === traceKey(entry) || open === `:${String(entry.event.seq)}`}
+    />
+  )
 }
 
-function TraceRow({ event, open }: { event: EngineEvent; open: boolean }): ReactNode {
+interface TraceRowProps {
+  event: EngineEvent
+  stream: number
+  open: boolean
+}
+
+function TraceRow({ event, stream, open }: TraceRowProps): ReactNode {
   return (
     <div
       className={`trace-row group-${groupOfEvent[event.type]}`}
       data-testid="trace-row"
       data-event-type={event.type}
       data-seq={event.seq}
+      data-stream={stream}
     >
       <button type="button" className="trace-line" aria-expanded={open}>
         <span className="num trace-seq">{event.seq}</span>
