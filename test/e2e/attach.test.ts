@@ -41,7 +41,7 @@ test('an attached folder is shown without controls and nothing in it changes', a
   // Without rates there are fewer columns; the bars of debt keep their width all the same.
   const track = await page.locator('.band-track').first().boundingBox()
   expect(track?.width).toBeGreaterThan(100)
-  expect(await page.locator('.bands').innerText()).toContain(' segment')
+  expect(await page.locator('.bands').innerText()).toContain('segments')
   await page.getByTestId('action-reread').click()
   await waitLive(page)
   expect(await server.stop()).toBe(0)

@@ -78,6 +78,24 @@ export function PreviewLine({ pass, name, aged = false }: PreviewLineProps): Rea
   )
 }
 
+interface AttemptProps {
+  /** undefined: what it would do is not known. */
+  pass: PassPreview | undefined
+  name: string
+  /** What starts it. */
+  children: ReactNode
+}
+
+/** What starts a pass, and beside it what that would do. */
+export function Attempt({ pass, name, children }: AttemptProps): ReactNode {
+  return (
+    <div className="attempt">
+      <div className="attempt-start">{children}</div>
+      {pass !== undefined && <PreviewLine pass={pass} name={name} aged />}
+    </div>
+  )
+}
+
 const OLD_MS = 5000
 
 function PreviewAge({ atMs }: { atMs: number }): ReactNode {

@@ -322,6 +322,14 @@ function Bands({ bands }: { bands: readonly ThresholdBand[] }): ReactNode {
   const most = Math.max(1, ...bands.map((band) => band.bytesStale))
   return (
     <table className="bands">
+      <thead>
+        <tr>
+          <td />
+          <td />
+          <th scope="col">stale</th>
+          <th scope="col">segments</th>
+        </tr>
+      </thead>
       <tbody>
         {bands.map((band) => (
           <tr key={band.minStaleRatio}>
@@ -338,7 +346,7 @@ function Bands({ bands }: { bands: readonly ThresholdBand[] }): ReactNode {
             <td className="r">
               <Bytes value={band.bytesStale} />
             </td>
-            <td className="r num muted">{plural(band.segments, 'segment')}</td>
+            <td className="r num">{formatCount(band.segments)}</td>
           </tr>
         ))}
       </tbody>

@@ -5,7 +5,7 @@ import type { Breakpoint, PassPhase } from '../../server/protocol.ts'
 import { sourceWords } from '../lib/words.ts'
 import { ActionButton } from '../parts/action-button.tsx'
 import { GateList } from '../parts/gate-list.tsx'
-import { PreviewLine, usePreview } from '../parts/preview-line.tsx'
+import { Attempt, usePreview } from '../parts/preview-line.tsx'
 import { SourceSelect, type RunnableSource } from '../parts/source-select.tsx'
 import { act } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
@@ -53,15 +53,14 @@ export function PhaseDebugger(): ReactNode {
           : `Pass ${String(stopped.passId)}, ${sourceWords[stopped.source]}, stands still ${stopped.before === null ? 'before its report' : `before ${stopped.before}`}`}
       </legend>
       {stopped === null && (
-        <div className="buttons">
+        <Attempt pass={made?.asked[source]} name="preview-step">
           <SourceSelect
             name="step-source"
             about="Source of the pass to step through"
             source={source}
             onChange={setSource}
           />
-          {made !== null && <PreviewLine pass={made.asked[source]} name="preview-step" aged />}
-        </div>
+        </Attempt>
       )}
       <div className="buttons">
         <ActionButton

@@ -3,7 +3,7 @@
 import { useState, type ReactNode } from 'react'
 import { ActionButton } from '../parts/action-button.tsx'
 import { Panel } from '../parts/panel.tsx'
-import { PreviewLine, usePreview } from '../parts/preview-line.tsx'
+import { Attempt, usePreview } from '../parts/preview-line.tsx'
 import { SourceSelect, type RunnableSource } from '../parts/source-select.tsx'
 import { heldBackBy } from '../state/held-back.ts'
 import { whyNoActions } from '../state/selectors.ts'
@@ -69,7 +69,7 @@ function PassButtons(): ReactNode {
           ? `What each would do is not known: ${why ?? 'no answer'}.`
           : 'Beside each is what it would do now, by the decision that the pass itself takes. It decides anew when it starts, and deletes only what nothing live is in: so it needs no stored plan, as naming segments does.'}
       </p>
-      <div className="buttons">
+      <Attempt pass={made?.checkpoint} name="preview-checkpoint">
         <ActionButton
           name="checkpoint"
           kind="primary"
@@ -78,24 +78,19 @@ function PassButtons(): ReactNode {
         >
           Checkpoint
         </ActionButton>
-        <span className="preview-of">its kick</span>
-        {made !== null && <PreviewLine pass={made.checkpoint} name="preview-checkpoint" aged />}
-      </div>
-      <div className="buttons">
+        {made !== null && <span className="preview-of">its kick:</span>}
+      </Attempt>
+      <Attempt pass={made?.asked.periodic} name="preview-periodic">
         <ActionButton name="periodic-pass" onPress={() => void act('periodic-pass', {})}>
           Periodic pass
         </ActionButton>
-        {made !== null && <PreviewLine pass={made.asked.periodic} name="preview-periodic" aged />}
-      </div>
-      <div className="buttons">
+      </Attempt>
+      <Attempt pass={made?.asked.rewrite_stage_confirm} name="preview-stage-confirm">
         <ActionButton name="stage-confirm" onPress={() => void act('stage-confirm', {})}>
           Stage confirm
         </ActionButton>
-        {made !== null && (
-          <PreviewLine pass={made.asked.rewrite_stage_confirm} name="preview-stage-confirm" aged />
-        )}
-      </div>
-      <div className="buttons">
+      </Attempt>
+      <Attempt pass={made?.asked[source]} name="preview-source">
         <SourceSelect
           name="run-source"
           about="Source of the pass"
@@ -105,8 +100,7 @@ function PassButtons(): ReactNode {
         <ActionButton name="run-pass" onPress={() => void act('run-pass', { source })}>
           Run
         </ActionButton>
-        {made !== null && <PreviewLine pass={made.asked[source]} name="preview-source" aged />}
-      </div>
+      </Attempt>
       <div className="buttons">
         <ActionButton
           name="gc"
