@@ -30,6 +30,8 @@ export interface Shape {
   live: readonly number[]
   records?: number
   recordBytes?: number
+  /** How long ago all that was when it is done: by default quiet and old enough for every filter. */
+  agoMs?: number
 }
 
 /** What the disk does next. Each is over after it was met once, but a `hold`, which lasts until it is let go. */
@@ -100,10 +102,17 @@ export class QueueStore {
     return this.fixture.clock
   }
 
-  /** Fills, deletes down to what lives, checkpoints, and lets a minute pass: quiet and old enough. */
-  async fill({ live, records = 16, recordBytes = 4096 / records }: Shape): Promise<void> {
+  /** Fills, deletes down to what lives, and checkpoints; answers with the keys of the first records. */
+  async fill(shape: Shape): Promise<number[]> {
+    const { live, records = 16, recordBytes = 4096 / records, agoMs = 60_000 } = shape
     const { engine, clock } = this.fixture
-    const known = new Set(engine.state().segments.map((s) => s.segmentId))
+    const before = engine.state().segments
+    const known = new Set(before.map((s) => s.segmentId))
+    // What is written now is filled up and none of them.
+    const active = before.find((s) => s.state === 'active')
+    for (let left = 4096 - (active?.bytesTotal ?? 4096); left >= recordBytes; left -= recordBytes) {
+      await this.put(recordBytes)
+    }
     const from = this.#nextKey
     for (let n = 0; n < live.length * records; n++) await this.put(recordBytes)
     // Seals the last one.
@@ -119,7 +128,8 @@ export class QueueStore {
     expect(this.ids.slice(-live.length).map((id) => this.at(id).bytesLive)).toEqual(
       live.map((n) => n * recordBytes),
     )
-    clock.advance(60_000)
+    clock.advance(agoMs)
+    return live.map((_, which) => from + which * records)
   }
 
   /** A record of so many bytes in the log; answers with its key. */
