@@ -33,7 +33,7 @@ import { postpone, segmentLookup } from './ledger.ts'
 import type { DebtCause } from './memory.ts'
 import { describeError, isAbort, storeTotals, type PassEnvironment } from './pass-environment.ts'
 import { passInput, type PassCall } from './pass-environment.ts'
-import { factsOf, isConfirm, isHot, isQueueRun, type PassInput } from './pass-input.ts'
+import { factsOf, isAgeRetry, isConfirm, isHot, isQueueRun, type PassInput } from './pass-input.ts'
 import { PassPlans, planEvent } from './pass-plans.ts'
 import { pruneWord } from './pass-words.ts'
 import { Rewriting } from './rewriting.ts'
@@ -44,8 +44,8 @@ import type { EngineEventBody } from '../types.ts'
 /** Candidates of a plan whose report is made into JSON in slices. */
 const LONG_PLAN = 500
 
-/** A queue runner that could not execute waits at least this long, whatever its option says. */
-const RUNNER_PAUSE_MIN_MS = 1_000
+/** A queue runner or a retry that could not execute waits at least this long, whatever the options say. */
+const PAUSE_MIN_MS = 1_000
 
 /** One pass, run once. It owns the slot while it runs, and so the debt. */
 export class Pass {
@@ -118,6 +118,7 @@ export class Pass {
       outcome = await this.#fail(error)
     }
     this.#holdRunner(outcome, blockedBy)
+    this.#holdAgeRetry(blockedBy)
     const report = this.#finish(outcome, blockedBy)
     await this.#tellReport(report)
     return report
@@ -497,8 +498,23 @@ export class Pass {
     if (!isQueueRun(this.source) || outcome === 'rewrote') return
     const { queue, stage } = memory.debt
     if (queue.length === 0 || stage !== null || blockedBy === 'queue_cooldown') return
-    const pauseMs = Math.max(options.queueFollowupCooldownMs, RUNNER_PAUSE_MIN_MS)
+    const pauseMs = Math.max(options.queueFollowupCooldownMs, PAUSE_MIN_MS)
     memory.update({ queueCooldownUntilMs: host.clock.now() + pauseMs }, this.passId)
+  }
+
+  /**
+   * A retry that came to no plan leaves its wait over, and the exit hook would start it again at once, without
+   * end. So it waits for the gate that refused it, or as long as between two plans.
+   */
+  #holdAgeRetry(blockedBy: GateName | null): void {
+    const { memory, host, options } = this.environment
+    const now = host.clock.now()
+    const untilMs = memory.facts.ageBlockedUntilMs
+    if (!isAgeRetry(this.source) || untilMs === null || untilMs > now) return
+    const gate = this.gates.find(({ name }) => name === blockedBy)
+    const missing = gate?.unit === 'ms' ? gate.margin : null
+    const waitMs = missing === null ? options.rewriteMinIntervalMs : -missing
+    memory.update({ ageBlockedUntilMs: now + Math.max(waitMs, PAUSE_MIN_MS) }, this.passId)
   }
 
   /** pass_done is the last event of a pass, after the release: the report includes it. */

@@ -642,4 +642,19 @@ export const RULES: readonly PutBack[] = [
       name: 'keeps to its bytes: the oldest history goes',
     },
   },
+  {
+    id: 'age-retry-waits',
+    defect: 'a retry for age that was refused is due again at once',
+    edits: [
+      {
+        file: 'engine/maintenance/pass.ts',
+        find: 'now + Math.max(waitMs, PAUSE_MIN_MS)',
+        replace: 'now + Math.min(1, waitMs)',
+      },
+    ],
+    test: {
+      file: 'test/engine/maintenance/upstream-staging.test.ts',
+      name: 'whose retry comes to no plan do not wake it again at once (after ',
+    },
+  },
 ]

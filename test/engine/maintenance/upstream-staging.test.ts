@@ -290,4 +290,53 @@ describe('segments that are too young', () => {
     expect(store.has(dead)).toBe(false)
     await end(store)
   })
+
+  test.each<[string, { by: string; waitMs: number; refuse: (store: QueueStore) => unknown }]>([
+    [
+      'a rewrite 10 s ago',
+      {
+        by: 'rewrite_min_interval',
+        waitMs: 20_000,
+        refuse: ({ engine, ids }) => engine.maintenance.rewrite(ids.slice(0, 1)),
+      },
+    ],
+    [
+      'an empty budget',
+      {
+        by: 'rewrite_budget',
+        waitMs: 30_000,
+        refuse: ({ engine: { maintenance } }) => {
+          maintenance.setOptions({ rewriteBudgetBytesPerSec: 0 })
+          return maintenance.setOptions({ rewriteBudgetBytesPerSec: 1, rewriteBudgetStartBytes: 0 })
+        },
+      },
+    ],
+  ])(
+    'whose retry comes to no plan do not wake it again at once (after %s)',
+    async (_, { by, waitMs, refuse }) => {
+      const store = await QueueStore.open({
+        maintenance: { triggerTotalBytes: 1, triggerStaleRatio: 0, disableLoop: true },
+      })
+      const { maintenance } = store.engine
+      await store.fill({ live: [16], agoMs: 0 })
+      await store.fill({ live: [2], agoMs: 20_000 })
+      maintenance.setMode('auto')
+      await maintenance.runPass('periodic')
+      expect(store.scheduler().ageBlockedUntilMs).toBe(store.clock.now() + 10_000)
+      await refuse(store)
+      const { passes } = store.counters()
+      await store.advance(10_000, 10_000)
+      const [retry] = store.fixture.events.flatMap((e) =>
+        e.type === 'pass_done' && e.report.source === 'rewrite_age_blocked' ? [e.report] : [],
+      )
+      expect(retry?.blockedBy).toBe(by)
+      expect(store.scheduler().ageBlockedUntilMs).toBe(store.clock.now() + waitMs)
+      await store.advance(waitMs - 1, waitMs)
+      expect(store.counters().passes).toBe(passes + 1)
+      await store.advance(1)
+      expect(store.counters().passes).toBe(passes + 2)
+      expect(store.rewrites().at(-1)).toEqual(store.ids.slice(1))
+      await end(store)
+    },
+  )
 })
