@@ -222,8 +222,12 @@ export class QueueStore {
   /** The next rewrite waits before its output is on disk; resolves `reached` when it does. */
   holdRewrite(): { reached: () => Promise<void>; release: () => void } {
     const { dir } = this.fixture
-    const before = new Set(this.engine.state().segments.map((s) => path.join(dir, s.file)))
-    return this.#hold((file) => file.includes('value-l') && !before.has(file))
+    const others = new Set(
+      this.engine.state().segments.flatMap((segment) => {
+        return segment.origin === 'rewrite' ? [] : [path.join(dir, segment.file)]
+      }),
+    )
+    return this.#hold((file) => file.includes('value-l') && !others.has(file))
   }
 
   /** The same for the next checkpoint. */
