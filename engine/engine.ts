@@ -125,7 +125,7 @@ class RestageEngine implements Engine {
     this.#parts = store
     const { commitSeq } = store.metas.meta
     this.#checkpoint = { commitSeq, atMs: null, elapsedMs: null }
-    this.#checkpoints = commitSeq > 0 ? 1 : 0
+    this.#checkpoints = store.isNew ? 0 : 1
     this.#scheduler = new MaintenanceScheduler(this.#maintenanceHost(store), this.#options)
     store.set.drain()
     this.#status = 'open'

@@ -63,6 +63,8 @@ export interface Store {
   /** Open as soon as a frame has asked; closed with the store. */
   dictionaries: DictionaryStore
   slices: SliceSettings
+  /** Made by this opening: no checkpoint has put anything into it yet. */
+  isNew: boolean
   journalRecordsReplayed: number
   journalBatchesSkipped: number
 }
@@ -220,6 +222,7 @@ async function rebuild(files: OpenedFiles, context: StoreContext): Promise<Store
     leaves,
     dictionaries,
     slices,
+    isNew: candidate.meta.commitSeq === 0,
     ...replayed,
   }
 }

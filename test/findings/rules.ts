@@ -657,4 +657,13 @@ export const RULES: readonly PutBack[] = [
       name: 'whose retry comes to no plan do not wake it again at once (after ',
     },
   },
+  {
+    id: 'first-checkpoint',
+    defect: 'making the folder counts as a checkpoint',
+    edits: [{ file: 'engine/engine.ts', find: 'store.isNew ? 0 : 1', replace: '1' }],
+    test: {
+      file: 'test/engine/maintenance/upstream-foreground.test.ts',
+      name: 'before the first checkpoint of a store without a journal',
+    },
+  },
 ]
