@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { kickGates } from '../../../engine/maintenance/admission.ts'
-import { decidePass, filtersFor, type Decision } from '../../../engine/maintenance/decide.ts'
+import { filtersFor } from '../../../engine/maintenance/decide.ts'
 import {
   genericFloor,
   queuedFloor,
@@ -8,83 +8,10 @@ import {
   staleTriggerFloor,
 } from '../../../engine/maintenance/floors.ts'
 import { NO_DEBT, queueOnlyDebt } from '../../../engine/maintenance/ledger.ts'
-import type { PassInput } from '../../../engine/maintenance/pass-input.ts'
 import { planRewrite } from '../../../engine/maintenance/planner.ts'
-import { resolveOptions } from '../../../engine/options.ts'
 import type { Gate, GateName, MaintenanceOptions, PassSource } from '../../../engine/types.ts'
+import { decide, DEFAULTS, gate, inputFor, LARGE, type Setup } from './decision-input.ts'
 import { debtOf, entry, id, MIB, segment, staged, T0 } from './fake-host.ts'
-
-const DEFAULTS = resolveOptions({}).maintenance
-const LARGE = 512 * MIB
-
-type Setup = Partial<Omit<PassInput, 'options' | 'times' | 'foreground'>> & {
-  options?: Partial<MaintenanceOptions>
-  times?: Partial<PassInput['times']>
-  foreground?: Partial<PassInput['foreground']>
-}
-
-/** A quiet store with a checkpoint behind it, the total-bytes trigger off. */
-function inputFor(source: PassSource, setup: Setup): PassInput {
-  const { options, times, foreground, ...rest } = setup
-  const segments = setup.segments ?? []
-  return {
-    source,
-    request: null,
-    automatic: false,
-    gcTick: true,
-    nowMs: T0,
-    paused: false,
-    mode: 'auto',
-    debt: NO_DEBT,
-    queuedMinStaleRatio: null,
-    penalties: [],
-    budget: null,
-    checkpointKickPending: false,
-    deferredPending: false,
-    segments,
-    foreground: {
-      lastWriteAtMs: null,
-      lastReadAtMs: null,
-      openIterators: 0,
-      checkpoints: 1,
-      dirty: false,
-      checkpointing: false,
-      bytesPut: 0,
-      journaled: true,
-      ...foreground,
-    },
-    times: {
-      lastRewriteAtMs: null,
-      lastPlanAtMs: null,
-      planHoldMs: 30_000,
-      lastGcAtMs: null,
-      lastCheckpointKickAtMs: null,
-      lastPlanCanceledAtMs: null,
-      lastRewriteCanceledAtMs: null,
-      lastIneffectiveAtMs: null,
-      lastVacuumAtMs: null,
-      ageBlockedUntilMs: null,
-      queueCooldownUntilMs: null,
-      churnBytesPerSecond: null,
-      ...times,
-    },
-    options: { ...DEFAULTS, triggerTotalBytes: 0, ...options },
-    kickGates: [],
-    churnSample: null,
-    plan: (filters) => planRewrite({ segments, filters, nowMs: T0 }),
-    ...rest,
-  }
-}
-
-function decide(source: PassSource, setup: Setup): Decision {
-  return decidePass(inputFor(source, setup))
-}
-
-function gate(decision: Decision, name: GateName): Gate {
-  const found = decision.gates.find((g) => g.name === name)
-  if (found === undefined) throw new Error(`gate ${name} was not met`)
-  return found
-}
 
 describe('floors', () => {
   test('a sparse plan uses the trigger ratio, raised to 0.5 from the efficacy size on', () => {
