@@ -4,7 +4,14 @@ import * as path from 'node:path'
 import { AxeBuilder } from '@axe-core/playwright'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { EngineState, HistoryPassesBody, HistoryStateBody } from '../../server/protocol.ts'
+import type {
+  EngineState,
+  HistoryBody,
+  HistoryLatencyBody,
+  HistoryPassesBody,
+  HistoryStateBody,
+} from '../../server/protocol.ts'
+import { ageRecording } from '../support/old-recording.ts'
 import { show, waitLive } from './page.ts'
 import {
   cleanUp,
@@ -105,9 +112,11 @@ test('an attached copy is scrubbed through its passes, and nothing in it changes
   await shown(page, staged.seq)
 
   // The link has it all, and so has a reload.
-  const link = await page.evaluate(() => location.hash)
+  const link = await until('the address names the moment', async () => {
+    const hash = await page.evaluate(() => location.hash)
+    return hash.includes(`moment=1,${String(staged.seq)}`) && hash
+  })
   expect(link).toContain(`#/history?`)
-  expect(link).toContain(`moment=1,${String(staged.seq)}`)
   const other = await openPage(server.url)
   await waitLive(other)
   await other.evaluate((hash) => (location.hash = hash), link)
@@ -118,6 +127,59 @@ test('an attached copy is scrubbed through its passes, and nothing in it changes
 
   expect(await server.stop()).toBe(0)
   expect(fingerprint(copy)).toEqual(before)
+})
+
+test('a copied folder shows what its foreground took beside its passes', async () => {
+  const copy = path.join(temporaryFolder(), 'busy')
+  fs.cpSync(dir, copy, { recursive: true })
+  const server = await startServer([copy, '--read-only', '--port', '0'])
+  const { intervals, isRecorded } = await server.get<HistoryLatencyBody>(
+    '/history/latency?opening=1&fromMs=0&toMs=8e15',
+  )
+  expect(isRecorded).toBe(true)
+  const puts = intervals.flatMap(({ put }) => put ?? [])
+  expect(puts.length).toBeGreaterThan(0)
+  const page = await openPage(server.url)
+  await waitLive(page)
+  await show(page, 'history')
+  // Nothing was put in the second opening.
+  await page.getByTestId('history-acted').uncheck()
+  await page.getByTestId('history-opening').selectOption('1')
+  const lane = page.getByTestId('latency-lane')
+  await lane.getByText('as recorded').waitFor()
+  expect(Number(await lane.getAttribute('data-points'))).toBe(puts.length)
+  expect(await lane.locator('path.rate-line').last().getAttribute('d')).toMatch(
+    /^M[\d.]+ [\d.]+[hL]/,
+  )
+  // The trace of that time has the same figures in words.
+  const told = page.getByTestId('trace-row').filter({ hasText: 'Foreground' })
+  expect(await told.first().textContent()).toMatch(/puts? timed, p50 .* ms/)
+  await server.stop()
+})
+
+test('a recording from before latency says that it is not known', async () => {
+  const store = path.join(temporaryFolder(), 'store')
+  fs.cpSync(dir, store, { recursive: true })
+  fs.rmSync(path.join(store, 'trace'), { recursive: true })
+  const server = await startServer([store, '--port', '0', '--mode', 'step'])
+  const { pass } = await server.act('run-pass', { source: 'periodic' })
+  await until('the pass is on disk', async () => {
+    const { recording } = await server.get<HistoryBody>('/history')
+    return recording.openings[0]?.lastPassId === pass.passId
+  })
+  const copy = path.join(temporaryFolder(), 'old')
+  fs.cpSync(store, copy, { recursive: true })
+  await server.stop()
+  ageRecording(copy)
+  const reader = await startServer([copy, '--read-only', '--port', '0'])
+  const page = await openPage(reader.url)
+  await waitLive(page)
+  await show(page, 'history')
+  await page.getByTestId('history-acted').uncheck()
+  await page.getByTestId('latency-unrecorded').getByText('is not known').waitFor()
+  expect(await page.getByTestId('latency-lane').count()).toBe(0)
+  expect(await page.getByTestId('latency-none').count()).toBe(0)
+  await reader.stop()
 })
 
 test('a hosted store has its past beside its present, and says what is not there yet', async () => {

@@ -10,10 +10,13 @@ import {
 } from '../../web/charts/axis.ts'
 import { downsample, passMarks, withAmplification } from '../../web/charts/debt-over-time-series.ts'
 import {
+  intervalRows,
   latencyRuns,
   passRow,
+  recordedLatency,
   secondRows,
   timelinePasses,
+  withRecordedLatency,
 } from '../../web/charts/pass-timeline-series.ts'
 import {
   bandsOf,
@@ -367,6 +370,75 @@ describe('latency beside the passes', () => {
     expect(runs.map((run) => run.map((point) => point.figures.p99Ms))).toEqual([[1, 2], [3]])
     expect(latencyRuns([sample(0), sample(1)], NOW, NOW + 10_000)).toEqual([])
     expect(latencyRuns(samples, NOW + 4000, NOW + 4000).flat()).toHaveLength(1)
+  })
+
+  test('an interval is a step of the line, and time in no interval a hole', () => {
+    const interval = (fromS: number, atS: number, p99Ms: number | null) => ({
+      seq: fromS,
+      fromMs: NOW + fromS * 1000,
+      atMs: NOW + atS * 1000,
+      put: p99Ms === null ? null : figures(p99Ms),
+      get: null,
+    })
+    const intervals = [
+      interval(0, 5, 1),
+      interval(5, 8, 3),
+      // Only gets were timed, and then nothing at all for some seconds.
+      interval(8, 13, null),
+      interval(13, 18, 2),
+      interval(30, 35, 9),
+    ]
+    const { runs, marks } = recordedLatency(intervals, NOW + 1000, NOW + 33_000)
+    const places = runs.map((run) =>
+      run.map(({ atMs, figures: { p99Ms } }) => [(atMs - NOW) / 1000, p99Ms]),
+    )
+    expect(places).toEqual([
+      [
+        // Cut where the chart begins and ends.
+        [1, 1],
+        [5, 1],
+        [5, 3],
+        [8, 3],
+      ],
+      [
+        [13, 2],
+        [18, 2],
+      ],
+      [
+        [30, 9],
+        [33, 9],
+      ],
+    ])
+    expect(marks.map(({ atMs, maxMs }) => [(atMs - NOW) / 1000, maxMs])).toEqual([
+      [3, 2],
+      [6.5, 6],
+      [15.5, 4],
+      [31.5, 18],
+    ])
+    expect(recordedLatency(intervals, NOW + 9000, NOW + 12_000)).toEqual({ runs: [], marks: [] })
+    expect(intervalRows(intervals, NOW + 9000, NOW + 12_000)).toMatchObject([
+      { puts_timed: null, put_latency_p99_ms: null, gets_timed: null },
+    ])
+  })
+
+  test('a pass has the slowest interval it shares time with, in step mode the one at its moment', () => {
+    const interval = (fromS: number, atS: number, p99Ms: number) => ({
+      seq: fromS,
+      fromMs: NOW + fromS * 1000,
+      atMs: NOW + atS * 1000,
+      put: figures(p99Ms),
+      get: null,
+    })
+    const of = (startS: number, endS: number, ...intervals: ReturnType<typeof interval>[]) => {
+      const [startedAtMs, endedAtMs] = [NOW + startS * 1000, NOW + endS * 1000]
+      const pass = { report: makePass(1, { startedAtMs, endedAtMs }), put: null, putLatency: null }
+      return withRecordedLatency([pass], intervals)[0]?.putLatency?.p99Ms ?? null
+    }
+    expect(of(5, 8, interval(0, 5, 90), interval(5, 8, 3), interval(8, 13, 80))).toBe(3)
+    expect(of(4, 8, interval(0, 5, 90), interval(5, 8, 3))).toBe(90)
+    expect(of(5, 8, interval(0, 5, 90), interval(8, 13, 80))).toBeNull()
+    expect(of(5, 5, interval(5, 5, 7), interval(8, 8, 80))).toBe(7)
+    expect(of(5, 5)).toBeNull()
   })
 
   test('a pass has the slowest second it touched, or none', () => {

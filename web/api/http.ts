@@ -12,6 +12,7 @@ import {
   type FoldersBody,
   type HistoryBody,
   type HistoryEventsBody,
+  type HistoryLatencyBody,
   type HistoryPassBody,
   type HistoryPassesBody,
   type HistoryStateBody,
@@ -25,6 +26,7 @@ import {
   type StoreBody,
   type StoresBody,
 } from '../../server/protocol.ts'
+import type { Span } from '../lib/time-span.ts'
 
 /** UNREACHABLE: no answer at all, so the contract has no code for it. */
 export type ApiErrorCode = ErrorCode | 'UNREACHABLE'
@@ -80,6 +82,8 @@ export interface Api {
   /** Of those that the server holds. */
   events(storeId: string, after: number, limit: number): Promise<EventsBody>
   historyState(storeId: string, moment: Moment): Promise<HistoryStateBody>
+  /** From the first interval at or after event `seq` on. */
+  historyLatency(storeId: string, span: Moment & Span): Promise<HistoryLatencyBody>
 }
 
 type Method = 'GET' | 'POST' | 'DELETE'
@@ -156,6 +160,10 @@ export function createApi(token: string, base = pageBase()): Api {
       (await get(
         `${store(storeId)}/events?after=${String(after)}&limit=${String(limit)}`,
       )) as EventsBody,
+    historyLatency: async (storeId, { openingId, seq, fromMs, toMs }) =>
+      (await get(
+        `${store(storeId)}/history/latency?opening=${String(openingId)}&fromMs=${String(fromMs)}&toMs=${String(toMs)}&from=${String(seq)}`,
+      )) as HistoryLatencyBody,
     historyState: async (storeId, { openingId, seq }) =>
       (await get(
         `${store(storeId)}/history/state?opening=${String(openingId)}&seq=${String(seq)}`,

@@ -1,5 +1,10 @@
 // The passes of a span of time with what the foreground did meanwhile. Pure.
-import type { LatencyFigures, MetricSample, PassReport } from '../../server/protocol.ts'
+import type {
+  LatencyFigures,
+  LatencyInterval,
+  MetricSample,
+  PassReport,
+} from '../../server/protocol.ts'
 import type { CsvRow } from '../lib/csv.ts'
 import type { PassRun } from '../state/app-state.ts'
 import { byteFlow, passTimes } from '../state/pass-flow.ts'
@@ -8,7 +13,7 @@ export interface TimelinePass {
   report: PassReport
   /** Foreground puts a second at its end; null when no sample lies near. */
   put: number | null
-  /** The slowest second of puts while it ran; null when none was sampled or nothing was put. */
+  /** The slowest second of puts while it ran, or recorded interval; null when there is none, or nothing was put. */
   putLatency: LatencyFigures | null
 }
 
@@ -70,6 +75,71 @@ export function latencyRuns(
     lastAtMs = atMs
   }
   return runs
+}
+
+/** Of puts: lines from point to point, with a hole where there are no figures, and the longest of each. */
+export interface LatencyLine {
+  runs: { atMs: number; figures: LatencyFigures }[][]
+  marks: { atMs: number; maxMs: number }[]
+}
+
+export function sampledLatency(
+  samples: readonly MetricSample[],
+  fromMs: number,
+  toMs: number,
+): LatencyLine {
+  const runs = latencyRuns(samples, fromMs, toMs)
+  const marks = runs.flat().map(({ atMs, figures }) => ({ atMs, maxMs: figures.maxMs }))
+  return { runs, marks }
+}
+
+/** Each interval a step from its beginning to its end; what no interval covers is a hole. */
+export function recordedLatency(
+  intervals: readonly LatencyInterval[],
+  fromMs: number,
+  toMs: number,
+): LatencyLine {
+  const { runs, marks }: LatencyLine = { runs: [], marks: [] }
+  let lastAtMs = -Infinity
+  for (const { fromMs: begin, atMs: end, put } of intervals) {
+    if (put === null || end < fromMs || begin > toMs) continue
+    const [from, at] = [Math.max(begin, fromMs), Math.min(end, toMs)]
+    const step = [
+      { atMs: from, figures: put },
+      { atMs: at, figures: put },
+    ]
+    const run = runs.at(-1)
+    if (run === undefined || from > lastAtMs) runs.push(step)
+    else run.push(...step)
+    marks.push({ atMs: (from + at) / 2, maxMs: put.maxMs })
+    lastAtMs = at
+  }
+  return { runs, marks }
+}
+
+/** They share time; one of no length, as in step mode, has none to share and lies in the other or at its end. */
+function isTouched(interval: LatencyInterval, { startedAtMs, endedAtMs }: PassReport): boolean {
+  const shared = Math.min(interval.atMs, endedAtMs) - Math.max(interval.fromMs, startedAtMs)
+  const hasNoLength = interval.atMs === interval.fromMs || endedAtMs === startedAtMs
+  return shared > 0 || (shared === 0 && hasNoLength)
+}
+
+/** With the slowest interval that each pass touched. */
+export function withRecordedLatency(
+  passes: readonly TimelinePass[],
+  intervals: readonly LatencyInterval[],
+): TimelinePass[] {
+  return passes.map((pass) => {
+    let putLatency: LatencyFigures | null = null
+    for (const interval of intervals) {
+      const { put } = interval
+      // They are in the order of time.
+      if (interval.fromMs > pass.report.endedAtMs) break
+      if (put === null || !isTouched(interval, pass.report)) continue
+      if (putLatency === null || put.p99Ms > putLatency.p99Ms) putLatency = put
+    }
+    return { ...pass, putLatency }
+  })
 }
 
 /** The first sample at or after `atMs`: it covers the second before it. */
@@ -138,5 +208,29 @@ export function secondRows(
       put_latency_p50_ms: sample.putLatency?.p50Ms ?? null,
       put_latency_p99_ms: sample.putLatency?.p99Ms ?? null,
       put_latency_max_ms: sample.putLatency?.maxMs ?? null,
+    }))
+}
+
+/** The recorded lane, interval by interval. */
+export function intervalRows(
+  intervals: readonly LatencyInterval[],
+  fromMs: number,
+  toMs: number,
+): CsvRow[] {
+  return intervals
+    .filter((interval) => interval.atMs >= fromMs && interval.fromMs <= toMs)
+    .map(({ fromMs: begin, atMs, put, get }) => ({
+      from: new Date(begin).toISOString(),
+      from_ms: begin,
+      at: new Date(atMs).toISOString(),
+      at_ms: atMs,
+      puts_timed: put?.count ?? null,
+      put_latency_p50_ms: put?.p50Ms ?? null,
+      put_latency_p99_ms: put?.p99Ms ?? null,
+      put_latency_max_ms: put?.maxMs ?? null,
+      gets_timed: get?.count ?? null,
+      get_latency_p50_ms: get?.p50Ms ?? null,
+      get_latency_p99_ms: get?.p99Ms ?? null,
+      get_latency_max_ms: get?.maxMs ?? null,
     }))
 }

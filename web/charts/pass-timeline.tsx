@@ -2,7 +2,7 @@
 // with what the foreground did at that time on the same axis under it. Own SVG, because a bar chart on
 // a numeric axis needs bars of a fixed width at exact places.
 import { useMemo, useRef, useState, type ReactNode } from 'react'
-import type { MetricSample } from '../../server/protocol.ts'
+import type { LatencyInterval, MetricSample } from '../../server/protocol.ts'
 import { formatCount, formatDuration, formatTime } from '../lib/format.ts'
 import type { Span } from '../lib/time-span.ts'
 import { outcomeWords, sourceWords } from '../lib/words.ts'
@@ -10,9 +10,16 @@ import { Brush } from '../parts/brush.tsx'
 import { ExportButtons } from '../parts/export-buttons.tsx'
 import { useWidth } from '../parts/hooks.ts'
 import { passParts, passTimes, type PassPart } from '../state/pass-flow.ts'
-import { cutOff, roundTicks, scaleOf, timeTicks } from './axis.ts'
-import { downsampleBy } from './downsample.ts'
-import { latencyRuns, passRow, secondRows, type TimelinePass } from './pass-timeline-series.ts'
+import { roundTicks, timeTicks } from './axis.ts'
+import { LANE, LEFT, PutLatency, PutRate, RIGHT } from './foreground-lanes.tsx'
+import {
+  intervalRows,
+  passRow,
+  recordedLatency,
+  sampledLatency,
+  secondRows,
+  type TimelinePass,
+} from './pass-timeline-series.ts'
 
 export const partTokens: Record<PassPart, string> = {
   plan: '--cat-2',
@@ -32,8 +39,11 @@ const partWords: Record<PassPart, string> = {
 
 interface PassTimelineProps {
   passes: readonly TimelinePass[]
-  /** null = what the foreground did is not known, and not drawn. */
-  samples: readonly MetricSample[] | null
+  /** What the foreground did, second by second or as it was recorded; null = not known, and not drawn. */
+  foreground:
+    | { kind: 'sampled'; samples: readonly MetricSample[] }
+    | { kind: 'recorded'; intervals: readonly LatencyInterval[] }
+    | null
   fromMs: number
   toMs: number
   /** A pass in the slot now, drawn open. */
@@ -44,20 +54,18 @@ interface PassTimelineProps {
   onSpan: (span: Span) => void
 }
 
-const LEFT = 72
-const RIGHT = 12
 const TOP = 8
 const BARS = 150
 const AXIS = 22
-const RATE_TOP = TOP + BARS + AXIS + 18
-const RATE = 60
-const LATENCY_TOP = RATE_TOP + RATE + 24
-const LATENCY = 60
-const HEIGHT = LATENCY_TOP + LATENCY + 6
+/** Above a lane: its name. */
+const LANE_HEAD = 24
+const LANES_TOP = TOP + BARS + AXIS
 const BAR_WIDTH = 7
 
 export function PassTimeline(props: PassTimelineProps): ReactNode {
-  const { passes, samples, fromMs, toMs, active, current, onOpen, onSpan } = props
+  const { passes, foreground, fromMs, toMs, active, current, onOpen, onSpan } = props
+  const samples = foreground?.kind === 'sampled' ? foreground.samples : null
+  const intervals = foreground?.kind === 'recorded' ? foreground.intervals : null
   const [box, width] = useWidth<HTMLDivElement>()
   const picture = useRef<HTMLDivElement>(null)
   const [tip, setTip] = useState<TimelinePass | null>(null)
@@ -66,6 +74,16 @@ export function PassTimeline(props: PassTimelineProps): ReactNode {
   const ticks = roundTicks(Math.max(1, ...passes.map(({ report }) => report.elapsedMs)))
   const top = ticks.at(-1) ?? 1
   const height = (ms: number) => (ms / top) * BARS
+  const latency = useMemo(() => {
+    if (samples !== null) return sampledLatency(samples, fromMs, toMs)
+    return intervals === null ? null : recordedLatency(intervals, fromMs, toMs)
+  }, [samples, intervals, fromMs, toMs])
+  const lanes = samples !== null ? 2 : intervals !== null ? 1 : 0
+  const lane = (index: number) => ({
+    top: LANES_TOP + index * (LANE_HEAD + LANE) + LANE_HEAD,
+    x,
+    width,
+  })
   return (
     <>
       <div ref={picture}>
@@ -74,7 +92,7 @@ export function PassTimeline(props: PassTimelineProps): ReactNode {
             {width > 0 && (
               <svg
                 width={width}
-                height={samples === null ? RATE_TOP - 18 : HEIGHT}
+                height={LANES_TOP + lanes * (LANE_HEAD + LANE) + (lanes === 0 ? 0 : 6)}
                 role="group"
                 aria-label={`${String(passes.length)} passes on a time axis`}
               >
@@ -132,14 +150,29 @@ export function PassTimeline(props: PassTimelineProps): ReactNode {
                   </g>
                 )}
                 {samples !== null && (
-                  <>
-                    <Rate samples={samples} fromMs={fromMs} toMs={toMs} x={x} width={width} />
-                    <Latency samples={samples} fromMs={fromMs} toMs={toMs} x={x} width={width} />
-                  </>
+                  <PutRate samples={samples} fromMs={fromMs} toMs={toMs} {...lane(0)} />
+                )}
+                {latency !== null && (
+                  <PutLatency
+                    line={latency}
+                    name={
+                      samples === null
+                        ? 'foreground put latency, as recorded'
+                        : 'foreground put latency'
+                    }
+                    none={samples === null ? 'no put of this time is recorded' : 'no puts'}
+                    {...lane(lanes - 1)}
+                  />
                 )}
               </svg>
             )}
-            {tip !== null && <Tip pass={tip} left={tipLeft(x(tip.report.startedAtMs), width)} />}
+            {tip !== null && (
+              <Tip
+                pass={tip}
+                left={tipLeft(x(tip.report.startedAtMs), width)}
+                hasSeconds={samples !== null}
+              />
+            )}
           </div>
         </Brush>
         <ul className="legend" aria-label="Legend">
@@ -152,11 +185,13 @@ export function PassTimeline(props: PassTimelineProps): ReactNode {
           <li>
             <span className="key bar-open-key" /> running now
           </li>
-          {samples !== null && (
+          {latency !== null && (
             <li>
-              put latency: line p99, dashes p50, marks the longest; each at most 6.25 % too high
+              put latency{samples === null && ', an interval a step'}: line p99, dashes p50, marks
+              the longest; each at most 6.25 % too high
             </li>
           )}
+          {intervals !== null && <li>no line: no figures</li>}
         </ul>
       </div>
       <span className="row tight">
@@ -166,6 +201,13 @@ export function PassTimeline(props: PassTimelineProps): ReactNode {
             name="seconds"
             label="seconds"
             rows={() => secondRows(samples, fromMs, toMs)}
+          />
+        )}
+        {intervals !== null && (
+          <ExportButtons
+            name="intervals"
+            label="intervals"
+            rows={() => intervalRows(intervals, fromMs, toMs)}
           />
         )}
       </span>
@@ -242,7 +284,19 @@ function PassBar({ pass, x, height, current, onTip, onOpen }: PassBarProps): Rea
   )
 }
 
-function Tip({ pass, left }: { pass: TimelinePass; left: number }): ReactNode {
+function noLatency(hasSeconds: boolean, put: number | null): string {
+  if (!hasSeconds) return 'not recorded'
+  return put === null ? 'not sampled' : 'nothing was put'
+}
+
+interface TipProps {
+  pass: TimelinePass
+  left: number
+  /** Puts a second were sampled; the recording has latency alone. */
+  hasSeconds: boolean
+}
+
+function Tip({ pass, left, hasSeconds }: TipProps): ReactNode {
   const { report, put, putLatency } = pass
   const times = passTimes(report)
   return (
@@ -263,14 +317,16 @@ function Tip({ pass, left }: { pass: TimelinePass; left: number }): ReactNode {
         )}
         <dt>in all</dt>
         <dd>{formatDuration(report.elapsedMs)}</dd>
-        <dt>foreground</dt>
-        <dd>{put === null ? 'not sampled' : `${formatCount(Math.round(put))} puts/s`}</dd>
+        {hasSeconds && (
+          <div className="tip-pair">
+            <dt>foreground</dt>
+            <dd>{put === null ? 'not sampled' : `${formatCount(Math.round(put))} puts/s`}</dd>
+          </div>
+        )}
         <dt>put p50 / p99</dt>
         <dd>
           {putLatency === null
-            ? put === null
-              ? 'not sampled'
-              : 'nothing was put'
+            ? noLatency(hasSeconds, put)
             : `${formatDuration(putLatency.p50Ms)} / ${formatDuration(putLatency.p99Ms)}`}
         </dd>
         {putLatency !== null && (
@@ -281,124 +337,5 @@ function Tip({ pass, left }: { pass: TimelinePass; left: number }): ReactNode {
         )}
       </dl>
     </div>
-  )
-}
-
-/** A value that the scale of a lane leaves out, told where the lane ends. */
-function PeakNote({ x, y, children }: { x: number; y: number; children: string }): ReactNode {
-  return (
-    <text className="axis-text" x={x} y={y} textAnchor="end" data-testid="lane-peak">
-      ▲ peak {children}
-    </text>
-  )
-}
-
-interface RateProps {
-  samples: readonly MetricSample[]
-  fromMs: number
-  toMs: number
-  x: (atMs: number) => number
-  width: number
-}
-
-/** Puts a second under the passes: a dip beside a bar is what the pass cost. */
-function Rate({ samples, fromMs, toMs, x, width }: RateProps): ReactNode {
-  const shown = useMemo(
-    () =>
-      downsampleBy(
-        samples.filter((sample) => sample.atMs >= fromMs && sample.atMs <= toMs),
-        ['putsPerSecond'],
-        600,
-      ),
-    [samples, fromMs, toMs],
-  )
-  const scale = scaleOf(shown.map((sample) => sample.putsPerSecond))
-  const ticks = roundTicks(Math.max(1, scale.maximum), 2)
-  const peak = cutOff(scale, ticks)
-  const top = ticks.at(-1) ?? 1
-  const y = (value: number) => RATE_TOP + RATE - (Math.min(value, top) / top) * RATE
-  const path = shown
-    .map(
-      (sample, index) =>
-        `${index === 0 ? 'M' : 'L'}${x(sample.atMs).toFixed(1)} ${y(sample.putsPerSecond).toFixed(1)}`,
-    )
-    .join('')
-  return (
-    <g>
-      <text className="axis-text" x={LEFT} y={RATE_TOP - 6}>
-        foreground puts a second
-      </text>
-      {peak !== null && (
-        <PeakNote x={width - RIGHT} y={RATE_TOP - 6}>
-          {formatCount(Math.round(peak))}
-        </PeakNote>
-      )}
-      {ticks.map((tick) => (
-        <g key={tick}>
-          <line className="grid-line" x1={LEFT} x2={width - RIGHT} y1={y(tick)} y2={y(tick)} />
-          <text className="axis-text" x={LEFT - 8} y={y(tick) + 4} textAnchor="end">
-            {formatCount(tick)}
-          </text>
-        </g>
-      ))}
-      <path className="rate-line" d={path} />
-    </g>
-  )
-}
-
-/** Of foreground puts, second by second: p99 as a line, p50 under it, the longest as a tick above. */
-function Latency({ samples, fromMs, toMs, x, width }: RateProps): ReactNode {
-  const runs = useMemo(() => latencyRuns(samples, fromMs, toMs), [samples, fromMs, toMs])
-  const points = runs.flat()
-  const name = 'foreground put latency'
-  if (points.length === 0) {
-    return (
-      <text className="axis-text" x={LEFT} y={LATENCY_TOP - 6} data-testid="latency-none">
-        {name}: no puts
-      </text>
-    )
-  }
-  const scale = scaleOf(points.map(({ figures }) => figures.maxMs))
-  const ticks = roundTicks(scale.maximum, 2)
-  const peak = cutOff(scale, ticks)
-  const top = ticks.at(-1) ?? 1
-  const y = (ms: number) => LATENCY_TOP + LATENCY - (Math.min(ms, top) / top) * LATENCY
-  const line = (of: 'p50Ms' | 'p99Ms') =>
-    runs
-      .map((run) =>
-        run
-          .map(
-            ({ atMs, figures }, index) =>
-              `${index === 0 ? 'M' : 'L'}${x(atMs).toFixed(1)} ${y(figures[of]).toFixed(1)}`,
-          )
-          .concat(run.length === 1 ? 'h0' : '')
-          .join(''),
-      )
-      .join('')
-  const longest = points
-    .map(({ atMs, figures }) => `M${(x(atMs) - 2).toFixed(1)} ${y(figures.maxMs).toFixed(1)}h4`)
-    .join('')
-  return (
-    <g data-testid="latency-lane" data-points={points.length}>
-      <text className="axis-text" x={LEFT} y={LATENCY_TOP - 6}>
-        {name}
-      </text>
-      {peak !== null && (
-        <PeakNote x={width - RIGHT} y={LATENCY_TOP - 6}>
-          {formatDuration(peak)}
-        </PeakNote>
-      )}
-      {ticks.map((tick) => (
-        <g key={tick}>
-          <line className="grid-line" x1={LEFT} x2={width - RIGHT} y1={y(tick)} y2={y(tick)} />
-          <text className="axis-text" x={LEFT - 8} y={y(tick) + 4} textAnchor="end">
-            {formatDuration(tick)}
-          </text>
-        </g>
-      ))}
-      <path className="latency-max" d={longest} />
-      <path className="rate-line latency-p50" d={line('p50Ms')} />
-      <path className="rate-line" d={line('p99Ms')} />
-    </g>
   )
 }

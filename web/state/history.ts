@@ -2,8 +2,9 @@
 // store of its own, in the form of the page's, so that the views draw it like the present.
 import { createStore } from 'zustand/vanilla'
 import { useStore } from 'zustand'
-import type { HistoryBody, HistoryPass, Moment } from '../../server/protocol.ts'
+import type { HistoryBody, HistoryPass, LatencyInterval, Moment } from '../../server/protocol.ts'
 import { ApiError } from '../api/http.ts'
+import type { Span } from '../lib/time-span.ts'
 import { initialState, type AppState } from './app-state.ts'
 import { openingAt, stateOfMoment } from './moment.ts'
 import { ask } from './session.ts'
@@ -13,6 +14,19 @@ import { appStore } from './store.ts'
 const PASSES_A_PAGE = 200
 /** Events before a moment, and with it, that are read beside its state. */
 export const EVENTS_BESIDE = 500
+
+/** Of latency, for one span of time: with the server's limit some eleven hours of a busy store. */
+const LATENCY_PAGES_MAX = 4
+
+/** What puts took in a span of time of one opening. */
+export interface RecordedLatency {
+  openingId: number
+  /** false: written by a version that did not record it. */
+  isRecorded: boolean
+  intervals: LatencyInterval[]
+  /** What comes after is not read; null = all is. */
+  readToMs: number | null
+}
 
 export interface HistoryState {
   /** The store it is about; null before the first. */
@@ -28,6 +42,8 @@ export interface HistoryState {
   moment: Moment | null
   /** Why the state of the moment that was asked for cannot be told. */
   why: string | null
+  /** Of the span that the timeline shows; null while none is read. */
+  latency: RecordedLatency | null
   loading: boolean
   failure: { code: string; message: string } | null
 }
@@ -40,6 +56,7 @@ const nothing: HistoryState = {
   acted: true,
   moment: null,
   why: null,
+  latency: null,
   loading: false,
   failure: null,
 }
@@ -111,6 +128,35 @@ export async function readOlderPasses(): Promise<void> {
     })
   } catch (error) {
     failed(error)
+  }
+}
+
+let latencyWishes = 0
+
+/** Reads latency of a span page by page; a newer wish ends an older one. */
+export async function readLatency(openingId: number, { fromMs, toMs }: Span): Promise<void> {
+  const { storeId } = historyStore.getState()
+  latencyWishes += 1
+  const wish = latencyWishes
+  const intervals: LatencyInterval[] = []
+  let seq: number | null = 0
+  try {
+    for (let page = 0; page < LATENCY_PAGES_MAX && seq !== null; page += 1) {
+      const from: number = seq
+      const body = await ask((api, id) =>
+        api.historyLatency(id, { openingId, seq: from, fromMs, toMs }),
+      )
+      if (wish !== latencyWishes || historyStore.getState().storeId !== storeId) return
+      intervals.push(...body.intervals)
+      seq = body.next
+      const readToMs = seq === null ? null : (intervals.at(-1)?.atMs ?? fromMs)
+      const { isRecorded } = body
+      historyStore.setState({
+        latency: { openingId, isRecorded, intervals: [...intervals], readToMs },
+      })
+    }
+  } catch (error) {
+    if (wish === latencyWishes) failed(error)
   }
 }
 

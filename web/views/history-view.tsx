@@ -3,7 +3,7 @@
 import { useEffect, useMemo, type ReactNode } from 'react'
 import type { HistoryBody, HistoryPass, Moment } from '../../server/protocol.ts'
 import { PassTimeline } from '../charts/pass-timeline.tsx'
-import { timelinePasses } from '../charts/pass-timeline-series.ts'
+import { timelinePasses, withRecordedLatency } from '../charts/pass-timeline-series.ts'
 import { formatBytes, formatCount, formatTime, plural } from '../lib/format.ts'
 import { errorSentences, outcomeWords, sourceWords } from '../lib/words.ts'
 import { within } from '../lib/time-span.ts'
@@ -15,10 +15,12 @@ import {
   EVENTS_BESIDE,
   momentStore,
   openHistory,
+  readLatency,
   readOlderPasses,
   showActed,
   showMoment,
   useHistory,
+  type RecordedLatency,
 } from '../state/history.ts'
 import {
   momentText,
@@ -269,7 +271,22 @@ function Timeline({ opening, moment }: PlaceProps): ReactNode {
   // A span that a link or another view fixed may lie in another opening: then all of this one is shown.
   const fixed = useMemo(() => (time === null ? null : within(time, bounds)), [time, bounds])
   const { fromMs, toMs } = fixed ?? bounds
-  const shown = useMemo(() => timelinePasses(runsOf(here), [], fromMs, toMs), [here, fromMs, toMs])
+  const { openingId } = opening
+  useEffect(() => {
+    void readLatency(openingId, { fromMs, toMs })
+    // The opening is another object when the recording was read again.
+  }, [openingId, opening, fromMs, toMs])
+  const read = useHistory((state) => state.latency)
+  const latency = read?.openingId === openingId ? read : null
+  const intervals = latency?.isRecorded === true ? latency.intervals : null
+  const foreground = useMemo(
+    () => (intervals === null ? null : { kind: 'recorded' as const, intervals }),
+    [intervals],
+  )
+  const shown = useMemo(
+    () => withRecordedLatency(timelinePasses(runsOf(here), [], fromMs, toMs), intervals ?? []),
+    [here, intervals, fromMs, toMs],
+  )
   if (here.length === 0) {
     return <p className="muted">No pass of this opening is recorded that matches.</p>
   }
@@ -290,7 +307,7 @@ function Timeline({ opening, moment }: PlaceProps): ReactNode {
       </div>
       <PassTimeline
         passes={shown}
-        samples={null}
+        foreground={foreground}
         fromMs={fromMs}
         toMs={toMs}
         active={null}
@@ -301,7 +318,26 @@ function Timeline({ opening, moment }: PlaceProps): ReactNode {
           if (pass !== undefined) goToPass(pass, true)
         }}
       />
+      {latency !== null && <LatencyNote latency={latency} />}
     </>
+  )
+}
+
+/** What there is no line of, and why. */
+function LatencyNote({ latency }: { latency: RecordedLatency }): ReactNode {
+  const { isRecorded, readToMs } = latency
+  if (!isRecorded) {
+    return (
+      <p className="muted" data-testid="latency-unrecorded">
+        How long puts took is not known: an older version recorded this opening without it.
+      </p>
+    )
+  }
+  if (readToMs === null) return null
+  return (
+    <p className="muted" data-testid="latency-partial">
+      Put latency is read up to {formatTime(readToMs)}; narrow the span to read what comes after.
+    </p>
   )
 }
 

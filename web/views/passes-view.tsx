@@ -96,11 +96,12 @@ function Timeline({ passes }: { passes: readonly PassRun[] }): ReactNode {
     () => (span === null ? [] : timelinePasses(passes, samples, span.fromMs, span.toMs)),
     [passes, samples, span],
   )
+  const foreground = useMemo(() => ({ kind: 'sampled' as const, samples }), [samples])
   if (span === null) return <p className="muted">The engine’s clock is not known yet.</p>
   return (
     <PassTimeline
       passes={inSpan}
-      samples={samples}
+      foreground={foreground}
       fromMs={span.fromMs}
       toMs={span.toMs}
       active={active}
