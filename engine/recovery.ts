@@ -222,14 +222,15 @@ export function readJournals(
   return { files, batches, nextSeq }
 }
 
-/** Where the wanted record ids lie, over all segments; also the highest id there is. */
+/** Where the wanted record ids lie, over all segments; also the highest id there is, if no damage hides a part. */
 export async function indexRids(
   set: SegmentSet,
   kind: ChecksumKind,
   context: { wanted: ReadonlySet<bigint>; slicer: Slicer },
-): Promise<{ pointers: Map<bigint, ValuePointer>; highest: bigint }> {
+): Promise<{ pointers: Map<bigint, ValuePointer>; highest: bigint; isComplete: boolean }> {
   const pointers = new Map<bigint, ValuePointer>()
   let highest = 0n
+  let isComplete = true
   // Only wanted ids are remembered: memory follows the journal, not the store.
   const visit = (segment: Segment, rid: RidWords, pointer: ValuePointer): void => {
     const id = ridOf(rid)
@@ -253,7 +254,8 @@ export async function indexRids(
     } catch (error) {
       // Behind the last sync of a file that was still written, a power cut may leave anything.
       if (!isCorruption(error) || segment.isWhole) throw error
+      isComplete = false
     }
   }
-  return { pointers, highest }
+  return { pointers, highest, isComplete }
 }

@@ -358,11 +358,12 @@ async function recoverRids(
   const reserved = context.metadata?.ridReservedUntil
   // Without a high-water mark, or with values to find, every segment is looked through (B7).
   if (reserved !== undefined && wanted.size === 0) return { pointers: new Map(), next: reserved }
-  const { pointers, highest } = await indexRids(set, kind, {
+  const { pointers, highest, isComplete } = await indexRids(set, kind, {
     wanted,
     slicer: context.slicer,
   })
-  const above = highest + 1n
+  // Behind damage there may be any id that was ever handed out, and none may be given twice.
+  const above = highest + 1n + (isComplete ? 0n : RID_RESERVE)
   return { pointers, next: reserved !== undefined && reserved > above ? reserved : above }
 }
 

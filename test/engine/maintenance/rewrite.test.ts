@@ -258,6 +258,8 @@ describe('bounds', () => {
 describe('record ids', () => {
   test('29: an external reservation gives the ids, and nothing is listed or scanned for them', async () => {
     const dir = await folderOf((engine) => fill(engine, 0, 2))
+    // Without the high-water mark of the store the next id is 3, far below upstream's base.
+    fs.rmSync(path.join(dir, 'maindb', 'restage_meta.json'))
     let [lists, reads] = [0, 0]
     const counting = {
       ...quickFileSystem,
@@ -278,7 +280,7 @@ describe('record ids', () => {
     const opened = await openRewriteStore(dir, OPTIONS, counting)
     ;[lists, reads] = [0, 0]
     let asked = 0
-    const base = 2n ** 50n
+    const base = 900_000n
     await opened.rewrite([idOf(opened, 1)], {
       batchRecords: 2,
       reserveRids: (count) => {
@@ -320,6 +322,22 @@ describe('record ids', () => {
     const opened = await openRewriteStore(dir, OPTIONS)
     expect(opened.store.valueLog.nextRid).toBe(24n)
     await opened.close()
+  })
+
+  test('33: after 41 comes 42, and damage before it in the file does not hide it', async () => {
+    for (const isDamaged of [false, true]) {
+      const dir = await folderOf(() => Promise.resolve())
+      const bytes = records([5n, 41n])
+      if (isDamaged) bytes.fill(0, 600, 700)
+      const folder = path.join(dir, 'maindb', 'value_vlog')
+      fs.writeFileSync(path.join(folder, 'value-l0-000001.log'), bytes)
+      fs.rmSync(path.join(dir, 'maindb', 'restage_meta.json'))
+      const opened = await openRewriteStore(dir, OPTIONS)
+      const { nextRid } = opened.store.valueLog
+      if (isDamaged) expect(nextRid).toBeGreaterThan(41n)
+      else expect(nextRid).toBe(42n)
+      await opened.close()
+    }
   })
 
   test('B7: a newer segment with lower ids does not hide the highest one, and new ids repeat none', async () => {
@@ -375,7 +393,9 @@ describe('what happens in between', () => {
     const snapshot = engine.snapshot('before')
     const source = engine.state().segments[0]
     const id = source?.segmentId ?? 0
-    await engine.maintenance.rewrite([id])
+    const pass = await engine.maintenance.rewrite([id], { batchRecords: 1 })
+    const [report] = pass.steps.flatMap((step) => (step.kind === 'rewrite' ? [step.report] : []))
+    expect(report?.swapBatches).toBe(8)
     for (let i = 0; i < 8; i++) {
       expect(bytesEqual(snapshot.get(key(i)), value(i, 1000))).toBe(true)
     }
