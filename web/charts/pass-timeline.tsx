@@ -21,7 +21,7 @@ import {
   type TimelinePass,
 } from './pass-timeline-series.ts'
 
-export const partTokens: Record<PassPart, string> = {
+const partTokens: Record<PassPart, string> = {
   plan: '--cat-2',
   rewrite: '--rewriting',
   gc: '--gone',

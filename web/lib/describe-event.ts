@@ -87,7 +87,7 @@ export function describeEvent(event: EngineEvent): string {
     case 'recording_resumed':
       return `Recording goes on; events ${formatCount(event.lostFromSeq)} to ${formatCount(event.lostToSeq)} are not in it`
     case 'pass_done':
-      return `${capital(sourceWords[event.report.source])} ${outcomeWords[event.report.outcome]}: ${shortNames(event.report.sentence)}`
+      return `${capital(sourceWords[event.report.source])}, ${outcomeWords[event.report.outcome]}: ${shortNames(event.report.sentence)}`
     case 'rewrite_plan':
       return `Plan (${event.trigger.replaceAll('_', ' ')}) selected ${event.selected.length} of ${formatCount(event.candidates)} candidates at stale ratio ≥ ${formatRatio(event.minRatio)}: ${segmentList(event.selected)}${event.ageBlockedSegments > 0 ? `; ${formatCount(event.ageBlockedSegments)} too young` : ''}`
     case 'rewrite_plan_canceled':
@@ -112,7 +112,7 @@ export function describeEvent(event: EngineEvent): string {
     case 'debt_changed':
       return `${debtCauses[event.cause]}: ${describeDebt(event.debt)}`
     case 'rewrite_skip':
-      return `No rewrite${atGate(event.gate)}: ${shortNames(event.reason)}; ${formatCount(event.queueLen)} queued`
+      return `No rewrite${atGate(event.gate)}: ${skipText(event.reason)}; ${formatCount(event.queueLen)} queued`
     case 'rewrite_start':
       return `Rewrite begins (${reasonWords[event.reason]}), ${formatCount(event.rewriteQueue)} queued`
     case 'rewrite_exec':
@@ -366,4 +366,15 @@ function firstFew(parts: readonly string[]): string {
 
 function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1)
+}
+
+const skipWords: Record<string, string> = {
+  nothing_selected: 'the plan chose nothing',
+  no_trigger: 'nothing calls for one',
+  dropped_zero_live: 'what was queued has no live bytes, so there is nothing to copy',
+}
+
+/** The engine's word for why nothing was rewritten. */
+function skipText(reason: string): string {
+  return skipWords[reason] ?? shortNames(reason)
 }

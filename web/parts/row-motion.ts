@@ -3,7 +3,7 @@
 import { useEffect, useLayoutEffect, useState, useRef, type RefObject } from 'react'
 
 /** Of the fade, and then of the move. */
-export const MOTION_MS = 200
+const MOTION_MS = 200
 
 /** More at once is no motion that an eye could follow. */
 const LEAVING_MAX = 20
@@ -40,7 +40,7 @@ export function useLeaving<R>(rows: readonly R[], keyOf: (row: R) => string): Sh
 }
 
 /** What is in `before` and not in `now`, with its index there; nothing when that is too much to follow. */
-export function whatLeft<R>(
+function whatLeft<R>(
   before: readonly R[],
   now: readonly R[],
   keyOf: (row: R) => string,
@@ -50,10 +50,7 @@ export function whatLeft<R>(
   return left.length > LEAVING_MAX ? [] : left
 }
 
-export function withLeft<R>(
-  rows: readonly R[],
-  left: readonly { row: R; at: number }[],
-): Shown<R>[] {
+function withLeft<R>(rows: readonly R[], left: readonly { row: R; at: number }[]): Shown<R>[] {
   const shown = rows.map((row): Shown<R> => ({ row, leaving: false }))
   for (const { row, at } of left) shown.splice(at, 0, { row, leaving: true })
   return shown

@@ -30,7 +30,7 @@ export const TRACE_LIMITS = { weigh: entryWeight, weightMax: 96 * 1024 * 1024, l
 export const TRACE_MAX = TRACE_LIMITS.lengthMax
 export const PASSES_MAX = 200
 /** Verdicts held over all passes; a plan over 10,000 segments has 10,000 of them, at about 250 bytes. */
-export const CANDIDATES_MAX = 100_000
+const CANDIDATES_MAX = 100_000
 /** One a second, so an hour. */
 export const SAMPLES_MAX = 3600
 const MOVES_MAX = 200

@@ -61,7 +61,7 @@ const nothing: HistoryState = {
   failure: null,
 }
 
-export const historyStore = createStore<HistoryState>(() => nothing)
+const historyStore = createStore<HistoryState>(() => nothing)
 
 /** The recorded moment; `engine` null while there is none. */
 export const momentStore = createStore<AppState>(() => initialState)

@@ -19,7 +19,7 @@ import { SegmentChip } from '../parts/segment-chip.tsx'
 import { Term } from '../parts/term.tsx'
 import { Time } from '../parts/value.tsx'
 import { blockersOf, lastPass, queueRows, stageOf, stageText } from '../state/selectors.ts'
-import { useApp } from '../state/store.ts'
+import { useApp, useIsLive } from '../state/store.ts'
 import { goTo, openDrawer } from '../state/ui-store.ts'
 
 const QUEUE_SHOWN = 5
@@ -107,12 +107,17 @@ export function StagePane(): ReactNode {
 export function LastPassPane(): ReactNode {
   const passes = useApp((state) => state.passes)
   const { acted, since } = lastPass(passes)
+  const opening = useApp((state) => state.streamOpenings.at(-1) ?? null)
+  const hasEarlier = useIsLive() && opening !== null && opening > 1
   const shown = acted ?? since?.newest ?? null
+  const nothing = hasEarlier
+    ? 'No pass has done anything since the store was opened'
+    : 'No pass has done anything yet'
   return (
     <Panel
       id="last-pass"
       name="Last pass that did something"
-      title={acted === null ? 'No pass has done anything yet' : shortNames(acted.report.sentence)}
+      title={acted === null ? nothing : shortNames(acted.report.sentence)}
     >
       <div data-testid="last-pass" data-pass-id={acted?.report.passId}>
         {acted !== null && (
@@ -129,6 +134,13 @@ export function LastPassPane(): ReactNode {
             <span className="muted">
               at <Time value={acted.report.startedAtMs} />
             </span>
+          </p>
+        )}
+        {acted === null && hasEarlier && (
+          <p>
+            <button type="button" className="button-link" onClick={() => goTo('history')}>
+              What passes did before that is in History
+            </button>
           </p>
         )}
         {since !== null && (

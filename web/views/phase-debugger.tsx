@@ -7,8 +7,10 @@ import { ActionButton } from '../parts/action-button.tsx'
 import { GateList } from '../parts/gate-list.tsx'
 import { Attempt, usePreview } from '../parts/preview-line.tsx'
 import { SourceSelect, type RunnableSource } from '../parts/source-select.tsx'
+import { whyNoActions } from '../state/selectors.ts'
 import { act } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
+import { useUi } from '../state/ui-store.ts'
 
 const phases: { phase: PassPhase; does: string }[] = [
   { phase: 'gates', does: 'may this pass run at all' },
@@ -37,6 +39,8 @@ export function PhaseDebugger(): ReactNode {
   const stop = useApp((state) => state.stop)
   const [source, setSource] = useState<RunnableSource>('periodic')
   const { made } = usePreview()
+  const session = useUi((state) => state.session)
+  const noActions = useApp((state) => whyNoActions(state, session))
   if (breakpoints === null) return null
   const toggle = (name: Breakpoint) =>
     void act('set-breakpoints', {
@@ -106,6 +110,7 @@ export function PhaseDebugger(): ReactNode {
                   type="checkbox"
                   data-testid={`break-${name}`}
                   checked={breakpoints.includes(name)}
+                  disabled={noActions !== null}
                   onChange={() => toggle(name)}
                 />
                 <span className="sr-only">stop before </span>
@@ -123,6 +128,7 @@ export function PhaseDebugger(): ReactNode {
                 type="checkbox"
                 data-testid={`break-${name}`}
                 checked={breakpoints.includes(name)}
+                disabled={noActions !== null}
                 onChange={() => toggle(name)}
               />{' '}
               stop {does}

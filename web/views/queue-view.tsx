@@ -53,7 +53,12 @@ function Queue({ engine, rows, nowMs }: QueueProps): ReactNode {
         title={title}
         large
         aside={
-          <ExportButtons name="queue" rows={() => rows.map((row) => exportRow(row, bytesKnown))} />
+          rows.length > 0 && (
+            <ExportButtons
+              name="queue"
+              rows={() => rows.map((row) => exportRow(row, bytesKnown))}
+            />
+          )
         }
       >
         <StageLine />
@@ -301,7 +306,11 @@ function Moves(): ReactNode {
         last === undefined ? 'It has not moved yet' : `${causeWords[last.cause]} ${moveText(last)}`
       }
     >
-      {newest.length > 0 && (
+      {newest.length === 0 ? (
+        <p className="muted">
+          Each plan, rewrite and restage that changes the queue is a line here, with its pass.
+        </p>
+      ) : (
         <ol className="moves" aria-label="How the queue moved, newest first">
           {newest.map((move) => (
             <Move key={move.seq} move={move} />

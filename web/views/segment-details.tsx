@@ -17,6 +17,7 @@ import { useAppSlowly, useEngineNow, useSettled } from '../parts/hooks.ts'
 import { OutcomeBadge } from '../parts/pass-report.tsx'
 import { SegmentChips } from '../parts/segment-chip.tsx'
 import { useVerdicts } from '../parts/segment-panel.tsx'
+import { Term } from '../parts/term.tsx'
 import { Bytes, Time } from '../parts/value.tsx'
 import { LiveBytes } from '../parts/live-value.tsx'
 import type { AppState, TraceLog } from '../state/app-state.ts'
@@ -92,7 +93,8 @@ export function SegmentDetails({ id }: { id: SegmentId }): ReactNode {
         <>
           <Standing segment={segment} />
           <KeptBy segment={segment} />
-          {!attached && <Verdict id={id} />}
+          {/* There is nothing left to plan of one that is dead. */}
+          {!attached && segment.state !== 'zombie' && <Verdict id={id} />}
         </>
       )}
       <BytesOverTime
@@ -229,7 +231,14 @@ function Standing({ segment }: { segment: SegmentInfo }): ReactNode {
   return (
     <>
       <p className="pass-sentence">
-        {segmentLabel(segment.segmentId)} is {stateWords[segment.state]}
+        {segmentLabel(segment.segmentId)} is{' '}
+        {segment.state === 'zombie' ? (
+          <>
+            dead and still on disk, a <Term name="zombie" />
+          </>
+        ) : (
+          stateWords[segment.state]
+        )}
         {place >= 0 && `, number ${String(place + 1)} in the queue`}
       </p>
       <dl className="facts">

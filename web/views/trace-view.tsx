@@ -42,13 +42,14 @@ export function TraceView(): ReactNode {
   useLoadedFor(at)
   const log = held ?? latest
   const rows = useRows(log)
+  const events = useMemo(() => [...countGroups(log).values()].reduce((sum, n) => sum + n, 0), [log])
   const newer = held === null ? 0 : latest.length + latest.dropped - held.length - held.dropped
   const title =
     latest.length === 0
       ? 'No event yet'
       : rows.searched < log.length
         ? `${plural(rows.count, 'line')} so far, searched ${formatCount(rows.searched)} of ${formatCount(log.length)} events`
-        : `${plural(rows.count, 'line')} of the newest ${plural(log.length, 'event')}`
+        : `${plural(rows.count, 'line')} of the newest ${plural(events, 'event')}`
   return (
     <Panel
       id="trace"

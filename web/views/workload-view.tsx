@@ -49,7 +49,7 @@ export function WorkloadView(): ReactNode {
       <Panel id="workload" name="Workload" title={headline(workload)} large>
         {workload.failure !== null && <p className="bad">✕ {workload.failure}</p>}
         <p className="muted">
-          {plural(workload.putsTotal, 'put')} so far, height {formatCount(workload.height)},{' '}
+          {plural(workload.putsTotal, 'put')} so far, at height {formatCount(workload.height)};{' '}
           {formatBytes(workload.settings.valueBytes)} values over{' '}
           {formatCount(workload.settings.keys)} keys, {workload.settings.shape}.
         </p>
@@ -70,7 +70,7 @@ function Effect(): ReactNode {
     ? 'a rate needs time, and the engine’s clock stands still'
     : 'needs two samples, a second apart'
   return (
-    <dl className="stats" data-testid="workload-effect">
+    <dl className="stats stats-rates" data-testid="workload-effect">
       <div className="stat">
         <dt>written</dt>
         <dd className="stat-main num">
@@ -91,7 +91,7 @@ function Effect(): ReactNode {
           {effect === null ? (
             <Unknown why={why} />
           ) : (
-            `${effect.staleGrowth >= 0 ? '+' : '−'}${formatByteRate(Math.abs(effect.staleGrowth))}`
+            `${effect.staleGrowth === 0 ? '' : effect.staleGrowth > 0 ? '+' : '−'}${formatByteRate(Math.abs(effect.staleGrowth))}`
           )}
         </dd>
         <dd className="stat-note">net of what maintenance freed</dd>
@@ -172,8 +172,7 @@ function SettingsForm({ workload }: { workload: WorkloadState }): ReactNode {
               <span>
                 {label}
                 {unit !== undefined && (
-                  <span className="muted num">
-                    {' '}
+                  <span className="muted num field-unit">
                     {unit} · {formatUnit(workload.settings[name], unit)}
                   </span>
                 )}
