@@ -83,7 +83,7 @@ test('the help lists the keys, and each of them does what it says', async () => 
   const listed = await page.getByRole('dialog').locator('kbd').allTextContents()
   expect(listed).toEqual([
     ...viewNames.map((view) => `g ${viewFacts[view].key}`),
-    ...['/', '.', 'd', 'Esc', '← → ↑ ↓', '+ −', 'Space', '?'],
+    ...['/', '.', 'd', 'Esc', '← → ↑ ↓', '+ − 0', 'Space', '?'],
   ])
   await page.keyboard.press('Escape')
   await page.getByRole('dialog').waitFor({ state: 'detached' })
