@@ -261,18 +261,6 @@ function limitOf(file: string): number {
 }
 
 describe('documentation', () => {
-  test('test/README.md names tests that are there for upstream scenarios', () => {
-    const readme = fs.readFileSync(path.join(ROOT, 'test/README.md'), 'utf8')
-    const [, table = ''] = readme.split("### Upstream's scenarios under another name")
-    const named = [...table.matchAll(/^\| `.*\| `(\S+\.test\.ts)`: (.+?) +\|$/gm)]
-    expect(named.length).toBeGreaterThan(40)
-    const absent = named.filter(([, file = '', title = '']) => {
-      const text = fs.readFileSync(path.join(ROOT, 'test/engine', file), 'utf8')
-      return !text.includes(`test('${title}'`)
-    })
-    expect(absent.map(([row]) => row)).toEqual([])
-  })
-
   test('engine/README.md lists every error code and no other', () => {
     const readme = fs.readFileSync(path.join(ROOT, 'engine/README.md'), 'utf8')
     const documented = new Set(readme.match(/\bENGINE_[A-Z_]+\b/g) ?? [])

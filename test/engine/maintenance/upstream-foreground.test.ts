@@ -44,7 +44,7 @@ describe('a plan', () => {
   })
 
   test.each(['writes', 'reads'] as const)(
-    'is given up when %s resume, after its grace: nothing is stamped, the store is idle (RewritePlan_CancelsWhenForegroundWritesResume, _ReadsResume)',
+    'is given up when %s resume, after its grace: nothing is stamped, the store is idle (RewritePlan_CancelsWhenForegroundWritesResume, _CancelsWhenForegroundReadsResume)',
     async (how) => {
       const { store, maintenance } = await filled([2], { disableGc: true })
       maintenance.setMode('auto')

@@ -232,6 +232,22 @@ describe('the queue', () => {
     await end(store)
   })
 
+  test('of which one is gone is consumed by a bounded run all the same (ConsumesMissingBoundedSourceIDs)', async () => {
+    const store = await QueueStore.open({ maintenance: { policy: 'queue_runner' } })
+    await store.fill({ live: [1, 2] })
+    const [gone, there] = store.ids as [SegmentId, SegmentId]
+    const ledger = store.ledger()
+    const { maintenance } = store.engine
+    await maintenance.rewrite([gone])
+    await store.queue({ ledger })
+    await maintenance.runPass('rewrite_queue_pending', { budgetTokensBytes: 4096 })
+    expect(store.rewrites()).toEqual([[gone], [there]])
+    const pruned = store.fixture.events.filter((e) => e.type === 'rewrite_queue_missing_prune')
+    expect(pruned).toMatchObject([{ dropped: [gone], remaining: 1 }])
+    expect(store.debt().queue).toEqual([])
+    await end(store)
+  })
+
   test('under a kick: of 0.2, 0.7 and 0.9 stale one is dropped, one rewritten, one left (RewriteQueue_CheckpointKickDebtDrainCapsSingleSegment)', async () => {
     const store = await QueueStore.open({ maintenance: LARGE })
     await store.fill({ live: [8, 3, 1], records: 10, recordBytes: 400 })

@@ -155,6 +155,20 @@ describe('stale debt', () => {
     expect(store.counters().rewriteRuns).toBe(runs)
     await end(store)
   })
+
+  test('of three under the queue runner: its confirm rewrites one, the runner drains the rest (StageConfirmationDebtDrainProcessesMultipleSegments)', async () => {
+    const { store, maintenance } = await filled([1, 2, 3], {
+      policy: 'queue_runner',
+      disableLoop: true,
+    })
+    await store.queue({ stagedMsAgo: 31_000, minStaleRatio: 0.2 })
+    maintenance.setMode('auto')
+    await store.advance(2, 1)
+    expect(store.sources()).toEqual(['rewrite_stage_confirm', 'rewrite_queue_pending'])
+    expect(store.rewrites()).toEqual(store.ids.map((id) => [id]))
+    expect(store.debt()).toEqual({ queue: [], ledger: [], stage: null })
+    await end(store)
+  })
 })
 
 describe('the narrow refresh', () => {
