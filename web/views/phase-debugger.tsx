@@ -39,15 +39,7 @@ export function PhaseDebugger(): ReactNode {
   const stop = useApp((state) => state.stop)
   const [source, setSource] = useState<RunnableSource>('periodic')
   const { made } = usePreview()
-  const session = useUi((state) => state.session)
-  const noActions = useApp((state) => whyNoActions(state, session))
   if (breakpoints === null) return null
-  const toggle = (name: Breakpoint) =>
-    void act('set-breakpoints', {
-      breakpoints: breakpoints.includes(name)
-        ? breakpoints.filter((one) => one !== name)
-        : [...breakpoints, name],
-    })
   const nothing = stopped === null ? 'No pass is stopped.' : null
   return (
     <fieldset className="group phases" data-testid="phase-debugger">
@@ -106,13 +98,7 @@ export function PhaseDebugger(): ReactNode {
               data-current={current}
             >
               <label>
-                <input
-                  type="checkbox"
-                  data-testid={`break-${name}`}
-                  checked={breakpoints.includes(name)}
-                  disabled={noActions !== null}
-                  onChange={() => toggle(name)}
-                />
+                <BreakBox name={name} breakpoints={breakpoints} />
                 <span className="sr-only">stop before </span>
                 <code>{phase}</code>
               </label>
@@ -124,14 +110,7 @@ export function PhaseDebugger(): ReactNode {
         {others.map(({ name, does }) => (
           <li key={name} className="phase">
             <label>
-              <input
-                type="checkbox"
-                data-testid={`break-${name}`}
-                checked={breakpoints.includes(name)}
-                disabled={noActions !== null}
-                onChange={() => toggle(name)}
-              />{' '}
-              stop {does}
+              <BreakBox name={name} breakpoints={breakpoints} /> stop {does}
             </label>
           </li>
         ))}
@@ -143,5 +122,31 @@ export function PhaseDebugger(): ReactNode {
         </div>
       )}
     </fieldset>
+  )
+}
+
+interface BreakBoxProps {
+  name: Breakpoint
+  /** All that are set. */
+  breakpoints: readonly Breakpoint[]
+}
+
+function BreakBox({ name, breakpoints }: BreakBoxProps): ReactNode {
+  const session = useUi((state) => state.session)
+  const noActions = useApp((state) => whyNoActions(state, session))
+  const isSet = breakpoints.includes(name)
+  return (
+    <input
+      type="checkbox"
+      data-testid={`break-${name}`}
+      checked={isSet}
+      disabled={noActions !== null}
+      title={noActions ?? undefined}
+      onChange={() =>
+        void act('set-breakpoints', {
+          breakpoints: isSet ? breakpoints.filter((one) => one !== name) : [...breakpoints, name],
+        })
+      }
+    />
   )
 }
