@@ -102,3 +102,36 @@ test('a link to an event of an earlier opening opens it, its pass, and the trace
   await page.context().close()
   await server.stop()
 })
+
+test('the trace of a folder that is only read has what the folder recorded', async () => {
+  const dir = temporaryFolder()
+  for (const [count, extra] of [
+    [2, ['--create']],
+    [1, []],
+  ] as const) {
+    const server = await startServer([dir, ...extra, '--mode', 'step', '--port', '0'])
+    await passes(server, count)
+    await server.stop()
+  }
+  const attached = await startServer([dir, '--read-only', '--port', '0'])
+  const page = await openPage(attached.url, { height: 4000 })
+  await waitLive(page)
+  await goTo(page, '#/trace?hide=none')
+  await page.getByText('What the folder has recorded is not loaded.').waitFor()
+  for (const stream of ['-2', '-1']) {
+    await page.getByTestId('load-older').click()
+    const row = page.locator(`[data-testid="trace-row"][data-stream="${stream}"][data-seq="1"]`)
+    await row.waitFor()
+    await row.locator('button').click()
+    await until('it is open', async () => {
+      const opening = await page
+        .getByTestId('event-opening')
+        .textContent()
+        .catch(() => '')
+      return opening?.startsWith(stream.slice(1)) === true
+    })
+  }
+  expect(await page.getByTestId('load-older').count()).toBe(0)
+  await page.context().close()
+  await attached.stop()
+})

@@ -13,7 +13,7 @@ import {
   putOpening,
   recordedRange,
 } from '../../web/state/trace-gaps.ts'
-import { makeGauges, makeSnapshot } from './fixtures.ts'
+import { makeGauges, makeSnapshot, makeStore } from './fixtures.ts'
 
 const FREE = { weigh: () => 1, weightMax: Infinity, lengthMax: Infinity }
 
@@ -160,7 +160,7 @@ describe('openings before the one that is followed', () => {
     expect(lines(trace)).toEqual(['1-5 earlier', 1, 2])
     const line = earlierWith(trace, 3)
     if (line === undefined) throw new Error('no line')
-    const wanted = putOpening(trace, line, recorded(3, 1, 40), FREE)
+    const wanted = putOpening(trace, line, recorded(3, 1, 40), 5, FREE)
     expect(lines(wanted)).toEqual([
       '1-2 earlier',
       'missed--3:1-40',
@@ -170,7 +170,14 @@ describe('openings before the one that is followed', () => {
       2,
     ])
     expect(earlierWith(wanted, 3)).toBeUndefined()
+    // Nothing is recorded between it and the present one.
+    const last = putOpening(trace, line, recorded(3, 1, 40), 3, FREE)
+    expect(lines(last)).toEqual(['1-2 earlier', 'missed--3:1-40', 'stream--3', 1, 2])
     expect(gapWith(wanted, -3, 40)?.toSeq).toBe(40)
+    // In a folder that is only read all that is recorded came before.
+    const message = makeSnapshot({ store: makeStore({ mode: 'attached' }) })
+    const attached = applyMessage(initialState, message, 0)
+    expect(lines(attached.trace)).toEqual(['1-Infinity earlier'])
     // The first of a store has none before it.
     expect(lines(opened(1, 2).trace)).toEqual([1, 2])
   })
@@ -180,7 +187,7 @@ describe('openings before the one that is followed', () => {
     const line = earlierWith(trace, 1)
     if (line === undefined) throw new Error('no line')
     const end = { fromSeq: 41, toSeq: null, why: 'not_closed' as const, text: 'no end' }
-    const put = putOpening(trace, line, { ...recorded(1, 11, 40), gaps: [end] }, FREE)
+    const put = putOpening(trace, line, { ...recorded(1, 11, 40), gaps: [end] }, 1, FREE)
     expect(lines(put)).toEqual(['gone--1:1-10', 'missed--1:11-40', 'lost--1', 'stream--1', 1])
     const lost = logItems(put)[2]
     expect(lost?.kind === 'remark' ? lost.text : '').toBe(

@@ -325,6 +325,8 @@ function boundary(state: AppState, { store }: Snapshot): TraceEntry[] {
   const { streamCount, streamOpenings } = state
   const opening = streamOpenings.at(-1) ?? null
   const isFirst = state.streamId === null
+  // Nothing happens in a folder that is only read: all that is recorded of it came before.
+  if (isFirst && store.mode === 'attached') return [earlierRemark({ after: 0, before: Infinity })]
   const before = isFirst ? 0 : (streamOpenings.at(-2) ?? null)
   const earlier =
     opening !== null && before !== null && opening - before > 1

@@ -114,7 +114,10 @@ export async function loadEarlier(earlier: TraceEarlier, wanted?: EventPlace): P
       }
       return
     }
-    putIntoTrace(store?.storeId, (trace) => putOpening(trace, earlier, found, TRACE_LIMITS))
+    const newestId = listed.at(-1)?.openingId ?? 0
+    putIntoTrace(store?.storeId, (trace) =>
+      putOpening(trace, earlier, found, newestId, TRACE_LIMITS),
+    )
     const { openingId, lastSeq } = found
     appStore.setState(({ openingsLoaded }) => ({
       openingsLoaded: [...new Set([...openingsLoaded, openingId])].sort((a, b) => b - a),

@@ -133,9 +133,11 @@ export function earlierRemark({ after, before }: { after: number; before: number
     what: 'earlier',
     key: `earlier-${String(after)}-${String(before)}`,
     text:
-      first === last
-        ? `Opening ${formatCount(first)} of the store is not loaded.`
-        : `Openings ${formatCount(first)} to ${formatCount(last)} of the store are not loaded.`,
+      last === Infinity
+        ? 'What the folder has recorded is not loaded.'
+        : first === last
+          ? `Opening ${formatCount(first)} of the store is not loaded.`
+          : `Openings ${formatCount(first)} to ${formatCount(last)} of the store are not loaded.`,
     after,
     before,
   }
@@ -176,15 +178,20 @@ export interface RecordedOpening {
   gaps: readonly RecordingGap[]
 }
 
-/** The trace with an opening put where it was not loaded: its own lines are a gap as yet. */
+/**
+ * The trace with an opening put where it was not loaded: its own lines are a gap as yet. After `newestId` none is
+ * recorded.
+ */
 export function putOpening(
   trace: TraceLog,
   earlier: TraceEarlier,
   { openingId, openedAtMs, firstSeq, lastSeq, gaps }: RecordedOpening,
+  newestId: number,
   limits: LogLimits<TraceEntry>,
 ): TraceLog {
   const stream = -openingId
-  const { after, before } = earlier
+  const { after } = earlier
+  const before = Math.min(earlier.before, newestId + 1)
   const entries: TraceEntry[] = []
   if (openingId - after > 1) entries.push(earlierRemark({ after, before: openingId }))
   if (firstSeq > 1) entries.push(goneRemark(stream, { fromSeq: 1, toSeq: firstSeq - 1 }))
@@ -214,9 +221,11 @@ export function noOpening(
   limits: LogLimits<TraceEntry>,
 ): TraceLog {
   const which =
-    earlier.before - earlier.after === 2
-      ? `opening ${formatCount(earlier.after + 1)}`
-      : `openings ${formatCount(earlier.after + 1)} to ${formatCount(earlier.before - 1)}`
+    earlier.before === Infinity
+      ? 'what happened in it'
+      : earlier.before - earlier.after === 2
+        ? `opening ${formatCount(earlier.after + 1)}`
+        : `openings ${formatCount(earlier.after + 1)} to ${formatCount(earlier.before - 1)}`
   const text = isListed
     ? `The folder has no recording of ${which}.`
     : `The recording of ${which} is too far back: the server lists the newest openings only.`

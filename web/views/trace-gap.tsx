@@ -61,6 +61,7 @@ function LoadButton({ line }: { line: TraceGap | TraceEarlier }): ReactNode {
 
 function buttonText(line: TraceGap | TraceEarlier): string {
   if (line.what === 'earlier') {
+    if (line.before === Infinity) return 'Load the newest opening'
     return line.before - line.after === 2 ? 'Load it' : 'Load the newest of them'
   }
   const count = Math.min(OLDER_PAGE, line.toSeq - line.fromSeq + 1)

@@ -47,9 +47,11 @@ export function TraceView(): ReactNode {
   const title =
     latest.length === 0
       ? 'No event yet'
-      : rows.searched < log.length
-        ? `${plural(rows.count, 'line')} so far, searched ${formatCount(rows.searched)} of ${formatCount(log.length)} events`
-        : `${plural(rows.count, 'line')} of the newest ${plural(events, 'event')}`
+      : events === 0
+        ? 'No event is loaded'
+        : rows.searched < log.length
+          ? `${plural(rows.count, 'line')} so far, searched ${formatCount(rows.searched)} of ${formatCount(log.length)} events`
+          : `${plural(rows.count, 'line')} of the newest ${plural(events, 'event')}`
   return (
     <Panel
       id="trace"
