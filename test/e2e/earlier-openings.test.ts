@@ -52,10 +52,10 @@ test('older events go on across the openings of a store, down to its first', asy
   const lines = await remarks(page)
   const opened = /opened \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\. Events and passes are numbered anew/
   expect(lines).toHaveLength(3)
-  expect(lines[0]).toMatch(/^Below this line: opening 2 /)
+  expect(lines[0]).toMatch(/^Below: opening 2, /)
   expect(lines[0]).toMatch(opened)
   expect(lines[1]).toMatch(/^Opening 2: The newest moments, after event \d+, may be lost/)
-  expect(lines[2]).toMatch(/^Below this line: opening 1 /)
+  expect(lines[2]).toMatch(/^Below: opening 1, /)
   const first = page.locator('[data-testid="trace-row"][data-stream="-1"][data-seq="1"]')
   expect(await first.getAttribute('data-event-type')).toBe('store_opened')
 

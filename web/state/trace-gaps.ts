@@ -152,12 +152,12 @@ export function openingRemark(
 ): TraceEntry {
   const name = opening === null ? 'another opening' : `opening ${formatCount(opening)}`
   const at = openedAtMs === null ? '' : `, opened ${formatDay(openedAtMs)}`
-  const where = side === 'above' ? 'Above this line' : 'Below this line'
+  const where = side === 'above' ? 'Above' : 'Below'
   return {
     kind: 'remark',
     what: 'stream',
     key: `stream-${String(stream)}`,
-    text: `${where}: ${name} of the store${at}. Events and passes are numbered anew in each opening.`,
+    text: `${where}: ${name}${at}. Events and passes are numbered anew in each.`,
   }
 }
 
