@@ -141,13 +141,19 @@ async function measureInputs(
   act = interact,
 ): Promise<void> {
   const before = await cpuSeconds(session)
-  const { shown, ran, hover, wheel } = await inputsDuring(page, act)
+  const { shown, ran, kinds, hover, wheel } = await inputsDuring(page, act)
   const cpuMs = ((await cpuSeconds(session)) - before) * 1000
   const slow = shown.filter((ms) => ms > 50).length
   out(
     `${name} interactions=${shown.length} over_50ms=${slow}${figures('input', shown)}${figures('ran', ran)}` +
       ` main_thread_cpu_ms_each=${(cpuMs / shown.length).toFixed(1)}`,
   )
+  for (const [kind, times] of kinds) {
+    const over = times.filter((ms) => ms > 50).length
+    out(
+      `${name} kind=${kind} interactions=${times.length} over_50ms=${over}${figures('input', times)}`,
+    )
+  }
   out(`${name} moves=${hover.length}${figures('hover', hover)}${figures('wheel', wheel)}`)
 }
 
