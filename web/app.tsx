@@ -1,8 +1,9 @@
 // The page: which of the whole-page states applies, and the frame of rail, strip, view and drawer.
-import { Suspense, useEffect, type ComponentType, type ReactNode } from 'react'
+import { memo, Suspense, useEffect, type ComponentType, type ReactNode } from 'react'
 import type { ViewName } from './lib/route.ts'
 import { viewFacts } from './lib/views.ts'
-import { useKeys } from './parts/keys.ts'
+import { useAfterAnswer } from './parts/hooks.ts'
+import { giveFocus, useKeys } from './parts/keys.ts'
 import { lazily } from './parts/lazily.ts'
 import { PlanDialog } from './parts/plan-dialog.tsx'
 import { momentStore } from './state/history.ts'
@@ -51,12 +52,11 @@ export function App(): ReactNode {
   const ready = useApp((state) => state.engine !== null)
   const failed = useApp((state) => state.store?.status === 'failed')
   const absent = useApp((state) => state.absent !== null)
-  const view = useRoute((route) => route.view)
+  const needsStore = useRoute((route) => route.view !== 'stores')
   useKeys()
-  useTitle(view)
   if (access === 'no_token') return <NoAccess known={false} />
   if (access === 'bad_token') return <NoAccess known />
-  if (!ready && !failed && !absent && view !== 'stores') return <Connecting />
+  if (!ready && !failed && !absent && needsStore) return <Connecting />
   return (
     <div className="frame">
       <a className="skip" href="#main" onClick={skipToMain}>
@@ -64,7 +64,21 @@ export function App(): ReactNode {
       </a>
       <Rail />
       <Strip />
-      <Main view={view} failed={failed && !ready} />
+      <Shown failed={failed && !ready} />
+      <HelpDialog />
+      <PlanDialog />
+    </div>
+  )
+}
+
+/** The view and what is open beside it. The rail names another view at once; the view itself follows. */
+function Shown({ failed }: { failed: boolean }): ReactNode {
+  const view = useAfterAnswer(useRoute((route) => route.view))
+  useTitle(view)
+  useEffect(giveFocus, [view])
+  return (
+    <>
+      <Main view={view} failed={failed} />
       {view === 'history' ? (
         // What it opens belongs to the recorded moment, not to now.
         <AppStoreContext value={momentStore}>
@@ -73,13 +87,12 @@ export function App(): ReactNode {
       ) : (
         <Drawer />
       )}
-      <HelpDialog />
-      <PlanDialog />
-    </div>
+    </>
   )
 }
 
-function Main({ view, failed }: { view: ViewName; failed: boolean }): ReactNode {
+const Main = memo(function Main(props: { view: ViewName; failed: boolean }): ReactNode {
+  const { view, failed } = props
   const old = useApp((state) => state.engine !== null && state.link.phase !== 'live')
   const absent = useApp((state) => state.absent !== null)
   const attached = useApp((state) => state.store?.mode === 'attached')
@@ -102,14 +115,14 @@ function Main({ view, failed }: { view: ViewName; failed: boolean }): ReactNode 
         <>
           <FailureBanner />
           {view !== 'step' && view !== 'history' && <ResultPanel />}
-          <Suspense fallback={<p className="muted">Loading the view.</p>}>
+          <Suspense key={view} fallback={<p className="muted">Loading the view.</p>}>
             <View />
           </Suspense>
         </>
       )}
     </main>
   )
-}
+})
 
 function NotAttached({ view }: { view: ViewName }): ReactNode {
   return (

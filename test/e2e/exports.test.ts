@@ -160,13 +160,13 @@ test('every chart is saved as a picture of it, in both themes', async () => {
       .locator(`[data-testid="segment-row"][data-segment-id="${String(stale?.segmentId)}"]`)
       .getByRole('button')
       .click()
-    await page.locator('[data-testid="drawer"] .recharts-area').first().waitFor()
+    await page.locator('[data-testid="drawer"] .bytes-live').waitFor()
     const name = await page
       .locator('[data-testid="drawer"] [data-testid^="png-bytes-of-"]')
       .getAttribute('data-testid')
     await checkPicture(page, name?.replace('png-', '') ?? '', {
       tokens: ['--live'],
-      shown: '[data-testid="drawer"] .recharts-responsive-container',
+      shown: '[data-testid="drawer"] .segment-bytes svg',
       groundShare: 0.2,
     })
     await page.keyboard.press('Escape')

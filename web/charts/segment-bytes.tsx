@@ -1,16 +1,9 @@
-// Total and live bytes of one segment, as steps: between two events nothing is known to have moved.
-import { useMemo, useRef, type ReactNode } from 'react'
-import {
-  Area,
-  AreaChart,
-  CartesianGrid,
-  ResponsiveContainer,
-  Tooltip,
-  XAxis,
-  YAxis,
-} from 'recharts'
+// Total and live bytes of one segment, as steps: between two events nothing is known to have moved. Own
+// SVG: it comes with every press on the map, and the library of the large charts takes 30 ms for one.
+import { useMemo, useRef, useState, type KeyboardEvent, type ReactNode } from 'react'
 import { exactBytes, formatBytes, formatTime } from '../lib/format.ts'
 import { ExportButtons } from '../parts/export-buttons.tsx'
+import { useWidth, type WidthBefore } from '../parts/hooks.ts'
 import type { SegmentPoint } from '../state/segment-history.ts'
 import { byteTicks, timeTicks } from './axis.ts'
 import { downsampleBy } from './downsample.ts'
@@ -22,8 +15,15 @@ interface SegmentBytesProps {
   name: string
 }
 
-const axis = { stroke: 'var(--line-strong)', tick: { fill: 'var(--text-2)', fontSize: 11 } }
 const POINTS_MAX = 300
+const LEFT = 60
+const RIGHT = 8
+const TOP = 6
+const BOTTOM = 30
+const HEIGHT = 120
+const TIP_WIDTH = 220
+
+const before: WidthBefore = { width: 0 }
 
 export function SegmentBytes({ points, openUntilMs, name }: SegmentBytesProps): ReactNode {
   const picture = useRef<HTMLDivElement>(null)
@@ -34,52 +34,10 @@ export function SegmentBytes({ points, openUntilMs, name }: SegmentBytesProps): 
     if (end === undefined || openUntilMs === null || openUntilMs <= end.atMs) return shown
     return [...shown, { ...end, atMs: openUntilMs }]
   }, [points, openUntilMs])
-  const from = data[0]?.atMs ?? 0
-  const to = data.at(-1)?.atMs ?? 1
-  const ticks = byteTicks(Math.max(1, ...data.map((point) => point.bytesTotal)), 2)
   return (
     <>
       <div ref={picture}>
-        <ResponsiveContainer width="100%" height={120}>
-          <AreaChart data={data} margin={{ top: 6, right: 8, bottom: 0, left: 0 }}>
-            <CartesianGrid stroke="var(--line)" vertical={false} />
-            <XAxis
-              {...axis}
-              dataKey="atMs"
-              type="number"
-              domain={[from, to]}
-              ticks={timeTicks(from, to, 3)}
-              tickFormatter={(value: number) => formatTime(value)}
-            />
-            <YAxis
-              {...axis}
-              width={60}
-              ticks={ticks}
-              domain={[0, ticks.at(-1) ?? 1]}
-              tickFormatter={(value: number) => formatBytes(value)}
-            />
-            <Tooltip
-              isAnimationActive={false}
-              content={({ payload }) => <Tip payload={payload} />}
-            />
-            <Area
-              type="stepAfter"
-              dataKey="bytesTotal"
-              stroke="var(--stale)"
-              fill="var(--stale)"
-              fillOpacity={0.65}
-              isAnimationActive={false}
-            />
-            <Area
-              type="stepAfter"
-              dataKey="bytesLive"
-              stroke="var(--live)"
-              fill="var(--live)"
-              fillOpacity={0.9}
-              isAnimationActive={false}
-            />
-          </AreaChart>
-        </ResponsiveContainer>
+        <Steps data={data} name={name} />
         <p className="chart-name">
           <span>
             <span className="key key-live" /> live
@@ -109,15 +67,97 @@ export function SegmentBytes({ points, openUntilMs, name }: SegmentBytesProps): 
   )
 }
 
-function Tip({ payload }: { payload: unknown }): ReactNode {
-  const point = (payload as { payload?: SegmentPoint }[] | undefined)?.[0]?.payload
-  if (point === undefined) return null
+function Steps({ data, name }: { data: readonly SegmentPoint[]; name: string }): ReactNode {
+  const [box, width] = useWidth<HTMLDivElement>(before)
+  const [pointed, setPointed] = useState<number | null>(null)
+  const from = data[0]?.atMs ?? 0
+  const to = data.at(-1)?.atMs ?? 1
+  const ticks = byteTicks(Math.max(1, ...data.map((point) => point.bytesTotal)), 2)
+  const top = ticks.at(-1) ?? 1
+  const right = Math.max(LEFT + 10, width - RIGHT)
+  const bottom = HEIGHT - BOTTOM
+  const x = (atMs: number) => LEFT + ((atMs - from) / Math.max(1, to - from)) * (right - LEFT)
+  const y = (bytes: number) => bottom - (bytes / top) * (bottom - TOP)
+  const at = pointed === null ? undefined : data[Math.min(pointed, data.length - 1)]
+  const onKeyDown = (event: KeyboardEvent) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key]
+    if (step === undefined) return
+    event.preventDefault()
+    setPointed(Math.max(0, Math.min(data.length - 1, (pointed ?? data.length) + step)))
+  }
   return (
-    <div className="tip">
-      <strong className="num">{formatTime(point.atMs, true)}</strong>
-      <div className="num">
-        {exactBytes(point.bytesLive)} live of {exactBytes(point.bytesTotal)}
-      </div>
+    <div ref={box} className="segment-bytes">
+      {width > 0 && (
+        <svg
+          width={width}
+          height={HEIGHT}
+          role="application"
+          tabIndex={0}
+          aria-label={`Live and stale bytes of ${name} over time. Arrow keys go from change to change.`}
+          onKeyDown={onKeyDown}
+          onBlur={() => setPointed(null)}
+          onPointerLeave={() => setPointed(null)}
+          onPointerMove={(event) => {
+            const offset = event.clientX - event.currentTarget.getBoundingClientRect().left
+            const atMs = from + ((offset - LEFT) / (right - LEFT)) * (to - from)
+            const index = data.findLastIndex((point) => point.atMs <= atMs)
+            setPointed(Math.max(0, index))
+          }}
+        >
+          {ticks.map((tick) => (
+            <g key={tick}>
+              <line className="grid-line" x1={LEFT} x2={right} y1={y(tick)} y2={y(tick)} />
+              <text className="axis-text" x={LEFT - 8} y={y(tick) + 4} textAnchor="end">
+                {formatBytes(tick)}
+              </text>
+            </g>
+          ))}
+          {timeTicks(from, to, 3).map((tick) => (
+            <text className="axis-text" key={tick} x={x(tick)} y={bottom + 18} textAnchor="middle">
+              {formatTime(tick)}
+            </text>
+          ))}
+          <path
+            className="bytes-stale"
+            d={stepPath(data, x, (point) => y(point.bytesTotal), bottom)}
+          />
+          <path
+            className="bytes-live"
+            d={stepPath(data, x, (point) => y(point.bytesLive), bottom)}
+          />
+          <path
+            className="axis-line"
+            d={`M${String(LEFT)} ${String(TOP)}V${String(bottom)}H${String(right)}`}
+          />
+          {at !== undefined && (
+            <line className="axis-line" x1={x(at.atMs)} x2={x(at.atMs)} y1={TOP} y2={bottom} />
+          )}
+        </svg>
+      )}
+      {at !== undefined && (
+        <div
+          className="tip"
+          role="status"
+          style={{ left: Math.max(0, Math.min(x(at.atMs) + 8, width - TIP_WIDTH)) }}
+        >
+          <strong className="num">{formatTime(at.atMs, true)}</strong>
+          <div className="num">
+            {exactBytes(at.bytesLive)} live of {exactBytes(at.bytesTotal)}
+          </div>
+        </div>
+      )}
     </div>
   )
+}
+
+/** The area below steps: each value holds until the next. */
+function stepPath(
+  data: readonly SegmentPoint[],
+  x: (atMs: number) => number,
+  y: (point: SegmentPoint) => number,
+  bottom: number,
+): string {
+  let path = `M${x(data[0]?.atMs ?? 0).toFixed(1)} ${String(bottom)}`
+  for (const point of data) path += `H${x(point.atMs).toFixed(1)}V${y(point).toFixed(1)}`
+  return `${path}V${String(bottom)}Z`
 }

@@ -1,6 +1,6 @@
 // What the colour of a segment says. One function a segment, so that tiles, canvas, legend and table
 // agree; every colour comes with a letter and words, for who does not see the hue.
-import type { SegmentInfo } from '../../server/protocol.ts'
+import type { CandidateVerdict, SegmentInfo } from '../../server/protocol.ts'
 import { formatAge, formatRatio } from '../lib/format.ts'
 import type { SegmentColour } from '../lib/route.ts'
 import { filterWords, stateWords } from '../lib/words.ts'
@@ -47,14 +47,7 @@ export function painterOf(colour: SegmentColour, input: PaintInput): Painter {
     case 'age':
       return { colour, paint: (segment) => paintAge(segment, input.nowMs) }
     case 'lane':
-      return {
-        colour,
-        paint: ({ lane }) => ({
-          token: `--cat-${String((lane % LANE_HUES) + 1)}`,
-          letter: String(lane % 10),
-          words: `lane ${String(lane)}`,
-        }),
-      }
+      return { colour, paint: ({ lane }) => paintLane(lane) }
     case 'state':
       return { colour, paint: (segment) => paintState(segment, input.bytesKnown ?? true) }
     case 'verdict':
@@ -62,15 +55,33 @@ export function painterOf(colour: SegmentColour, input: PaintInput): Painter {
   }
 }
 
-function paintAge(segment: SegmentInfo, nowMs: number): Paint {
-  if (segment.sealedAtMs === null) {
-    return segment.state === 'active'
-      ? { token: '--queued', letter: 'A', words: 'still being written' }
-      : unknownPaint('age not known')
+/** The same object each time for what looks the same: thousands of segments share a few. */
+function once<K, V>(make: (key: K) => V): (key: K) => V {
+  const made = new Map<K, V>()
+  return (key) => {
+    let value = made.get(key)
+    if (value === undefined) made.set(key, (value = make(key)))
+    return value
   }
+}
+
+const paintLane = once((lane: number): Paint => ({
+  token: `--cat-${String((lane % LANE_HUES) + 1)}`,
+  letter: String(lane % 10),
+  words: `lane ${String(lane)}`,
+}))
+
+const beingWritten: Paint = { token: '--queued', letter: 'A', words: 'still being written' }
+const ageNotKnown = unknownPaint('age not known')
+
+function paintAge(segment: SegmentInfo, nowMs: number): Paint {
+  if (segment.sealedAtMs === null) return segment.state === 'active' ? beingWritten : ageNotKnown
   const ageMs = nowMs - segment.sealedAtMs
   const step = AGE_STEPS.findIndex(({ belowMs }) => ageMs < belowMs)
-  const index = step === -1 ? AGE_STEPS.length : step
+  return paintAgeStep(step === -1 ? AGE_STEPS.length : step)
+}
+
+const paintAgeStep = once((index: number): Paint => {
   const below = AGE_STEPS[index]?.belowMs
   const from = AGE_STEPS[index - 1]?.belowMs
   const words =
@@ -84,20 +95,19 @@ function paintAge(segment: SegmentInfo, nowMs: number): Paint {
     letter: AGE_STEPS[index]?.letter ?? 'o',
     words,
   }
-}
+})
 
-function paintState(segment: SegmentInfo, bytesKnown: boolean): Paint {
-  switch (segment.state) {
-    case 'active':
-      return { token: '--queued', letter: 'A', words: stateWords.active }
-    case 'zombie':
-      return { token: '--kept', letter: 'Z', words: stateWords.zombie }
-    case 'sealed':
-      if (!bytesKnown) return { token: '--cat-6', letter: 'S', words: stateWords.sealed }
-      return segment.bytesStale === 0
-        ? { token: '--live', letter: 'L', words: 'sealed, fully live' }
-        : { token: '--cat-6', letter: 'S', words: 'sealed, partly stale' }
-  }
+const statePaint = {
+  active: { token: '--queued', letter: 'A', words: stateWords.active },
+  zombie: { token: '--kept', letter: 'Z', words: stateWords.zombie },
+  sealed: { token: '--cat-6', letter: 'S', words: stateWords.sealed },
+  live: { token: '--live', letter: 'L', words: 'sealed, fully live' },
+  stale: { token: '--cat-6', letter: 'S', words: 'sealed, partly stale' },
+} satisfies Record<string, Paint>
+
+function paintState({ state, bytesStale }: SegmentInfo, bytesKnown: boolean): Paint {
+  if (state !== 'sealed' || !bytesKnown) return statePaint[state]
+  return bytesStale === 0 ? statePaint.live : statePaint.stale
 }
 
 const verdictPaint = {
@@ -115,12 +125,16 @@ const verdictPaint = {
   max_live_bytes: { token: '--cat-5', letter: 'C' },
 } as const satisfies Record<string, { token: string; letter: string }>
 
+const noPlanYet = unknownPaint('no plan has been made yet')
+const notInPlan = unknownPaint('not in the last plan')
+
 function paintVerdict(segment: SegmentInfo, verdicts: Verdicts | null): Paint {
   const candidate = verdicts?.by.get(segment.segmentId)
-  if (candidate === undefined) {
-    return unknownPaint(verdicts === null ? 'no plan has been made yet' : 'not in the last plan')
-  }
-  const { verdict } = candidate
+  if (candidate === undefined) return verdicts === null ? noPlanYet : notInPlan
+  return paintOfVerdict(candidate.verdict)
+}
+
+const paintOfVerdict = once((verdict: CandidateVerdict['verdict']): Paint => {
   const paint: { token: string; letter: string } | undefined = (
     verdictPaint as Record<string, { token: string; letter: string }>
   )[verdict]
@@ -129,7 +143,7 @@ function paintVerdict(segment: SegmentInfo, verdicts: Verdicts | null): Paint {
     letter: paint?.letter ?? '?',
     words: verdict === 'selected' ? 'selected' : filterWords[verdict],
   }
-}
+})
 
 export interface LegendEntry extends Paint {
   count: number
@@ -138,11 +152,11 @@ export interface LegendEntry extends Paint {
 /** The colours in use, most frequent first. */
 export function legendOf(segments: readonly SegmentInfo[], painter: Painter): LegendEntry[] {
   if (painter.paint === null) return []
-  const found = new Map<string, LegendEntry>()
+  const found = new Map<Paint, LegendEntry>()
   for (const segment of segments) {
     const paint = painter.paint(segment)
-    const entry = found.get(paint.words)
-    if (entry === undefined) found.set(paint.words, { ...paint, count: 1 })
+    const entry = found.get(paint)
+    if (entry === undefined) found.set(paint, { ...paint, count: 1 })
     else entry.count += 1
   }
   return [...found.values()].sort((a, b) => b.count - a.count)

@@ -1,8 +1,20 @@
 // Small React bindings: the two clocks, an element's width, a throttled text, what is dear to draw.
-import { useContext, useEffect, useLayoutEffect, useRef, useState, type RefObject } from 'react'
+import {
+  startTransition,
+  useContext,
+  useDeferredValue,
+  useEffect,
+  useLayoutEffect,
+  useRef,
+  useState,
+  type RefObject,
+} from 'react'
+import { holdFeed } from '../lib/frames.ts'
+import type { Route } from '../lib/route.ts'
 import type { AppState } from '../state/app-state.ts'
 import { engineNow } from '../state/selectors.ts'
 import { AppStoreContext, useApp } from '../state/store.ts'
+import { useRoute } from '../state/ui-store.ts'
 
 /** The page's clock, ticking. Countdowns show whole seconds, so four ticks a second are enough. */
 export function usePageNow(everyMs = 250): number {
@@ -41,19 +53,33 @@ export function useFocusReturn(box: RefObject<HTMLElement | null>): void {
   }, [box])
 }
 
-/** Content width of an element, kept up to date. */
-export function useWidth<T extends HTMLElement>(): [RefObject<T | null>, number] {
+/** What the last element of a kind was as wide as; the next one most often is, too. */
+export interface WidthBefore {
+  width: number
+}
+
+/**
+ * Content width of an element, kept up to date. Until it is laid out it is what `before` says, or 0, so
+ * that what is as wide as the one before it is drawn once.
+ */
+export function useWidth<T extends HTMLElement>(
+  before?: WidthBefore,
+): [RefObject<T | null>, number] {
   const ref = useRef<T>(null)
-  const [width, setWidth] = useState(0)
+  const [width, setWidth] = useState(before?.width ?? 0)
   useEffect(() => {
     const element = ref.current
     if (element === null) return
-    const measure = () => setWidth(Math.floor(element.clientWidth))
+    const measure = () => {
+      const measured = Math.floor(element.clientWidth)
+      if (before !== undefined) before.width = measured
+      setWidth(measured)
+    }
     measure()
     const observer = new ResizeObserver(measure)
     observer.observe(element)
     return () => observer.disconnect()
-  }, [])
+  }, [before])
   return [ref, width]
 }
 
@@ -132,10 +158,28 @@ const SETTLED_MS = 80
 export function useSettled(key: string): boolean {
   const [settled, setSettled] = useState<string | null>(null)
   useEffect(() => {
-    const timer = setTimeout(() => setSettled(key), SETTLED_MS)
+    const timer = setTimeout(() => startTransition(() => setSettled(key)), SETTLED_MS)
     return () => clearTimeout(timer)
   }, [key])
   return settled === key
+}
+
+/**
+ * Follows `value` in a frame after the one that answers the input: what was pressed looks pressed at
+ * once, and what takes longer to draw is drawn in pieces between which the next input gets its turn.
+ * `first` stands for it in the frame in which this appears.
+ */
+export function useAfterAnswer<T>(value: T, first?: T): T {
+  const shown = useDeferredValue(value, first)
+  const late = shown !== value
+  // A change of the store would throw away what is drawn of the rest so far.
+  useLayoutEffect(() => (late ? holdFeed() : undefined), [late])
+  return shown
+}
+
+/** A part of the address as what takes long to draw follows it. */
+export function useShownRoute<T>(select: (route: Route) => T): T {
+  return useAfterAnswer(useRoute(select))
 }
 
 /** True while the media query holds. */

@@ -1,7 +1,7 @@
 // The keyboard: "g" and a letter for a view, "/" for the filter of the view, "." for the next step, "d"
 // into the drawer and back, "?" for help, Escape for what is open. A key never fires while somebody types.
 import { useEffect } from 'react'
-import { viewNames } from '../lib/route.ts'
+import { viewNames, type ViewName } from '../lib/route.ts'
 import { viewFacts } from '../lib/views.ts'
 import { appStore } from '../state/store.ts'
 import { closeDrawer, goTo, navigate, uiStore } from '../state/ui-store.ts'
@@ -16,13 +16,32 @@ function isTyping({ target, key }: KeyboardEvent): boolean {
   return target.closest('input:not([type=checkbox]), textarea') !== null
 }
 
+/** What takes the focus once the view that was asked for is shown. */
+let focusWish: (() => HTMLElement | null) | null = null
+
+/** Called when another view is shown. */
+export function giveFocus(): void {
+  const wish = focusWish
+  focusWish = null
+  wish?.()?.focus()
+}
+
+/** Goes to a view, and with the focus to an element of it. */
+function goWithFocus(view: ViewName, element: () => HTMLElement | null): void {
+  const isThere = uiStore.getState().route.view === view
+  focusWish = element
+  goTo(view)
+  if (isThere) giveFocus()
+}
+
+const mainElement = (): HTMLElement | null => document.getElementById('main')
+
 function goByKey(key: string): boolean {
   const attached = appStore.getState().store?.mode === 'attached'
   const view = viewNames.find((name) => viewFacts[name].key === key)
   if (view === undefined || (attached && !viewFacts[view].attached)) return false
-  goTo(view)
-  // The view's heading is read out, and the next Tab starts inside it.
-  requestAnimationFrame(() => document.getElementById('main')?.focus())
+  // The view's name is read out, and the next Tab starts inside it.
+  goWithFocus(view, mainElement)
   return true
 }
 
@@ -30,12 +49,8 @@ function goByKey(key: string): boolean {
 function focusFilter(): void {
   const field = () => document.querySelector<HTMLElement>('[data-key="filter"]')
   const here = field()
-  if (here !== null) {
-    here.focus()
-    return
-  }
-  goTo('trace')
-  requestAnimationFrame(() => field()?.focus())
+  if (here !== null) here.focus()
+  else goWithFocus('trace', field)
 }
 
 /** Presses the next step where there is one to press; elsewhere it leads to where steps are made. */
@@ -57,7 +72,7 @@ function crossToDrawer(): boolean {
     return true
   }
   const back = leftAt?.isConnected === true && leftAt !== document.body ? leftAt : null
-  ;((back as HTMLElement | null) ?? document.getElementById('main'))?.focus()
+  ;((back as HTMLElement | null) ?? mainElement())?.focus()
   return true
 }
 

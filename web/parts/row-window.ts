@@ -25,12 +25,16 @@ export function rowWindow(
   return { first: Math.max(0, Math.min(first, count)), end: Math.max(0, Math.min(end, count)) }
 }
 
-/** Follows the scrolling and the size of `scroller`; empty until it has been laid out. */
+/** Follows the scrolling and the size of `scroller`, which is `heightAtFirst` until it has been laid out. */
 export function useRowWindow(
   scroller: RefObject<HTMLElement | null>,
   rows: { count: number; height: number; overscan: number },
+  heightAtFirst: () => number,
 ): RowWindow {
-  const [sight, setSight] = useState<RowsInSight>({ scrollTop: 0, viewHeight: 0 })
+  const [sight, setSight] = useState<RowsInSight>(() => ({
+    scrollTop: 0,
+    viewHeight: heightAtFirst(),
+  }))
   useEffect(() => {
     const element = scroller.current
     if (element === null) return

@@ -1,5 +1,5 @@
 // What both the overview and the segments view draw of all segments: order, colour, legend, map.
-import { useMemo, type ReactNode } from 'react'
+import { memo, useMemo, type ReactNode } from 'react'
 import type { SegmentInfo } from '../../server/protocol.ts'
 import { legendOf, painterOf, type Painter } from '../charts/segment-colour.ts'
 import { marksOf, type SegmentMarks } from '../charts/segment-look.ts'
@@ -16,7 +16,7 @@ import type { GoneSegment } from '../state/app-state.ts'
 import { newestVerdicts, type Verdicts } from '../state/segment-history.ts'
 import { useApp, useIsLive } from '../state/store.ts'
 import { chooseSegment, navigate, useRoute, useUi } from '../state/ui-store.ts'
-import { useWidth } from './hooks.ts'
+import { useShownRoute, useWidth, type WidthBefore } from './hooks.ts'
 
 const noDebt = { queue: [], ledger: [], stage: null }
 
@@ -39,11 +39,15 @@ export function useVerdicts(): Verdicts | null {
   return useMemo(() => newestVerdicts(passes, asked), [passes, asked])
 }
 
-/** Ages are painted in steps, so the painter follows the clock in steps of seconds. */
-function usePainter(verdicts: Verdicts | null): Painter {
-  const colour = useRoute((route) => route.colour)
-  const nowMs = useApp((state) => Math.floor((state.gauges?.nowMs ?? 0) / 5000) * 5000)
+/** Ages are painted in steps, so their painter follows the clock in steps of seconds. */
+function usePainter(): Painter {
+  const colour = useShownRoute((route) => route.colour)
+  const steps = useApp((state) => Math.floor((state.gauges?.nowMs ?? 0) / 5000))
+  const all = useVerdicts()
   const bytesKnown = useApp((state) => state.liveBytesUnknown === null)
+  // Another painter has all cells drawn again.
+  const nowMs = colour === 'age' ? steps * 5000 : 0
+  const verdicts = colour === 'verdict' ? all : null
   return useMemo(
     () => painterOf(colour, { nowMs, verdicts, bytesKnown }),
     [colour, nowMs, verdicts, bytesKnown],
@@ -108,13 +112,12 @@ export function ColourChoice(): ReactNode {
   )
 }
 
-function MapLegend({
-  segments,
-  painter,
-}: {
+interface MapLegendProps {
   segments: readonly SegmentInfo[]
   painter: Painter
-}): ReactNode {
+}
+
+const MapLegend = memo(function MapLegend({ segments, painter }: MapLegendProps): ReactNode {
   const entries = useMemo(() => legendOf(segments, painter), [segments, painter])
   const unknown = useApp((state) => state.liveBytesUnknown)
   if (painter.paint === null) {
@@ -164,7 +167,10 @@ function MapLegend({
       ))}
     </ul>
   )
-}
+})
+
+/** The map of another view is as wide. */
+const before: WidthBefore = { width: 0 }
 
 interface SegmentBoardProps {
   /** Those shown, in their order. */
@@ -182,8 +188,8 @@ export function SegmentBoard({ segments, children }: SegmentBoardProps): ReactNo
   const current = useRoute((route) => (route.drawer?.kind === 'segment' ? route.drawer.id : null))
   const theme = useUi((state) => state.theme)
   const marks = useMarks()
-  const painter = usePainter(useVerdicts())
-  const [box, width] = useWidth<HTMLDivElement>()
+  const painter = usePainter()
+  const [box, width] = useWidth<HTMLDivElement>(before)
   return (
     <>
       <div className="map-head">

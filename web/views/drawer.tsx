@@ -1,6 +1,6 @@
 // What is open beside the view: one segment, one pass or one event. A sheet at phone width.
 import { X } from 'lucide-react'
-import { useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
+import { memo, useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
 import type { EngineEvent, SegmentId } from '../../server/protocol.ts'
 import { describeEvent } from '../lib/describe-event.ts'
 import { exactTime, formatCount, formatTime, segmentLabel } from '../lib/format.ts'
@@ -13,7 +13,7 @@ import {
 } from '../lib/route.ts'
 import { traceLine } from '../lib/trace-line.ts'
 import { CopyButton } from '../parts/copy-button.tsx'
-import { useFocusReturn } from '../parts/hooks.ts'
+import { useAfterAnswer, useFocusReturn } from '../parts/hooks.ts'
 import { SegmentChips } from '../parts/segment-chip.tsx'
 import { failureText, readEvent } from '../state/older-events.ts'
 import { streamOf } from '../state/openings.ts'
@@ -23,15 +23,17 @@ import { closeDrawer, navigate, openDrawer, uiStore, useRoute } from '../state/u
 import { PassDetails } from './pass-details.tsx'
 import { SegmentDetails } from './segment-details.tsx'
 
-export function Drawer(): ReactNode {
+export const Drawer = memo(function Drawer(): ReactNode {
   const target = useRoute((route) => route.drawer)
   const ready = useApp((state) => state.engine !== null)
   return target === null || !ready ? null : <OpenDrawer target={target} />
-}
+})
 
 function OpenDrawer({ target }: { target: DrawerTarget }): ReactNode {
   const box = useRef<HTMLElement>(null)
-  const key = drawerText(target)
+  // The frame and its heading answer the press; what is said of it follows.
+  const shown = useAfterAnswer<DrawerTarget | null>(target, null)
+  const key = shown === null ? undefined : drawerText(shown)
   useFocusReturn(box)
   // Asking an element where it is scrolled to lays out the page once more.
   const scrolled = useRef(false)
@@ -45,6 +47,7 @@ function OpenDrawer({ target }: { target: DrawerTarget }): ReactNode {
       aria-label={targetName(target)}
       data-testid="drawer"
       data-open={key}
+      aria-busy={shown !== target}
       data-key="drawer"
       tabIndex={-1}
       onScroll={(event) => {
@@ -72,9 +75,7 @@ function OpenDrawer({ target }: { target: DrawerTarget }): ReactNode {
           <X size={16} aria-hidden="true" />
         </button>
       </header>
-      <div className="drawer-body">
-        <Body target={target} />
-      </div>
+      <div className="drawer-body">{shown !== null && <Details target={shown} />}</div>
     </aside>
   )
 }
@@ -90,7 +91,7 @@ function targetName(target: DrawerTarget): string {
   }
 }
 
-function Body({ target }: { target: DrawerTarget }): ReactNode {
+const Details = memo(function Details({ target }: { target: DrawerTarget }): ReactNode {
   switch (target.kind) {
     case 'segment':
       return <SegmentDetails id={target.id} />
@@ -99,7 +100,7 @@ function Body({ target }: { target: DrawerTarget }): ReactNode {
     case 'event':
       return <EventDetails seq={target.seq} opening={target.opening ?? null} />
   }
-}
+})
 
 interface EventProps {
   seq: number

@@ -2,11 +2,12 @@
 // segments at a glance; what the last pass did, and what stopped the others; and all of it over time.
 import { useMemo, type ReactNode } from 'react'
 import { formatCount, formatRatio, plural } from '../lib/format.ts'
+import { useShownRoute } from '../parts/hooks.ts'
 import { Panel } from '../parts/panel.tsx'
 import { ColourChoice, OrderChoice, SegmentBoard } from '../parts/segment-panel.tsx'
 import { orderSegments, totalsOf } from '../state/selectors.ts'
 import { useApp, useIsLive } from '../state/store.ts'
-import { goTo, useRoute } from '../state/ui-store.ts'
+import { goTo } from '../state/ui-store.ts'
 import { AttachmentPanel } from './attachment-panel.tsx'
 import { BudgetPane } from './budget-pane.tsx'
 import { DebtPanel } from './debt-panel.tsx'
@@ -45,7 +46,7 @@ export function SegmentStrip(): ReactNode {
   const isLive = useIsLive()
   const segments = useApp((state) => state.engine?.segments ?? null)
   const bytesKnown = useApp((state) => state.liveBytesUnknown === null)
-  const order = useRoute((route) => route.order)
+  const order = useShownRoute((route) => route.order)
   const ordered = useMemo(() => orderSegments(segments ?? [], order), [segments, order])
   if (segments === null) return null
   const totals = totalsOf(segments)

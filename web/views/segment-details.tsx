@@ -1,6 +1,6 @@
 // All that is known about one segment, also after it is gone: its bytes over time, who keeps it, what
 // the planner said and what would change that, which passes touched it, where its live records went.
-import { Suspense, useEffect, useMemo, useState, type ReactNode } from 'react'
+import { useEffect, useMemo, useState, type ReactNode } from 'react'
 import type { PassReport, SegmentId, SegmentInfo } from '../../server/protocol.ts'
 import {
   exactTime,
@@ -10,10 +10,11 @@ import {
   plural,
   segmentLabel,
 } from '../lib/format.ts'
+import { SegmentBytes } from '../charts/segment-bytes.tsx'
 import { inOpening } from '../lib/route.ts'
 import { filterWords, keeperText, sourceWords, stateWords } from '../lib/words.ts'
 import { ActionButton } from '../parts/action-button.tsx'
-import { useAppSlowly, useEngineNow, useSettled } from '../parts/hooks.ts'
+import { useAppSlowly, useEngineNow } from '../parts/hooks.ts'
 import { OutcomeBadge } from '../parts/pass-report.tsx'
 import { SegmentChips } from '../parts/segment-chip.tsx'
 import { useVerdicts } from '../parts/segment-panel.tsx'
@@ -27,14 +28,11 @@ import {
   whereItWent,
   type SegmentPast,
 } from '../state/segment-history.ts'
-import { lazily } from '../parts/lazily.ts'
 import { openingOf } from '../state/openings.ts'
 import { segmentById } from '../state/selectors.ts'
 import { askPlan } from '../state/session.ts'
 import { useApp } from '../state/store.ts'
 import { chooseSegment, navigate, openDrawer, useRoute } from '../state/ui-store.ts'
-
-const SegmentBytes = lazily(async () => (await import('../charts/segment-bytes.tsx')).SegmentBytes)
 
 const origins = {
   foreground: 'the foreground',
@@ -377,7 +375,6 @@ interface BytesOverTimeProps {
 }
 
 function BytesOverTime({ id, past, openUntilMs }: BytesOverTimeProps): ReactNode {
-  const settled = useSettled(String(id))
   return (
     <section aria-label="Bytes over time">
       <h3>Bytes over time</h3>
@@ -387,16 +384,12 @@ function BytesOverTime({ id, past, openUntilMs }: BytesOverTimeProps): ReactNode
             ? 'Its bytes have not changed in the time this page knows.'
             : 'One change so far; a line needs two.'}
         </p>
-      ) : settled ? (
-        <Suspense fallback={<p className="muted chart-small">Loading the chart.</p>}>
-          <SegmentBytes
-            points={past.points}
-            openUntilMs={openUntilMs}
-            name={openUntilMs === null ? 'gone' : segmentLabel(id)}
-          />
-        </Suspense>
       ) : (
-        <div className="chart-small" />
+        <SegmentBytes
+          points={past.points}
+          openUntilMs={openUntilMs}
+          name={openUntilMs === null ? 'gone' : segmentLabel(id)}
+        />
       )}
     </section>
   )

@@ -1,21 +1,25 @@
 // Every segment as a row: what the map shows, readable by a screen reader, a test and a copy. Beyond
 // a few hundred rows only those in sight are in the document.
-import { useVirtualizer } from '@tanstack/react-virtual'
 import { memo, useMemo, useRef, type ReactNode } from 'react'
-import type { SegmentInfo } from '../../server/protocol.ts'
+import type { SegmentId, SegmentInfo } from '../../server/protocol.ts'
 import { marksText, type SegmentMarks } from '../charts/segment-look.ts'
 import { formatAge, formatCount, segmentLabel } from '../lib/format.ts'
+import type { Route } from '../lib/route.ts'
 import { keeperShort, stateWords } from '../lib/words.ts'
 import { useEngineNow } from '../parts/hooks.ts'
 import { LiveBytes, LiveRatio } from '../parts/live-value.tsx'
+import { useRowWindow } from '../parts/row-window.ts'
 import { Bytes, Unknown } from '../parts/value.tsx'
 import { verdictOn, type Verdicts } from '../state/segment-history.ts'
 import { staleRatio } from '../state/selectors.ts'
 import { chooseSegment, openDrawer, useRoute } from '../state/ui-store.ts'
 
+/** As the stylesheet has it. */
 const ROW_HEIGHT = 28
 /** A row is some twenty elements, and all of them may come with one press of a key. */
 const PLAIN_ROWS_MAX = 40
+/** As the stylesheet has it, too, apart from what a narrower window takes. */
+const tableHeight = (): number => Math.max(320, innerHeight - 480)
 
 interface SegmentTableProps {
   segments: readonly SegmentInfo[]
@@ -23,24 +27,17 @@ interface SegmentTableProps {
   verdicts: Verdicts | null
 }
 
-export function SegmentTable({ segments, marks, verdicts }: SegmentTableProps): ReactNode {
+export const SegmentTable = memo(function SegmentTable(props: SegmentTableProps): ReactNode {
+  const { segments, marks, verdicts } = props
   const scroll = useRef<HTMLDivElement>(null)
   const list = useRoute((route) => route.chosen)
-  const current = useRoute((route) => (route.drawer?.kind === 'segment' ? route.drawer.id : null))
+  const current = useRoute(openSegment)
   const chosen = useMemo(() => new Set(list), [list])
-  const virtual = segments.length > PLAIN_ROWS_MAX
-  const virtualizer = useVirtualizer({
-    count: virtual ? segments.length : 0,
-    getScrollElement: () => scroll.current,
-    estimateSize: () => ROW_HEIGHT,
-    overscan: 8,
-  })
-  const items = virtual ? virtualizer.getVirtualItems() : []
-  const before = items[0]?.start ?? 0
-  const after = virtual ? virtualizer.getTotalSize() - (items.at(-1)?.end ?? 0) : 0
-  const rows = virtual
-    ? items.map((item) => ({ index: item.index, segment: segments[item.index] }))
-    : segments.map((segment, index) => ({ index, segment }))
+  const count = segments.length
+  const inSight = useRowWindow(scroll, { count, height: ROW_HEIGHT, overscan: 8 }, tableHeight)
+  const { first, end } = count > PLAIN_ROWS_MAX ? inSight : { first: 0, end: count }
+  const before = first * ROW_HEIGHT
+  const after = (count - end) * ROW_HEIGHT
   return (
     <div
       ref={scroll}
@@ -78,18 +75,18 @@ export function SegmentTable({ segments, marks, verdicts }: SegmentTableProps): 
         </thead>
         <tbody>
           {before > 0 && <tr aria-hidden="true" style={{ height: before }} />}
-          {rows.map(({ index, segment }) => {
-            if (segment === undefined) return null
+          {segments.slice(first, end).map((segment, place) => {
+            const look = marks(segment)
             return (
               <SegmentRow
                 key={segment.segmentId}
                 segment={segment}
-                rowIndex={index + 2}
-                note={rowNote(segment, marks(segment))}
+                rowIndex={first + place + 2}
+                note={rowNote(segment, look)}
                 {...verdictOn(verdicts, segment)}
                 chosen={chosen.has(segment.segmentId)}
                 current={segment.segmentId === current}
-                bytesKnown={marks(segment).bytesKnown}
+                bytesKnown={look.bytesKnown}
               />
             )
           })}
@@ -98,6 +95,10 @@ export function SegmentTable({ segments, marks, verdicts }: SegmentTableProps): 
       </table>
     </div>
   )
+})
+
+function openSegment({ drawer }: Route): SegmentId | null {
+  return drawer?.kind === 'segment' ? drawer.id : null
 }
 
 /** On its own, so that a second passing draws one word and not the table. */

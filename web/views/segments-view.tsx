@@ -13,6 +13,7 @@ import {
 import { stateWords } from '../lib/words.ts'
 import { ActionButton } from '../parts/action-button.tsx'
 import { ExportButtons } from '../parts/export-buttons.tsx'
+import { useShownRoute } from '../parts/hooks.ts'
 import { Panel } from '../parts/panel.tsx'
 import {
   ColourChoice,
@@ -33,17 +34,18 @@ export function SegmentsView(): ReactNode {
   const segments = useApp((state) => state.engine?.segments ?? null)
   const attached = useApp((state) => state.store?.mode === 'attached')
   const bytesKnown = useApp((state) => state.liveBytesUnknown === null)
-  const order = useRoute((route) => route.order)
-  const segmentText = useRoute((route) => route.segmentText)
-  const segmentState = useRoute((route) => route.segmentState)
+  const order = useShownRoute((route) => route.order)
+  const segmentText = useShownRoute((route) => route.segmentText)
+  const segmentState = useShownRoute((route) => route.segmentState)
   const chosen = useRoute((route) => route.chosen)
-  const verdictColour = useRoute((route) => route.colour === 'verdict')
+  const verdictColour = useShownRoute((route) => route.colour === 'verdict')
   const marks = useMarks()
   const verdicts = useVerdicts()
   const shown = useMemo(
     () => orderSegments(filterSegments(segments ?? [], { segmentState, segmentText }), order),
     [segments, order, segmentState, segmentText],
   )
+  const title = useMemo(() => headline(segments ?? [], bytesKnown), [segments, bytesKnown])
   if (segments === null) return null
   if (segments.length === 0) {
     return (
@@ -56,7 +58,7 @@ export function SegmentsView(): ReactNode {
     <Panel
       id="segments"
       name="Segments"
-      title={headline(segments, bytesKnown)}
+      title={title}
       aside={
         <ExportButtons
           name="segments"

@@ -1,14 +1,14 @@
 // Every event as one readable line, newest first, filtered by kind, pass, segment and text, with its
 // fields in the drawer. What this page never saw, what it let go, and where another stream begins, are
 // lines of their own. Reading further down pauses it, so that nothing is pushed away.
-import { useEffect, useMemo, useRef, useState, type MouseEvent, type ReactNode } from 'react'
+import { memo, useEffect, useMemo, useRef, useState, type MouseEvent, type ReactNode } from 'react'
 import type { EngineEvent } from '../../server/protocol.ts'
 import { appendToLog, emptyLog, logAt } from '../lib/chunked-log.ts'
 import { exactTime, formatCount, formatTime, plural, segmentLabel } from '../lib/format.ts'
 import { parseSegmentLabel, type EventPlace } from '../lib/route.ts'
 import { traceLine } from '../lib/trace-line.ts'
 import { eventGroups, groupOfEvent, groupWords } from '../lib/words.ts'
-import { useMedia } from '../parts/hooks.ts'
+import { useAfterAnswer, useMedia } from '../parts/hooks.ts'
 import { CopyButton } from '../parts/copy-button.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { RowKeys } from '../parts/row-keys.ts'
@@ -31,6 +31,8 @@ const SEARCH_BUDGET_MS = 8
 /** Heights of a line in pixels, as the stylesheet has them; a phone puts the words under the numbers. */
 const LINE = 28
 const NARROW_LINE = 48
+/** Of the list, as the stylesheet has it, too. */
+const listHeight = (): number => Math.max(320, innerHeight - 320)
 /** A clipboard takes more, but nobody pastes more into a comment. */
 const COPY_MAX = 5000
 
@@ -154,7 +156,8 @@ function useFilter(): TraceFilter {
 
 /** The lines to show; a search over a long trace goes on from frame to frame. */
 function useRows(log: TraceLog): TraceRows {
-  const filter = useFilter()
+  // What is typed stands in its field at once; the lines follow.
+  const filter = useAfterAnswer(useFilter())
   const search = useMemo(() => new TraceSearch(filter), [filter])
   const first = useMemo(() => lookOn(search, log), [search, log])
   const [later, setLater] = useState({ first, rows: first })
@@ -363,13 +366,13 @@ interface TraceListProps {
 function TraceList({ rows, log, paused }: TraceListProps): ReactNode {
   const scroll = useRef<HTMLDivElement>(null)
   const list = useRef<HTMLOListElement>(null)
-  const open = useOpenEvent()
+  const open = useAfterAnswer(useOpenEvent())
   const dropped = log.dropped
   const narrow = useMedia('(max-width: 640px)')
   // Every line has its place from its number alone: nothing is measured while they rush by.
   const height = narrow ? NARROW_LINE : LINE
   const count = rows.count + (dropped > 0 ? 1 : 0)
-  const { first, end } = useRowWindow(scroll, { count, height, overscan: 8 })
+  const { first, end } = useRowWindow(scroll, { count, height, overscan: 8 }, listHeight)
   const inSight = Array.from({ length: end - first }, (_, i) => ({
     index: first + i,
     entry: rows.at(first + i),
@@ -498,7 +501,7 @@ interface TraceRowProps {
   open: boolean
 }
 
-function TraceRow({ event, stream, open }: TraceRowProps): ReactNode {
+const TraceRow = memo(function TraceRow({ event, stream, open }: TraceRowProps): ReactNode {
   return (
     <div
       className={`trace-row group-${groupOfEvent[event.type]}`}
@@ -521,4 +524,4 @@ function TraceRow({ event, stream, open }: TraceRowProps): ReactNode {
       </button>
     </div>
   )
-}
+})
