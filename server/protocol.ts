@@ -441,9 +441,17 @@ export const EVENT_TOPICS: Record<EngineEventType, Exclude<Topic, 'metrics'>> = 
 export type ClientMessage =
   /**
    * First message, and again at any time to start over. With streamId and seq: "I have everything
-   * up to seq of this stream". Without topics: all.
+   * up to seq of this stream". Without topics: all. `fresh`: "and what came after it is too old for
+   * me", answered by a snapshot (slow) in place of the rest.
    */
-  | { type: 'hello'; storeId: string; streamId: string | null; seq: number; topics?: Topic[] }
+  | {
+      type: 'hello'
+      storeId: string
+      streamId: string | null
+      seq: number
+      topics?: Topic[]
+      fresh?: boolean
+    }
   /** Answered by `subscribed`; when topics joined, by a snapshot after it. */
   | { type: 'subscribe'; topics: Topic[] }
   | { type: 'ping'; id: number }
@@ -456,7 +464,8 @@ export type ServerMessage =
       seq: number
       /**
        * first: nothing was held; resync: the client's position is gone (another stream, or too old);
-       * slow: the client did not read fast enough, frames were left out; topics: more were asked for.
+       * slow: the client did not read fast enough, or said so, and frames were left out; topics: more
+       * were asked for.
        */
       reason: 'first' | 'resync' | 'slow' | 'topics'
       topics: Topic[]

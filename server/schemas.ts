@@ -448,6 +448,7 @@ export const clientMessageSchema = Type.Union([
       streamId: Type.Union([Type.String({ maxLength: 200 }), Type.Null()]),
       seq: count,
       topics: Type.Optional(topics),
+      fresh: Type.Optional(Type.Boolean()),
     },
     closed,
   ),

@@ -221,8 +221,8 @@ export class Connection implements Subscriber {
     this.#feed?.detach(this)
     this.#feed = feed
     this.#behind = false
-    const { streamId, seq, topics } = message
-    feed.attach(this, { streamId, seq }, topics)
+    const { streamId, seq, fresh, topics } = message
+    feed.attach(this, { streamId, seq, fresh: fresh ?? false }, topics)
   }
 
   /** A bucket of turns that fills again with time. */

@@ -9,7 +9,7 @@
  *
  * A subscriber that does not take a frame is not waited for: it leaves the frames (snapshot mode),
  * gets a snapshot once it has read what it has, and is told which events it missed. One that stays
- * behind for too many bytes is cut off.
+ * behind for too many bytes is cut off. One that finds itself behind may ask for the same.
  */
 import { randomBytes } from 'node:crypto'
 import type { FeedBody, FeedClient, FeedCounters, Topic } from '../protocol.ts'
@@ -83,6 +83,8 @@ export interface Subscriber {
 export interface Position {
   streamId: string | null
   seq: number
+  /** It is behind, and wants to know how things are now and not how they came to be so. */
+  fresh?: boolean
 }
 
 interface Follower {
@@ -168,10 +170,12 @@ export class Feed {
   attach(subscriber: Subscriber, position: Position, topics: readonly Topic[] = ALL_TOPICS): void {
     this.detach(subscriber)
     const known = position.streamId === this.#streamId
+    const fresh = known && position.fresh === true
+    if (fresh) this.#counters.slowClients += 1
     const follower: Follower = {
       mask: maskOf(topics),
       mode: 'live',
-      reason: position.streamId === null ? 'first' : 'resync',
+      reason: fresh ? 'slow' : position.streamId === null ? 'first' : 'resync',
       seq: known ? position.seq : null,
       framesSent: 0,
       snapshotsSent: 0,
@@ -182,7 +186,7 @@ export class Feed {
     }
     this.#followers.set(subscriber, follower)
     if (this.#store.info.status === 'failed') this.#sendFailure(subscriber)
-    else if (known && this.#ring.holdsAfter(position.seq)) {
+    else if (known && !fresh && this.#ring.holdsAfter(position.seq)) {
       this.#resume(subscriber, follower, position.seq)
     } else this.#wait(follower)
   }

@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { extname, join } from 'node:path'
 import { WebSocketServer, type WebSocket } from 'ws'
+import type { ClientMessage } from '../../server/protocol.ts'
 import { SyntheticStore } from './page-store.ts'
 
 const FRAME_MS = 33
@@ -52,9 +53,10 @@ export async function startServer({ web, segments, eventsMax }: Served): Promise
   })
   websocket.on('connection', (socket) => {
     socket.on('message', (data: Buffer) => {
-      const message = JSON.parse(data.toString()) as { type: string; id?: number }
+      const message = JSON.parse(data.toString()) as ClientMessage
       if (message.type === 'hello') {
-        socket.send(JSON.stringify(store.snapshotMessage()))
+        const behindAt = message.fresh === true ? message.seq : null
+        socket.send(JSON.stringify(store.snapshotMessage(behindAt)))
         sockets.add(socket)
       } else if (message.type === 'ping') {
         socket.send(JSON.stringify({ type: 'pong', id: message.id }))

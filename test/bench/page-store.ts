@@ -102,14 +102,16 @@ export class SyntheticStore {
     }
   }
 
-  snapshotMessage(): ServerMessage {
+  /** `behindAt`: the last event of a client that leaves the rest out. */
+  snapshotMessage(behindAt: number | null = null): ServerMessage {
+    const seq = this.firstUnsent - 1
     return {
       type: 'snapshot',
       streamId: this.streamId,
-      seq: this.firstUnsent - 1,
-      reason: 'first',
+      seq,
+      reason: behindAt === null ? 'first' : 'slow',
       topics: ['segments', 'queue', 'passes', 'trace', 'metrics'],
-      missed: null,
+      missed: behindAt === null || behindAt >= seq ? null : { fromSeq: behindAt + 1, toSeq: seq },
       store: this.info,
       snapshot: {
         state: this.state,

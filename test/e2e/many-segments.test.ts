@@ -184,3 +184,35 @@ test('keys typed one after the other are all there, and the last of them is what
   }
   expect(await filter.evaluate((field) => document.activeElement === field)).toBe(true)
 })
+
+test('a machine too slow for the feed shows what is seconds old at most, and says what it left out', async () => {
+  const session = await page.context().newCDPSession(page)
+  const applied = (): Promise<number> =>
+    page.getByTestId('applied').evaluate((line) => Number(line.dataset['seq']))
+  server.setRate(10_000)
+  // Just slower than it takes: by how much depends on the machine that runs this.
+  const banner = page.getByTestId('fell-behind')
+  for (let rate = 4; rate <= 32 && (await banner.count()) === 0; rate *= 1.5) {
+    await session.send('Emulation.setCPUThrottlingRate', { rate })
+    await banner.waitFor({ timeout: 10_000 }).catch(() => undefined)
+  }
+  expect(await banner.textContent()).toMatch(/events [\d,]+ to [\d,]+ were left out of the trace/)
+  // Without a bound it would fall back by half a second in each.
+  const lags: number[] = []
+  for (let look = 0; look < 12; look += 1) {
+    await page.waitForTimeout(1000)
+    lags.push((server.store.seq - (await applied())) / 10_000)
+  }
+  expect(Math.min(...lags.slice(-6)), String(lags)).toBeLessThan(5)
+
+  server.setRate(0)
+  server.burst(1)
+  await session.send('Emulation.setCPUThrottlingRate', { rate: 1 })
+  await until('the page is where the store is', async () => (await applied()) === server.store.seq)
+  await page.keyboard.press('Escape')
+  await page.keyboard.press('Escape')
+  await page.keyboard.press('g')
+  await page.keyboard.press('t')
+  await page.locator('main[data-view="trace"]').waitFor()
+  expect(await page.getByTestId('connection-state').getAttribute('data-state')).toBe('live')
+})

@@ -504,6 +504,28 @@ describe('a slow reader', () => {
     expect(feed.counters.clientsCutOff).toBe(1)
   })
 
+  test('that finds itself behind gets the snapshot in place of the rest it could have', () => {
+    const { store, feed, quick } = slowReader()
+    store.push(4)
+    // It has got all six, and looked at three.
+    feed.attach(quick, { streamId: feed.streamId, seq: 3, fresh: true })
+    store.push(1)
+    store.answer()
+    store.push(1)
+    expect(quick.messages.at(-2)).toMatchObject({
+      type: 'snapshot',
+      reason: 'slow',
+      seq: 7,
+      missed: { fromSeq: 4, toSeq: 6 },
+    })
+    expect(quick.frameSeqs.slice(-1)).toEqual([8])
+    expect(feed.counters).toMatchObject({ slowClients: 2, eventsMissed: 3, resumesSent: 0 })
+    // Of another stream nothing is known to be missing.
+    feed.attach(quick, { streamId: 'other', seq: 3, fresh: true })
+    store.answer()
+    expect(quick.messages.at(-1)).toMatchObject({ reason: 'resync', missed: null })
+  })
+
   test('gets no second snapshot before the pause is over', () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
     onTestFinished(() => void vi.useRealTimers())

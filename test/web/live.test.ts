@@ -9,6 +9,8 @@ import {
   type LiveSocket,
   type LiveStatus,
 } from '../../web/api/live.ts'
+import { initialState, type AppState } from '../../web/state/app-state.ts'
+import { applyMessage } from '../../web/state/apply-message.ts'
 import { makeFrame, makeSnapshot, makeStore, skipEvent } from './fixtures.ts'
 
 /** expect's matchers are typed any; this one stands where a string does. */
@@ -228,6 +230,129 @@ describe('a dead socket', () => {
     say(first, makeSnapshot())
     await new Promise((resolve) => setTimeout(resolve, 400))
     expect(connections).toHaveLength(1)
+  })
+})
+
+/** Numbers of the events, and what is said not to be there. */
+const traceLines = ({ trace }: AppState): string[] =>
+  trace.chunks
+    .flatMap(({ items }) => items)
+    .map((entry) =>
+      entry.kind === 'event'
+        ? String(entry.event.seq)
+        : entry.what === 'missed'
+          ? `gap ${String(entry.fromSeq)} to ${String(entry.toSeq)}`
+          : entry.what,
+    )
+
+describe('a page that does not keep up', () => {
+  const fresh = (of: Seen) =>
+    of.messages.filter((message) => message.type === 'hello' && message.fresh === true)
+  const pings = (of: Seen) => of.messages.filter((message) => message.type === 'ping')
+
+  /** A page with a clock of its own, which draws when it is told to. */
+  async function slowPage() {
+    let clockMs = 0
+    let draw: (() => void) | null = null
+    start({
+      nowMs: () => clockMs,
+      schedule: (flush) => (draw = flush),
+      timing: { retryMinMs: 10, retryMaxMs: 40, pingEveryMs: 20, silenceMaxMs: 60_000 },
+    })
+    const seen = await connection(0)
+    return {
+      seen,
+      pass: (ms: number) => (clockMs += ms),
+      draw: () => {
+        const due = draw
+        draw = null
+        due?.()
+      },
+      hasToDraw: () => vi.waitUntil(() => draw !== null),
+      /** A ping has gone out at this time of the clock. */
+      pinged: async () => {
+        const before = pings(seen).length
+        await vi.waitUntil(() => pings(seen).length > before + 1)
+      },
+      answerPings: () => {
+        const newest = pings(seen).at(-1)
+        if (newest?.type === 'ping') say(seen, { type: 'pong', id: newest.id })
+      },
+      isLive: () => vi.waitUntil(() => statuses.at(-1)?.phase === 'live'),
+    }
+  }
+
+  test('leaves out what is older than two seconds, and gets a snapshot with the range', async () => {
+    const page = await slowPage()
+    const { seen } = page
+    say(seen, makeSnapshot({ seq: 2 }))
+    await page.isLive()
+    say(seen, makeFrame([skipEvent(3)]))
+    await vi.waitUntil(() => (page.draw(), eventSeqs().length === 1))
+    await page.pinged()
+
+    // Two frames wait for the page, one to be drawn and one to be read, for longer than that.
+    say(seen, makeFrame([skipEvent(4)]))
+    await page.hasToDraw()
+    page.pass(2001)
+    say(seen, makeFrame([skipEvent(5)]))
+    await vi.waitUntil(() => fresh(seen).length === 1)
+    expect(fresh(seen)).toEqual([
+      { type: 'hello', storeId: 'demo', streamId: 'stream-1', seq: 3, fresh: true },
+    ])
+    say(seen, makeFrame([skipEvent(6)]))
+    const missed = { fromSeq: 4, toSeq: 8 }
+    say(seen, makeSnapshot({ seq: 9, reason: 'slow', missed, events: [skipEvent(9)] }))
+    page.answerPings()
+    say(seen, makeFrame([skipEvent(10)]))
+    await vi.waitUntil(() => (page.draw(), eventSeqs().includes(10)))
+    expect(eventSeqs()).toEqual([3, 10])
+    expect(received.filter(({ type }) => type === 'snapshot')).toHaveLength(2)
+    expect(connections).toHaveLength(1)
+    expect(statuses.map(({ phase }) => phase)).not.toContain('reconnecting')
+    expect(fresh(seen)).toHaveLength(1)
+
+    const state = received.reduce(
+      (before, message) => applyMessage(before, message, 0),
+      initialState,
+    )
+    expect(state.behind).toMatchObject(missed)
+    expect(traceLines(state)).toEqual(['gap 1 to 2', '3', 'gap 4 to 8', '9', '10'])
+  })
+
+  test('keeps what is younger, however long it waits to be drawn', async () => {
+    const page = await slowPage()
+    const { seen } = page
+    say(seen, makeSnapshot({ seq: 2 }))
+    await page.isLive()
+    await page.pinged()
+    page.pass(1999)
+    say(seen, makeFrame([skipEvent(3)]))
+    await page.pinged()
+    page.answerPings()
+    say(seen, { type: 'stores', stores: [] })
+    await vi.waitUntil(() => (page.draw(), received.some(({ type }) => type === 'stores')))
+    page.pass(1999)
+    say(seen, makeFrame([skipEvent(4)]))
+    await vi.waitUntil(() => (page.draw(), eventSeqs().length === 2))
+    expect(fresh(seen)).toEqual([])
+  })
+
+  test('asks no more often than snapshots come, and starts over when there is none', async () => {
+    const page = await slowPage()
+    const { seen } = page
+    say(seen, makeSnapshot({ seq: 2 }))
+    await page.isLive()
+    await page.pinged()
+    page.pass(2001)
+    for (let seq = 3; seq < 40; seq += 1) say(seen, makeFrame([skipEvent(seq)]))
+    await vi.waitUntil(() => fresh(seen).length === 1)
+    await page.pinged()
+    expect(fresh(seen)).toHaveLength(1)
+    say(seen, { type: 'error', code: 'STORE_FAILED', message: 'no snapshot' })
+    page.answerPings()
+    say(seen, makeFrame([skipEvent(40)]))
+    expect(hello(await connection(1))).toMatchObject({ streamId: null, seq: 0 })
   })
 })
 

@@ -1,5 +1,6 @@
 // The websocket client. It keeps the position in the stream, reconnects with what it has, drops
-// doubled events, and on a hole asks for a fresh snapshot instead of drawing a wrong state.
+// doubled events, and on a hole asks for a fresh snapshot instead of drawing a wrong state. Where the page
+// cannot keep up, it asks for one, too, instead of showing what is seconds old for ever.
 // No React and no store in here: it hands batches of messages out, at most one a frame.
 import {
   CLOSE_CODES,
@@ -55,6 +56,11 @@ export interface LiveTiming {
   pingEveryMs: number
   /** Silence after which the socket counts as dead. Frames come every second, pongs on every ping. */
   silenceMaxMs: number
+  /**
+   * Older than this, what was not looked at yet is left out. Less would give up after one long pause of the
+   * machine, more would show the past for longer than a person takes for the present.
+   */
+  behindMaxMs: number
 }
 
 /** A flush within half a frame needs no rest after it. */
@@ -64,9 +70,14 @@ const FLUSH_REST_MAX_MS = 100
 const defaultTiming: LiveTiming = {
   retryMinMs: 300,
   retryMaxMs: 10_000,
-  pingEveryMs: 5000,
+  // How old a frame is shows to about this.
+  pingEveryMs: 500,
   silenceMaxMs: 15_000,
+  behindMaxMs: 2000,
 }
+
+/** Known without parsing it, which is most of what a frame costs that is left out. */
+const FRAME_HEAD = '{"type":"frame",'
 
 export class LiveClient {
   private readonly options: LiveOptions
@@ -76,6 +87,8 @@ export class LiveClient {
   private streamId: string | null = null
   private seq = 0
   private attempt = 0
+  /** Of the newest event that was handed out. */
+  private handedSeq = 0
   private pending: ServerMessage[] = []
   private flushScheduled = false
   private flushedAtMs = 0
@@ -85,6 +98,10 @@ export class LiveClient {
   private pingTimer: ReturnType<typeof setInterval> | undefined
   private lastMessageAtMs = 0
   private pingId = 0
+  /** Those that were not answered, oldest first. A frame that comes before the answer is as old as they are. */
+  private pings: { id: number; sentAtMs: number }[] = []
+  /** Frames are left out until the snapshot that was asked for comes. */
+  private skipping = false
   private stopped = true
   private closeWhy: string | null = null
 
@@ -123,6 +140,8 @@ export class LiveClient {
     let opened = false
     this.socket = socket
     this.closeWhy = null
+    this.pings = []
+    this.skipping = false
     socket.onopen = () => {
       opened = true
       this.lastMessageAtMs = this.nowMs()
@@ -196,6 +215,7 @@ export class LiveClient {
       return
     }
     this.pingId += 1
+    this.pings.push({ id: this.pingId, sentAtMs: this.nowMs() })
     this.send({ type: 'ping', id: this.pingId })
   }
 
@@ -206,11 +226,16 @@ export class LiveClient {
   private receive(data: unknown): void {
     this.lastMessageAtMs = this.nowMs()
     if (typeof data !== 'string') return
+    if (this.streamId !== null && data.startsWith(FRAME_HEAD)) {
+      if (!this.skipping && this.isBehind()) this.skip(this.streamId)
+      if (this.skipping) return
+    }
     const message = JSON.parse(data) as ServerMessage
     switch (message.type) {
       case 'snapshot':
         this.streamId = message.streamId
         this.seq = message.seq
+        this.skipping = false
         this.live()
         break
       case 'resumed':
@@ -232,11 +257,15 @@ export class LiveClient {
           return
         }
         this.closeWhy = message.message
+        // There may be no snapshot to wait for; a frame after a hole then starts over.
+        this.skipping = false
+        break
+      case 'pong':
+        this.pings = this.pings.filter(({ id }) => id > message.id)
         break
       case 'store':
       case 'stores':
       case 'subscribed':
-      case 'pong':
         break
     }
     this.hand(message)
@@ -262,6 +291,22 @@ export class LiveClient {
     }
   }
 
+  /** What comes now was sent before the answer to a ping that is long past. */
+  private isBehind(): boolean {
+    const [oldest] = this.pings
+    return oldest !== undefined && this.nowMs() - oldest.sentAtMs > this.timing.behindMaxMs
+  }
+
+  /** Leaves out all frames that were not handed out, and those on the way; asks for a snapshot in their place. */
+  private skip(streamId: string): void {
+    this.skipping = true
+    const { storeId } = this.options
+    const snapshot = this.pending.findLast((message) => message.type === 'snapshot')
+    this.pending = this.pending.filter((message) => message.type !== 'frame')
+    this.seq = snapshot?.seq ?? this.handedSeq
+    this.send({ type: 'hello', storeId, streamId, seq: this.seq, fresh: true })
+  }
+
   /** Forgets the position and connects again, which makes the server send a snapshot. */
   private resync(why: string): void {
     this.streamId = null
@@ -279,6 +324,7 @@ export class LiveClient {
       this.flushScheduled = false
       const messages = this.pending
       this.pending = []
+      this.handedSeq = this.seq
       const startedAtMs = this.nowMs()
       this.options.onMessages(messages)
       this.flushedAtMs = this.nowMs()
