@@ -50,7 +50,7 @@ test('older events go on across the openings of a store, down to its first', asy
     return false
   })
   const lines = await remarks(page)
-  const opened = /opened \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\. Events and passes are numbered anew/
+  const opened = /opened \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\. Event and pass numbers begin anew/
   expect(lines).toHaveLength(3)
   expect(lines[0]).toMatch(/^Below: opening 2, /)
   expect(lines[0]).toMatch(opened)
@@ -132,6 +132,17 @@ test('the trace of a folder that is only read has what the folder recorded', asy
     })
   }
   expect(await page.getByTestId('load-older').count()).toBe(0)
+  // Both openings have a pass 1: that of the newest, until another is asked for.
+  const shown = async () => {
+    const rows = await page
+      .getByTestId('trace-row')
+      .evaluateAll((all) => all.map((row) => row.getAttribute('data-stream')))
+    return [...new Set(rows)].join()
+  }
+  await page.getByTestId('trace-pass').fill('1')
+  await until('that of opening 2', async () => (await shown()) === '-2')
+  await page.getByTestId('trace-opening').selectOption('1')
+  await until('that of opening 1', async () => (await shown()) === '-1')
   await page.context().close()
   await attached.stop()
 })

@@ -18,6 +18,17 @@ export function streamOf(state: Streams, opening: number | null | undefined): nu
   return followed === -1 ? -opening : followed + 1
 }
 
+/**
+ * The opening that a number of a pass is of where none is named: in a folder that is only read nothing is
+ * present, so it is the newest that is loaded. null: the present one.
+ */
+export function openingMeant(
+  { store, openingsLoaded }: Pick<AppState, 'store' | 'openingsLoaded'>,
+  named: number | null,
+): number | null {
+  return named ?? (store?.mode === 'attached' ? (openingsLoaded[0] ?? null) : null)
+}
+
 /** As an address names it, so that it is the same event after the store was opened again. */
 export function placeOf(state: Streams, stream: number, seq: number): EventPlace {
   return { seq, ...inOpening(openingOf(state, stream)) }

@@ -157,7 +157,7 @@ export function openingRemark(
     kind: 'remark',
     what: 'stream',
     key: `stream-${String(stream)}`,
-    text: `${where}: ${name}${at}. Events and passes are numbered anew in each.`,
+    text: `${where}: ${name}${at}. Event and pass numbers begin anew.`,
   }
 }
 

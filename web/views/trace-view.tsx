@@ -13,7 +13,7 @@ import { CopyButton } from '../parts/copy-button.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { RowKeys } from '../parts/row-keys.ts'
 import { useRowWindow } from '../parts/row-window.ts'
-import { placeOf, streamOf } from '../state/openings.ts'
+import { openingMeant, placeOf, streamOf } from '../state/openings.ts'
 import { traceKey, type TraceEntry, type TraceLog } from '../state/app-state.ts'
 import {
   countGroups,
@@ -145,7 +145,7 @@ function useFilter(): TraceFilter {
   const tracePass = useRoute((route) => route.tracePass)
   const traceSegment = useRoute((route) => route.traceSegment)
   const traceOpening = useRoute((route) => route.traceOpening)
-  const stream = useApp((state) => streamOf(state, traceOpening))
+  const stream = useApp((state) => streamOf(state, openingMeant(state, traceOpening)))
   // A recorded moment has events of its opening alone.
   const passStream = useIsLive() ? stream : null
   return useMemo(
@@ -228,7 +228,9 @@ function Filters(): ReactNode {
 
 /** Which opening the number of the pass is of; nothing while there is one only. */
 function OpeningChoice(): ReactNode {
-  const wanted = useRoute((route) => route.traceOpening)
+  const named = useRoute((route) => route.traceOpening)
+  const wanted = useApp((state) => openingMeant(state, named))
+  const attached = useApp((state) => state.store?.mode === 'attached')
   const loaded = useApp((state) => state.openingsLoaded)
   const followed = useApp((state) => state.streamOpenings)
   const isLive = useIsLive()
@@ -247,7 +249,11 @@ function OpeningChoice(): ReactNode {
           navigate({ traceOpening: event.target.value === '' ? null : Number(event.target.value) })
         }
       >
-        <option value="">{present === null ? 'the present' : `${String(present)}, present`}</option>
+        {!attached && (
+          <option value="">
+            {present === null ? 'the present' : `${String(present)}, present`}
+          </option>
+        )}
         {[...new Set(others)]
           .sort((a, b) => b - a)
           .map((one) => (
