@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { Engine, EngineOptions } from '../../engine/api.ts'
 import { StepClock, manualClock } from '../../engine/clock.ts'
 import { latencyBetween, LatencyHistogram } from '../../engine/latency.ts'
+import { isEvent } from '../../engine/recording/check-event.ts'
 import { openRecording, type Recording } from '../../engine/recording/reader.ts'
 import type { EngineEvent, LatencyInterval } from '../../engine/types.ts'
 import {
@@ -246,6 +247,20 @@ describe('recorded foreground latency', () => {
       await read(dir)
     ).readLatency({ openingId: 1, fromMs: 0, toMs: Number.MAX_SAFE_INTEGER, limit: 100 })
     expect(intervals).toHaveLength(12)
+  })
+
+  test('that a stranger wrote is an event only with figures that can be drawn', () => {
+    const put = { count: 1, p50Ms: 1, p99Ms: 1, maxMs: 1 }
+    const event = { seq: 1, atMs: 2, passId: null, type: 'foreground_latency', fromMs: 1, put }
+    expect(isEvent({ ...event, get: null })).toBe(true)
+    for (const wrong of [
+      {},
+      { get: {} },
+      { get: { ...put, p99Ms: 'x' } },
+      { get: null, fromMs: null },
+    ]) {
+      expect(isEvent({ ...event, ...wrong })).toBe(false)
+    }
   })
 
   test('is not known of a recording from before it, and that is not the same as none', async () => {
