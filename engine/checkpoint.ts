@@ -158,7 +158,7 @@ export class Checkpointer {
     journal?.rotate()
 
     const before = keySpace.root
-    pages.release(keySpace.oldestVersion())
+    pages.release(keySpace.versionsRead())
     const cutsOff = this.#cutsOff
     if (cutsOff) {
       this.#cutsOff = pages.waitingPages > 0

@@ -47,7 +47,7 @@ export function planVacuum({
   pages,
   keySpace,
 }: Pick<IndexVacuumParts, 'pages' | 'keySpace'>): VacuumPlan {
-  const { free, held, freeInFront } = pages.outlook(keySpace.oldestVersion())
+  const { free, held, freeInFront } = pages.outlook(keySpace.versionsRead())
   const { totalPages, fileBytes } = pages
   const moves = isWorthMoving(free, totalPages)
   const pagesAfter = moves ? totalPages - free - held : totalPages - pages.freeAtEnd
@@ -110,7 +110,7 @@ export async function vacuumIndex(
 /** Pages in use, by the newest tree or by readers: so long would an index without a hole be. */
 function pagesWithPlace({ pages, keySpace, checkpointer }: IndexVacuumParts): Promise<number> {
   return checkpointer.exclusively(() => {
-    pages.release(keySpace.oldestVersion())
+    pages.release(keySpace.versionsRead())
     return Promise.resolve(pages.totalPages - pages.freePages)
   })
 }
@@ -149,7 +149,7 @@ async function moveStep(
 ): Promise<Step> {
   const { keySpace, pages, metas, slices } = parts
   const { limit, from, progress } = step
-  pages.release(keySpace.oldestVersion())
+  pages.release(keySpace.versionsRead())
   const before = keySpace.root
   const slicer = new Slicer(slices)
   const request = { limit, from, pagesMax: STEP_PAGES }
@@ -169,7 +169,7 @@ async function moveStep(
 
 async function cutOff(parts: IndexVacuumParts): Promise<void> {
   const { keySpace, pages, metas, checkpointer, slices } = parts
-  pages.release(keySpace.oldestVersion())
+  pages.release(keySpace.versionsRead())
   const { totalPages } = pages
   pages.trim()
   if (pages.totalPages < totalPages) {

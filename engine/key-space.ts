@@ -310,11 +310,11 @@ export class KeySpace {
     return this.#readers.size
   }
 
-  /** Oldest root version that a reader may still walk. */
-  oldestVersion(): number {
-    let oldest = this.#root.version
-    for (const reader of this.#readers) oldest = Math.min(oldest, reader.root.version)
-    return oldest
+  /** Root versions that somebody may walk: the newest, and those of readers. Each once. */
+  versionsRead(): number[] {
+    const read = new Set([this.#root.version])
+    for (const reader of this.#readers) read.add(reader.root.version)
+    return [...read]
   }
 
   get(view: ReadView, key: Uint8Array): Located | undefined {

@@ -1,7 +1,7 @@
 /**
  * The pages of index.db: reading with a bounded cache, and copy-on-write allocation. A page that a
- * selectable root or a snapshot may still read is never written over: retired pages wait under the
- * root version that stopped using them until `release` says nobody reads that version.
+ * selectable root or a snapshot may still read is never written over: a retired page waits until `release`
+ * says that nobody reads one of the root versions that had it.
  *
  * Leaf pages that a foreign writer put into the value log have ids here too, above all page ids, so
  * that the tree need not know of them: internal pages in memory name them by these ids, and get the
@@ -76,11 +76,16 @@ export function indexFileBytes(pages: number): number {
   return roundUp(pages * PAGE_BYTES)
 }
 
-/** Pages of one tree version that later versions do not use. */
+/** Pages that root versions from `bornAt` on had, and those from `version` on have not. */
 interface Retired {
-  /** The root version that no longer reads them. */
+  bornAt: number
   version: number
   pages: number[]
+}
+
+/** Some root version that is read had these pages. */
+function isRead({ bornAt, version }: Retired, read: readonly number[]): boolean {
+  return read.some((reads) => bornAt <= reads && reads < version)
 }
 
 function refuseLogged(ref: LeafRef): never {
@@ -106,6 +111,10 @@ export class PageStore {
   #unsyncedBytes = 0
   #free: FreePages
   #retired: Retired[] = []
+  /** By page id, the root version that first had the page; 0, also where there is none: as old as the opening. */
+  #bornAt = new Uint32Array(0)
+  /** Given out for the root version that is being made. */
+  #fresh: number[] = []
   readonly #readLogged: (ref: LeafRef) => Page
   readonly #loggedSegments: SegmentId[] = []
   readonly #loggedPlaces = new Map<SegmentId, number>()
@@ -159,7 +168,9 @@ export class PageStore {
 
   /** A page id that nothing reads, the lowest there is. */
   allocate(): number {
-    return this.#free.take()
+    const id = this.#free.take()
+    this.#fresh.push(id)
+    return id
   }
 
   /** The id that `allocate` would give; the page count when it would make the index longer. */
@@ -197,17 +208,41 @@ export class PageStore {
     this.#unsyncedBytes += PAGE_BYTES
   }
 
-  /** These pages are read by root versions below `version` only. */
+  /**
+   * The root version `version` is made: of what was given out since the last one, and without these pages,
+   * which only older versions read.
+   */
   retire(version: number, pages: number[]): void {
-    const indexed = this.hasLogged ? pages.filter((id) => id < FIRST_LOGGED_ID) : pages
-    if (indexed.length > 0) this.#retired.push({ version, pages: indexed })
+    this.#bear(version)
+    const byBirth = new Map<number, number[]>()
+    for (const id of pages) {
+      if (id >= FIRST_LOGGED_ID) continue
+      const bornAt = this.#bornAt[id] ?? 0
+      const alike = byBirth.get(bornAt)
+      if (alike === undefined) byBirth.set(bornAt, [id])
+      else alike.push(id)
+    }
+    for (const [bornAt, alike] of byBirth) this.#retired.push({ bornAt, version, pages: alike })
   }
 
-  /** Nobody reads a root version below `oldestVersion` any more. */
-  release(oldestVersion: number): void {
+  #bear(version: number): void {
+    if (this.#bornAt.length < this.totalPages) {
+      const grown = new Uint32Array(this.totalPages * 2)
+      grown.set(this.#bornAt)
+      this.#bornAt = grown
+    }
+    for (const id of this.#fresh) this.#bornAt[id] = version
+    this.#fresh = []
+  }
+
+  /**
+   * Nobody reads any other root version than these. A page that came and went between two of them is free,
+   * or an index would grow with each checkpoint for as long as one snapshot is open.
+   */
+  release(read: readonly number[]): void {
     const waiting: Retired[] = []
     for (const retired of this.#retired) {
-      if (retired.version > oldestVersion) {
+      if (isRead(retired, read)) {
         waiting.push(retired)
         continue
       }
@@ -246,11 +281,11 @@ export class PageStore {
   }
 
   /**
-   * As `release(oldestVersion)` would leave it, and changes nothing: pages without use, pages that older
+   * As `release(read)` would leave it, and changes nothing: pages without use, pages that older
    * roots still hold, and how many of the former lie in front of where an index without holes would end.
    */
-  outlook(oldestVersion: number): { free: number; held: number; freeInFront: number } {
-    const soon = this.#retired.filter(({ version }) => version <= oldestVersion)
+  outlook(read: readonly number[]): { free: number; held: number; freeInFront: number } {
+    const soon = this.#retired.filter((retired) => !isRead(retired, read))
     const ids = soon.flatMap(({ pages }) => pages)
     const free = this.#free.count + ids.length
     const held = this.waitingPages - ids.length

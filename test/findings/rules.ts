@@ -666,4 +666,34 @@ export const RULES: readonly PutBack[] = [
       name: 'before the first checkpoint of a store without a journal',
     },
   },
+  {
+    id: 'pages-between-readers',
+    defect: 'a page that came and went after an open reader began waits for it',
+    edits: [
+      {
+        file: 'engine/index/page-store.ts',
+        find: 'return read.some((reads) => bornAt <= reads && reads < version)',
+        replace: 'return read.some((reads) => bornAt >= 0 && reads < version)',
+      },
+    ],
+    test: {
+      file: 'test/engine/tree.test.ts',
+      name: 'holds two trees under a held snapshot, however many checkpoints it lives through',
+    },
+  },
+  {
+    id: 'pages-of-readers',
+    defect: 'a page that an open reader may walk is given out again',
+    edits: [
+      {
+        file: 'engine/index/page-store.ts',
+        find: 'return read.some((reads) => bornAt <= reads && reads < version)',
+        replace: 'return read.some((reads) => bornAt < reads && reads < version)',
+      },
+    ],
+    test: {
+      file: 'test/engine/tree.test.ts',
+      name: 'holds two trees under a held snapshot, however many checkpoints it lives through',
+    },
+  },
 ]
