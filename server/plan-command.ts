@@ -109,7 +109,7 @@ function runPlan(
         dir: reading.info.dir,
         read_at_ms: context.nowMs,
         rewrite_plan: upstreamPlan(plan),
-        plan,
+        plan: plan.liveBytesKnown ? plan : withoutEconomics(plan),
         problems,
         unsupported,
       }
@@ -122,16 +122,30 @@ function runPlan(
   })
 }
 
+/** What nobody knows is null; upstream's shape beside it has no word for that and keeps its 0. */
+function withoutEconomics(plan: RewritePlan): Record<string, unknown> {
+  const unknown = { bytesLive: null, bytesStale: null }
+  return {
+    ...plan,
+    ...unknown,
+    selectedBytesLive: null,
+    selectedBytesStale: null,
+    ageBlockedBytesLive: null,
+    ageBlockedBytesStale: null,
+    copyBytes: null,
+    candidates: plan.candidates.map((c) => ({ ...c, ...unknown, staleRatio: null })),
+  }
+}
+
 // ---------------------------------------------------------------- text for people
 
 /** Dropped candidates listed of each kind unless all are asked for. */
 const LISTED = 10
 
 function planLines(plan: RewritePlan, all: boolean): string[] {
-  const { sourceSegmentIds, segmentsTotal, copyBytes } = plan
+  const { sourceSegmentIds, segmentsTotal } = plan
   const lines = [
-    `selected ${grouped(sourceSegmentIds.length)} of ${grouped(segmentsTotal)} segments: ` +
-      `${bytesText(copyBytes)} to copy, ${freedText(plan)}`,
+    `selected ${grouped(sourceSegmentIds.length)} of ${grouped(segmentsTotal)} segments: ${workText(plan)}`,
     plan.liveBytesKnown
       ? `log ${bytesText(plan.bytesTotal)}, ${bytesText(plan.bytesLive)} live, ${bytesText(plan.bytesStale)} stale`
       : `log ${bytesText(plan.bytesTotal)}, how much of it is live is not known`,
@@ -155,7 +169,8 @@ function planLines(plan: RewritePlan, all: boolean): string[] {
   }
   for (const [kind, group] of kinds) {
     const listed = kind === 'selected' || all ? group : bestOf(group)
-    lines.push('', `${kind} (${grouped(group.length)})`, ...candidateTable(listed))
+    const heading = `${kind} (${grouped(group.length)})`
+    lines.push('', heading, ...candidateTable(listed, plan.liveBytesKnown))
     if (listed.length < group.length) {
       lines.push(`  and ${grouped(group.length - listed.length)} more; --all lists them`)
     }
@@ -163,18 +178,19 @@ function planLines(plan: RewritePlan, all: boolean): string[] {
   return lines
 }
 
-/** Net: what is copied takes its place again. */
-function freedText({ liveBytesKnown, selectedBytesStale }: RewritePlan): string {
+/** What is freed is net: what is copied takes its place again. */
+function workText({ liveBytesKnown, copyBytes, selectedBytesStale }: RewritePlan): string {
   return liveBytesKnown
-    ? `${bytesText(selectedBytesStale)} to free`
-    : 'how much it frees is not known'
+    ? `${bytesText(copyBytes)} to copy, ${bytesText(selectedBytesStale)} to free`
+    : `at most ${bytesText(copyBytes)} to copy, how much it frees is not known`
 }
 
 function bestOf(group: readonly CandidateVerdict[]): CandidateVerdict[] {
   return [...group].sort((a, b) => b.bytesStale - a.bytesStale).slice(0, LISTED)
 }
 
-function candidateTable(candidates: readonly CandidateVerdict[]): string[] {
+function candidateTable(candidates: readonly CandidateVerdict[], isKnown: boolean): string[] {
+  const known = (text: string): string => (isKnown ? text : 'unknown')
   const head = [
     '  segment',
     'total',
@@ -187,9 +203,9 @@ function candidateTable(candidates: readonly CandidateVerdict[]): string[] {
   const rows = candidates.map((candidate) => [
     `  ${segmentName(candidate.segmentId)}`,
     bytesText(candidate.bytesTotal),
-    bytesText(candidate.bytesLive),
-    bytesText(candidate.bytesStale),
-    percentText(candidate.staleRatio),
+    known(bytesText(candidate.bytesLive)),
+    known(bytesText(candidate.bytesStale)),
+    known(percentText(candidate.staleRatio)),
     distanceText(candidate),
     candidate.flip?.text ?? '',
   ])

@@ -97,6 +97,39 @@ describe('restage plan', () => {
     expect(out).toMatch(/value-l0-000001 .* 50\.\d % .*selected if min stale ratio <= 0\.\d+/)
   })
 
+  test('says of what it does not know that it does not, in text and in its own fields', async () => {
+    const dir = await madeFolder({ close: true })
+    const index = path.join(dir, 'maindb/index.db')
+    fs.writeFileSync(index, fs.readFileSync(index).fill(0, 0, 8192))
+    const named = [
+      '--rewrite-min-age=0',
+      '--rewrite-min-stale-ratio=0',
+      '--rewrite-min-stale-bytes=0',
+      '--ids=2147483649',
+    ]
+    const text = await restage('plan', dir, ...named)
+    expect(text.out).toMatch(
+      /^selected 1 of 4 segments: at most 7.97 KiB to copy, how much it frees is not known/,
+    )
+    expect(text.out).toContain('how much of it is live is not known')
+    expect(text.out).toMatch(/value-l0-000001 +7.97 KiB +unknown +unknown +unknown/)
+    const { out } = await restage('plan', dir, ...named, '--json')
+    const json = JSON.parse(out) as { plan: RewritePlan; rewrite_plan: Record<string, unknown> }
+    expect(json.plan).toMatchObject({
+      liveBytesKnown: false,
+      bytesLive: null,
+      bytesStale: null,
+      selectedBytesLive: null,
+      selectedBytesStale: null,
+      copyBytes: null,
+    })
+    for (const candidate of json.plan.candidates) {
+      expect(candidate).toMatchObject({ bytesLive: null, bytesStale: null, staleRatio: null })
+    }
+    // Upstream's shape has no other word for it.
+    expect(json.rewrite_plan).toMatchObject({ SelectedSegments: null, BytesLive: 0, BytesStale: 0 })
+  })
+
   test('leaves a segment with a penalty out, as the plan of a pass does', async () => {
     const dir = await madeFolder({ close: true })
     const first = 0x80000001
