@@ -12,7 +12,16 @@ const children = new Set<ChildProcess>()
 
 /** For somebody who ends the whole: nothing of it goes on. */
 export function stopRuns(): void {
-  for (const child of children) child.kill('SIGKILL')
+  for (const child of children) stop(child)
+}
+
+/** Its workers as well: one that a defect lets run round in circles hears of nothing. */
+function stop(child: ChildProcess): void {
+  try {
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+  } catch {
+    // They ended by themselves.
+  }
 }
 
 export interface TestResult {
@@ -99,7 +108,9 @@ function escaped(text: string): string {
 function inProcess(cwd: string, args: string[]): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve, reject) => {
     const env = { ...process.env, CI: 'true', RESTAGE_SEED: SEED, NO_COLOR: '1' }
-    const child = spawn(process.execPath, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+    // A group of its own, so that all of it can be stopped.
+    const options = { cwd, env, detached: true }
+    const child = spawn(process.execPath, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
     children.add(child)
     let output = ''
     const gather = (chunk: Buffer): void => {
@@ -107,7 +118,7 @@ function inProcess(cwd: string, args: string[]): Promise<{ code: number | null; 
     }
     child.stdout.on('data', gather)
     child.stderr.on('data', gather)
-    const tooLong = setTimeout(() => child.kill('SIGKILL'), LONGEST_RUN_MS)
+    const tooLong = setTimeout(() => stop(child), LONGEST_RUN_MS)
     child.on('error', reject)
     child.on('close', (code) => {
       clearTimeout(tooLong)
