@@ -7,6 +7,9 @@
  * is how long its handlers ran, which is the page's own code. An interaction without an entry took less
  * than 16 ms, and counts as 8. Each is put down under its kind: what was being done when it came.
  *
+ * What an input brings may come in a later frame than its answer. `content` is the time from the input to
+ * the paint with the view, the details in the drawer or the map of what was filtered for.
+ *
  * Event Timing leaves out moving the pointer and the wheel. For those a listener notes the event's time,
  * and a message posted in the next frame arrives after its paint; presenting it is not in that.
  */
@@ -24,17 +27,33 @@ export const INPUT_PROBE = `
       window.benchInputs.push([entry.interactionId, entry.duration, ran, entry.startTime])
     }
   }).observe({ type: 'event', durationThreshold: 16, buffered: true })
+  const noteAfterPaint = (kind, fromMs) => {
+    requestAnimationFrame(() => {
+      const channel = new MessageChannel()
+      channel.port1.onmessage = () => window.benchMoves.push([kind, performance.now() - fromMs])
+      channel.port2.postMessage(0)
+    })
+  }
   for (const kind of ['mousemove', 'wheel']) {
-    const note = (event) => {
-      requestAnimationFrame(() => {
-        const channel = new MessageChannel()
-        channel.port1.onmessage = () =>
-          window.benchMoves.push([kind, performance.now() - event.timeStamp])
-        channel.port2.postMessage(0)
-      })
-    }
+    const note = (event) => noteAfterPaint(kind, event.timeStamp)
     addEventListener(kind, note, { capture: true, passive: true })
   }
+  window.benchPressedMs = null
+  for (const kind of ['keydown', 'click']) {
+    const note = (event) => (window.benchPressedMs = event.timeStamp)
+    addEventListener(kind, note, { capture: true, passive: true })
+  }
+  new MutationObserver((changes) => {
+    const content = ({ target, attributeName }) =>
+      attributeName !== 'aria-label' || target.dataset.testid === 'segment-canvas'
+    if (window.benchPressedMs === null || !changes.some(content)) return
+    noteAfterPaint('content', window.benchPressedMs)
+    window.benchPressedMs = null
+  }).observe(document, {
+    subtree: true,
+    attributes: true,
+    attributeFilter: ['data-view', 'data-open', 'aria-label'],
+  })
 `
 
 /** Milliseconds, sorted. */
@@ -43,6 +62,7 @@ export interface Inputs {
   ran: number[]
   /** `shown` by what was done. */
   kinds: Map<string, number[]>
+  content: number[]
   hover: number[]
   wheel: number[]
 }
@@ -109,6 +129,7 @@ export async function inputsDuring(
     shown: found.map(({ shown }) => shown).sort(rising),
     ran: found.map(({ ran }) => ran).sort(rising),
     kinds: byKind(found, kinds),
+    content: of('content'),
     hover: of('mousemove'),
     wheel: of('wheel'),
   }
@@ -140,7 +161,7 @@ async function clickAt(page: Page, x: number, y: number): Promise<void> {
 }
 
 export async function show(page: Page, view: string): Promise<void> {
-  await page.evaluate(`location.hash = '#/${view}'`)
+  await page.evaluate(`window.benchPressedMs = null; location.hash = '#/${view}'`)
   await page.locator(`main[data-view="${view}"]`).waitFor()
   await page.waitForTimeout(500)
 }

@@ -141,7 +141,7 @@ async function measureInputs(
   act = interact,
 ): Promise<void> {
   const before = await cpuSeconds(session)
-  const { shown, ran, kinds, hover, wheel } = await inputsDuring(page, act)
+  const { shown, ran, kinds, content, hover, wheel } = await inputsDuring(page, act)
   const cpuMs = ((await cpuSeconds(session)) - before) * 1000
   const slow = shown.filter((ms) => ms > 50).length
   out(
@@ -154,6 +154,7 @@ async function measureInputs(
       `${name} kind=${kind} interactions=${times.length} over_50ms=${over}${figures('input', times)}`,
     )
   }
+  out(`${name} later=${content.length}${figures('content', content)}`)
   out(`${name} moves=${hover.length}${figures('hover', hover)}${figures('wheel', wheel)}`)
 }
 

@@ -1,5 +1,5 @@
 // Total and live bytes of one segment, as steps: between two events nothing is known to have moved. Own
-// SVG: it comes with every press on the map, and the library of the large charts takes 30 ms for one.
+// SVG: it comes with every press on the map, and the library of the large charts takes frames for one.
 import { useMemo, useRef, useState, type KeyboardEvent, type ReactNode } from 'react'
 import { exactBytes, formatBytes, formatTime } from '../lib/format.ts'
 import { ExportButtons } from '../parts/export-buttons.tsx'
