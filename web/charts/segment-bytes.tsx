@@ -21,7 +21,7 @@ const RIGHT = 8
 const TOP = 6
 const BOTTOM = 30
 const HEIGHT = 120
-const TIP_WIDTH = 280
+const TIP_WIDTH = 304
 
 const before: WidthBefore = { width: 0 }
 
