@@ -16,12 +16,14 @@ async function serverWithPast(): Promise<TestServer> {
     deps: { feedLimits: { ...FEED_LIMITS, snapshotEventsMax: 40, eventsMax: 120 } },
   })
   for (let i = 0; i < 300; i++) await server.act('gc', { dryRun: true })
-  const newest = await newestSeq(server)
-  await until('what the server let go is on disk', async () => {
+  await until('what the server let go, and nearly all else, is on disk', async () => {
+    // The clock stands still: what waits to be written goes with the next event.
+    await server.act('gc', { dryRun: true })
+    const from = (await newestSeq(server)) - 10
     const answer = await server.get<{ events: unknown[] }>(
-      `/stores/${STORE}/history/events?from=1&limit=1000`,
+      `/stores/${STORE}/history/events?from=${String(from)}&limit=1`,
     )
-    return answer.status === 200 && answer.body.events.length > newest - 120
+    return answer.status === 200 && answer.body.events.length > 0
   })
   return server
 }

@@ -29,6 +29,8 @@ export const OLDER_PAGE = 2000
 
 /** So long after it happened an event is in the recording, mostly. */
 const RECORDING_LAG_MS = 1500
+/** So often what is not recorded yet is asked for again; a disk that is that slow has a person ask. */
+const TRIES_MAX = 20
 
 interface OlderState {
   loading: boolean
@@ -72,12 +74,17 @@ function putIntoTrace(storeId: string | undefined, put: (trace: TraceLog) => Tra
   }))
 }
 
-/** Loads one page of a gap into the trace. */
-export async function loadOlder(range: StreamRange): Promise<void> {
-  await loading(() => readInto(range))
+/** Loads one page of a gap into the trace; `tries`: how often it was asked for before. */
+export async function loadOlder(range: StreamRange, tries = 0): Promise<void> {
+  if (tries > 0 && olderStore.getState().loading) tryLater(range, tries)
+  else await loading(() => readInto(range, tries))
 }
 
-async function readInto(range: StreamRange): Promise<void> {
+function tryLater(range: StreamRange, tries: number): void {
+  if (tries < TRIES_MAX) setTimeout(() => void loadOlder(range, tries + 1), RECORDING_LAG_MS)
+}
+
+async function readInto(range: StreamRange, tries = 0): Promise<void> {
   const { store } = appStore.getState()
   const loaded = await askRange(range)
   // null: the store was opened again meanwhile.
@@ -87,11 +94,10 @@ async function readInto(range: StreamRange): Promise<void> {
     )
   }
   const reached = loaded?.covered.toSeq ?? range.toSeq
-  if (reached < range.fromSeq) throw new Error(notReached(range.fromSeq))
-  if (reached < range.toSeq) {
-    // Between what the server holds and what is on disk: there in a moment.
-    setTimeout(() => void loadOlder({ ...range, fromSeq: reached + 1 }), RECORDING_LAG_MS)
-  }
+  // Between what the server holds and what is on disk: there in a moment.
+  const isAtItsEnd = reached < range.fromSeq
+  if (reached < range.toSeq) tryLater({ ...range, fromSeq: reached + 1 }, isAtItsEnd ? tries : 0)
+  if (isAtItsEnd) throw new Error(notReached(range.fromSeq))
 }
 
 /** Puts the newest of these openings into the trace, or the one that is wanted, with a page of its events. */
