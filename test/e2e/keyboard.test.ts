@@ -5,7 +5,7 @@ import type { Page } from 'playwright-core'
 import { viewNames } from '../../web/lib/route.ts'
 import { viewFacts } from '../../web/lib/views.ts'
 import { open, serve, withDeadSegments, withDueStage } from './in-process.ts'
-import { show } from './page.ts'
+import { settled, show } from './page.ts'
 import { cleanUp, until } from './support.ts'
 
 afterAll(cleanUp)
@@ -69,7 +69,7 @@ test('every control of every view is reached by Tab, with a ring that shows wher
   const page = await open(server)
   for (const view of viewNames) {
     await show(page, view)
-    await page.waitForTimeout(200)
+    await settled(page)
     expect(await tabAround(page), view).toEqual({ unseen: [], unreached: [] })
   }
   await page.context().close()

@@ -35,6 +35,24 @@ export async function show(page: Page, view: ViewName): Promise<void> {
   await page.locator(`main[data-view="${view}"]`).waitFor()
 }
 
+/** What follows an answer is there, and nothing is fading in any more. */
+export async function settled(page: Page): Promise<void> {
+  let before = -1
+  await until('the view is whole', async () => {
+    const controls = await page.locator('button, input, select, summary, [tabindex]').count()
+    const isSame = controls === before
+    before = controls
+    if (!isSame) await page.waitForTimeout(150)
+    return isSame
+  })
+  await page.evaluate(async () => {
+    const ending = document.getAnimations().filter(({ effect }) => {
+      return effect?.getComputedTiming().endTime !== Infinity
+    })
+    await Promise.allSettled(ending.map(({ finished }) => finished))
+  })
+}
+
 /** All rows of the segment table; up to some hundred segments they are all in the document. */
 export async function segmentRows(page: Page): Promise<SegmentRow[]> {
   await show(page, 'segments')

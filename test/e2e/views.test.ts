@@ -3,7 +3,7 @@ import { AxeBuilder } from '@axe-core/playwright'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Page } from 'playwright-core'
 import type { EngineState } from '../../server/protocol.ts'
-import { show, waitLive, type ViewName } from './page.ts'
+import { settled, show, waitLive, type ViewName } from './page.ts'
 import { cleanUp, openPage, startServer, temporaryFolder, until, type Server } from './support.ts'
 
 const VIEWS: { view: ViewName; key: string }[] = [
@@ -45,6 +45,7 @@ afterAll(cleanUp)
 const address = async (): Promise<string> => page.evaluate(() => location.hash)
 
 async function seriousFindings(): Promise<string[]> {
+  await settled(page)
   const { violations } = await new AxeBuilder({ page }).analyze()
   return violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
@@ -156,7 +157,6 @@ for (const scheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme: scheme })
     for (const { view } of VIEWS) {
       await show(page, view)
-      await page.waitForTimeout(300)
       expect(await seriousFindings(), view).toEqual([])
     }
     await show(page, 'segments')
