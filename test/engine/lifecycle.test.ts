@@ -265,16 +265,20 @@ describe('closing', () => {
   )
 
   test('waits for what a reader that just ended deletes: nothing touches the folder afterwards', async () => {
-    let isClosed = false
+    const closed = { is: false }
     const late: string[] = []
     let begin: () => void = () => undefined
     const deleting = new Promise<void>((resolve) => (begin = resolve))
+    let goOn: () => void = () => undefined
+    const held = new Promise<void>((resolve) => (goOn = resolve))
     const slow: FileSystem = {
       ...quickFileSystem,
       unlink: async (file) => {
-        if (file.includes('value_vlog')) begin()
-        for (let turn = 0; turn < 60; turn++) await yieldNow()
-        if (isClosed) late.push(file)
+        if (file.includes('value_vlog')) {
+          begin()
+          await held
+        }
+        if (closed.is) late.push(file)
         return quickFileSystem.unlink(file)
       },
     }
@@ -286,8 +290,10 @@ describe('closing', () => {
     const ended = snapshot.close()
     // Closing before the first deletion leaves them all to the next opening.
     await deleting
-    await engine.close()
-    isClosed = true
+    const closing = engine.close().then(() => (closed.is = true))
+    for (let turn = 0; turn < 5_000 && !closed.is; turn++) await yieldNow()
+    goOn()
+    await closing
     expect((await ended).length).toBeGreaterThan(0)
     expect(late).toEqual([])
   })

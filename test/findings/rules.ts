@@ -397,7 +397,7 @@ export const RULES: readonly PutBack[] = [
         file: 'engine/inspect.ts',
         find: 'const folder = mapFolder(root, scope)',
         replace:
-          "scope.fileSystem.lock(path.join(root, 'maindb', 'LOCK')).release()\n  const folder = mapFolder(root, scope)",
+          'scope.fileSystem.lock(`${root}/maindb/LOCK`).release()\n  const folder = mapFolder(root, scope)',
       },
     ],
     test: {

@@ -424,8 +424,10 @@ describe('several stores', () => {
     expect(fs.readdirSync(outside)).toEqual(['maindb'])
     const { body } = await server.post('/stores', { dir: outside, mode: 'attached' })
     expect(body.error.message).toContain(`--allow-root ${path.dirname(outside)}`)
-    const listing = await server.get(`/folders?dir=${encodeURIComponent(outside)}`)
-    expect(listing.body.error.code).toBe('FORBIDDEN_FOLDER')
+    for (const dir of [outside, path.join(root, 'link')]) {
+      const { status, body } = await server.get(`/folders?dir=${encodeURIComponent(dir)}`)
+      expect(status < 400 ? 'listed' : body.error.code, dir).toBe('FORBIDDEN_FOLDER')
+    }
     const { body: audit } = await server.get<AuditBody>('/audit')
     expect(audit.entries.some((entry) => entry.code === 'FORBIDDEN_FOLDER')).toBe(true)
   })
