@@ -43,7 +43,7 @@ function OpenDrawer({ target }: { target: DrawerTarget }): ReactNode {
   return (
     <aside
       ref={box}
-      className="drawer"
+      className={shown === null ? 'drawer drawer-over' : 'drawer'}
       aria-label={targetName(target)}
       data-testid="drawer"
       data-open={key}
