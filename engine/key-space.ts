@@ -56,7 +56,7 @@ export class KeySpace {
   #root: TreeRoot
   #active = new Memtable(1)
   #frozen: Memtable | null = null
-  /** Published, and nobody looks at it: its memory is for the next one. */
+  /** Empty, with the memory of one that was published and that nobody looks at: for the next one. */
   #spare: Memtable | null = null
   #seq = 0
   /** Means nothing: it keeps the compiler from leaving out reads that are made for the cache's sake. */
@@ -273,7 +273,8 @@ export class KeySpace {
   publish(root: TreeRoot): void {
     this.#root = root
     // A reader may look at it for as long as it likes.
-    this.#spare = this.#readers.size === 0 ? this.#frozen : null
+    this.#spare =
+      this.#frozen !== null && this.#readers.size === 0 ? new Memtable(0, this.#frozen) : null
     this.#frozen = null
   }
 

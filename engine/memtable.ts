@@ -195,7 +195,7 @@ export class Memtable {
 
   // ------------------------------------------------------------ keys
 
-  /** A view into the arena: valid for good, never to be written. */
+  /** A view into the arena, never to be written: valid while a reader holds the table, or until it is published. */
   keyOf(entry: number): Uint8Array {
     const at = this.#keyAt[entry] as number
     const chunk = this.#chunks[at >>> CHUNK_SHIFT] as Uint8Array

@@ -759,7 +759,10 @@ export interface SchedulerInfo {
   checkpointKickPending: boolean
   /** A stage or age-blocked retry is due and waits for the slot. */
   deferredPending: boolean
-  /** A plan found stale segments that were too young; the first is old enough then. null = not blocked. */
+  /**
+   * A plan found stale segments that were too young; the retry for them is due then: when the first is old enough, or
+   * when the gate opens that refused the last one. null = not blocked.
+   */
   ageBlockedUntilMs: number | null
   /** Tokens of the write budget as of `accruedAtMs`; null = no budget. */
   budget: {

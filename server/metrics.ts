@@ -199,7 +199,7 @@ function schedulerFigures(
   const remainingMs = ageBlockedUntilMs === null ? 0 : Math.max(0, ageBlockedUntilMs - nowMs)
   page.gauge(
     'restage_age_blocked_remaining_seconds',
-    'Until the first candidate is old enough.',
+    'Until the retry for candidates that were too young.',
     labels,
     remainingMs / 1000,
   )

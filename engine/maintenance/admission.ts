@@ -223,8 +223,8 @@ function ageGates(input: PassInput): Gate[] {
       untilMs === null
         ? 'No plan waits for segments to grow older.'
         : untilMs > nowMs
-          ? `The first segment is old enough in ${waitText(untilMs - nowMs)}.`
-          : 'The first segment is old enough.'
+          ? `The retry is due in ${waitText(untilMs - nowMs)}.`
+          : 'The retry is due.'
     const margin = untilMs === null ? null : nowMs - untilMs
     return [
       {
@@ -240,9 +240,9 @@ function ageGates(input: PassInput): Gate[] {
   if (untilMs === null || source === 'manual' || isConfirm(source)) return []
   const text =
     untilMs > nowMs
-      ? `A retry waits ${waitText(untilMs - nowMs)} for segments to be old enough.`
+      ? `A retry for segments that were too young is due in ${waitText(untilMs - nowMs)}.`
       : input.options.disableAutoDeferred
-        ? 'The first segment is old enough, and no retry comes: this pass plans.'
+        ? 'A retry for segments that were too young is due, and none comes: this pass plans.'
         : 'An age-blocked retry is due and goes first.'
   const bypassed = !input.automatic || input.options.disableAutoDeferred
   return [flag('age_retry_not_due', untilMs > nowMs, text, { bypassed })]

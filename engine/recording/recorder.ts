@@ -92,7 +92,8 @@ export class Recorder {
   /** Files of the folder, oldest first; the one being written is the last. */
   readonly #chunks: { chunkNumber: number; bytes: number }[] = []
   #lastChunkNumber = 0
-  #openingId = 1
+  /** 0 until the folder could be looked at. */
+  #openingId = 0
   #openedAtMs = 0
   #chunk: ChunkWriter | null = null
   #pending = nothingYet()
@@ -409,7 +410,7 @@ export class Recorder {
   #begin(cause: ChunkCause): void {
     try {
       this.#look()
-      if (cause === 'opened') this.#openingId = this.#nextOpeningId()
+      if (this.#openingId === 0) this.#openingId = this.#nextOpeningId()
       this.#queueKeyframe(cause)
     } catch (error) {
       this.#stop(error)

@@ -6,7 +6,10 @@ export type RecordingStopReason = 'io' | 'behind' | 'state_too_large' | 'folder_
 
 export interface RecordingGauge {
   state: 'on' | 'stopped'
-  /** Counts the openings of the folder that were recorded, from 1; seq counts within one. */
+  /**
+   * Counts the openings of the folder that were recorded, from 1; seq counts within one. 0 = not known yet: the
+   * folder could not be looked at so far.
+   */
   openingId: number
   /** Newest event handed to the file; 0 before the first. */
   writtenSeq: number

@@ -3,10 +3,10 @@ import { afterAll, expect, test } from 'vitest'
 import type { Page } from 'playwright-core'
 import { FEED_LIMITS } from '../../server/live/feed.ts'
 import type { FeedBody } from '../../server/protocol.ts'
-import { STORE, type TestServer } from '../server/test-server.ts'
+import { SMALL_STEP_STORE, STORE, type TestServer } from '../server/test-server.ts'
 import { open, serve } from './in-process.ts'
 import { show } from './page.ts'
-import { cleanUp, until } from './support.ts'
+import { cleanUp, temporaryFolder, until } from './support.ts'
 
 afterAll(cleanUp)
 
@@ -58,6 +58,31 @@ test('a reload loses no event: what the page does not hold is loaded on the way 
     return Array.from({ length: newest }, (_, i) => i + 1).every((seq) => seen.has(seq))
   })
   expect(await page.getByTestId('trace-remark').count()).toBe(0)
+})
+
+test('what an opening without a recording let go is told as gone, and not taken from another opening', async () => {
+  const dir = temporaryFolder()
+  const recorded = await serve({ dir })
+  for (let i = 0; i < 60; i++) await recorded.act('gc', { dryRun: true })
+  await recorded.close()
+  const server = await serve({
+    dir,
+    engine: { ...SMALL_STEP_STORE, recording: 'off' },
+    deps: { feedLimits: { ...FEED_LIMITS, snapshotEventsMax: 40, eventsMax: 120 } },
+  })
+  for (let i = 0; i < 300; i++) await server.act('gc', { dryRun: true })
+  const page = await open(server)
+  await showAll(page)
+  const list = page.getByTestId('trace-list')
+  const rows = page.getByTestId('trace-row')
+  const seqs = async (): Promise<number[]> =>
+    rows.evaluateAll((all) => all.map((row) => Number(row.getAttribute('data-seq'))))
+  await until('the end of what there is', async () => {
+    await list.evaluate((element) => (element.scrollTop += 400))
+    const isToldAsGone = (await page.getByTestId('trace-remark').count()) > 0
+    return isToldAsGone || (await seqs()).includes(7)
+  })
+  expect(await seqs()).not.toContain(7)
 })
 
 test('a link to an event that is not loaded opens it, and the trace leads to it', async () => {

@@ -4,6 +4,8 @@ import * as path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Engine, EngineOptions } from '../../engine/api.ts'
 import { StepClock } from '../../engine/clock.ts'
+import { ioError } from '../../engine/errors.ts'
+import type { FileSystem } from '../../engine/file-system.ts'
 import { inspectFolder, type InspectReport } from '../../engine/inspect.ts'
 import { openRecording, type Recording } from '../../engine/recording/reader.ts'
 import type { EngineEvent, EngineState } from '../../engine/types.ts'
@@ -246,6 +248,34 @@ describe('a recording', () => {
     expect((await allEvents(recording, 2)).length).toBeGreaterThan(
       (await allEvents(recording, 1)).length,
     )
+  })
+
+  test('is of an opening of its own, also when the folder could not be looked at as it began', async () => {
+    const first = await begin()
+    await first.rounds(1)
+    await first.engine.close()
+    const disk = { fails: true }
+    const clock = eagerClock()
+    const list: FileSystem['list'] = (folder) => {
+      if (disk.fails && folder.endsWith('trace'))
+        throw ioError('cannot list it', new Error('EMFILE'))
+      return quickFileSystem.list(folder)
+    }
+    const where = { dir: first.dir, clock, fileSystem: { ...quickFileSystem, list } }
+    const { engine } = await openFixture(OPTIONS, where)
+    expect(engine.gauges().recording).toMatchObject({ openingId: 0, state: 'stopped' })
+    disk.fails = false
+    clock.advance(31_000)
+    for (let i = 0; i < 20; i++) await yieldNow()
+    await engine.put(key(1), value(1, 700))
+    await engine.checkpoint()
+    expect(engine.gauges().recording).toMatchObject({ openingId: 2, state: 'on' })
+    await engine.close()
+    const { openings } = (await read(first.dir)).summary()
+    expect(openings.map((o) => [o.openingId, o.closed])).toEqual([
+      [1, true],
+      [2, true],
+    ])
   })
 
   test('keeps to its bytes: the oldest history goes, and the reader says so', async () => {

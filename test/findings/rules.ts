@@ -24,8 +24,8 @@ export const RULES: readonly PutBack[] = [
     edits: [
       {
         file: 'engine/key-space.ts',
-        find: 'this.#spare = this.#readers.size === 0 ? this.#frozen : null',
-        replace: 'this.#spare = this.#frozen',
+        find: 'this.#frozen !== null && this.#readers.size === 0',
+        replace: 'this.#frozen !== null',
       },
     ],
     test: {

@@ -236,6 +236,8 @@ export class LiveClient {
         this.streamId = message.streamId
         this.seq = message.seq
         this.skipping = false
+        // Their answers lie behind it, however long it was on its way: they say nothing about this page.
+        this.pings = []
         this.live()
         break
       case 'resumed':

@@ -266,7 +266,8 @@ function withoutCandidates(run: PassRun): PassRun {
 export function applySnapshot(state: AppState, message: Snapshot, receivedAtMs: number): AppState {
   const sameStream = state.streamId === message.streamId
   const streamCount = sameStream ? state.streamCount : state.streamCount + 1
-  const opening = message.snapshot.gauges.recording?.openingId ?? null
+  const openingId = message.snapshot.gauges.recording?.openingId ?? 0
+  const opening = openingId === 0 ? null : openingId
   const streamOpenings = sameStream ? state.streamOpenings : [...state.streamOpenings, opening]
   const passes = [...message.passes]
     .sort((a, b) => a.passId - b.passId)

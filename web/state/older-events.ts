@@ -190,6 +190,8 @@ async function askRecording(
   limit: number,
   openingId: number | null,
 ): Promise<Loaded & { isCut: boolean }> {
+  // Not recorded: without a number the newest recording would answer, which is of another opening.
+  if (openingId === null) return { covered: range, events: [], isCut: false }
   try {
     const page = await ask((api, id) =>
       api.historyEvents(id, { openingId, seq: range.fromSeq }, limit),
