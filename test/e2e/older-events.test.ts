@@ -72,17 +72,13 @@ test('what an opening without a recording let go is told as gone, and not taken 
   })
   for (let i = 0; i < 300; i++) await server.act('gc', { dryRun: true })
   const page = await open(server)
-  await showAll(page)
-  const list = page.getByTestId('trace-list')
-  const rows = page.getByTestId('trace-row')
-  const seqs = async (): Promise<number[]> =>
-    rows.evaluateAll((all) => all.map((row) => Number(row.getAttribute('data-seq'))))
-  await until('the end of what there is', async () => {
-    await list.evaluate((element) => (element.scrollTop += 400))
-    const isToldAsGone = (await page.getByTestId('trace-remark').count()) > 0
-    return isToldAsGone || (await seqs()).includes(7)
-  })
-  expect(await seqs()).not.toContain(7)
+  await page.evaluate(() => (location.hash = '#/trace?hide=none&open=event:7'))
+  const gone = page.getByText(
+    'is no longer held by the server, and its folder has no recording of it',
+  )
+  const details = page.getByTestId('event-details')
+  await until('it is answered', async () => (await gone.count()) + (await details.count()) > 0)
+  expect(await details.count()).toBe(0)
 })
 
 test('a link to an event that is not loaded opens it, and the trace leads to it', async () => {
