@@ -39,12 +39,15 @@ export class ForegroundLatency {
 
   /** What was timed since the last look, if anything was. The next one by itself is `TELL_MS` from now. */
   tell(): void {
-    const [before, after, fromMs] = [this.#before, this.counts(), this.#fromMs]
+    const fromMs = this.#fromMs
+    this.#fromMs = this.#clock.now()
+    const before = this.#before
+    if (this.put.count === before.put.count && this.get.count === before.get.count) return
+    const after = this.counts()
     this.#before = after
-    this.begin()
     const put = latencyBetween(before.put, after.put)
     const get = latencyBetween(before.get, after.get)
-    if (put !== null || get !== null) this.#emit({ type: 'foreground_latency', fromMs, put, get })
+    this.#emit({ type: 'foreground_latency', fromMs, put, get })
   }
 
   /** The rest, and nothing after it. */
@@ -53,8 +56,11 @@ export class ForegroundLatency {
     this.#cancel?.()
   }
 
+  /** Not moved with each pass that tells: a timer that comes too early looks how long it still is. */
   #arm(): void {
-    this.#cancel?.()
-    this.#cancel = this.#clock.setTimer(this.#fromMs + TELL_MS, () => this.tell())
+    this.#cancel = this.#clock.setTimer(this.#fromMs + TELL_MS, () => {
+      if (this.#clock.now() >= this.#fromMs + TELL_MS) this.tell()
+      this.#arm()
+    })
   }
 }

@@ -24,9 +24,13 @@ export class LatencyHistogram {
     this.#sumMs += elapsedMs
   }
 
+  get count(): number {
+    return this.#count
+  }
+
   /** A copy. */
   counts(): LatencyCounts {
-    return { count: this.#count, sumMs: this.#sumMs, buckets: [...this.#counts] }
+    return { count: this.#count, sumMs: this.#sumMs, buckets: this.#counts.slice() }
   }
 }
 
@@ -48,21 +52,19 @@ function upperMicros(bucket: number): number {
 export function latencyBetween(before: LatencyCounts, after: LatencyCounts): LatencyFigures | null {
   const count = after.count - before.count
   if (count <= 0) return null
-  const counts = after.buckets.map((now, bucket) => now - (before.buckets[bucket] ?? 0))
-  const last = counts.findLastIndex((one) => one > 0)
-  return {
-    count,
-    p50Ms: percentileMs(counts, Math.ceil(count * 0.5)),
-    p99Ms: percentileMs(counts, Math.ceil(count * 0.99)),
-    maxMs: upperMicros(last) / 1000,
+  // Ranks are counted from the fastest, from 1.
+  const [rank50, rank99] = [Math.ceil(count * 0.5), Math.ceil(count * 0.99)]
+  let [seen, p50, p99, last] = [0, 0, 0, 0]
+  for (let bucket = 0; seen < count && bucket < BUCKETS; bucket++) {
+    const one = (after.buckets[bucket] ?? 0) - (before.buckets[bucket] ?? 0)
+    if (one <= 0) continue
+    if (seen < rank50) p50 = bucket
+    if (seen < rank99) p99 = bucket
+    last = bucket
+    seen += one
   }
-}
-
-/** Upper bound of the bucket that holds the `rank`-th of all, counted from the fastest, from 1. */
-function percentileMs(counts: readonly number[], rank: number): number {
-  let seen = 0
-  const bucket = counts.findIndex((one) => (seen += one) >= rank)
-  return upperMicros(bucket) / 1000
+  const upperMs = (bucket: number): number => upperMicros(bucket) / 1000
+  return { count, p50Ms: upperMs(p50), p99Ms: upperMs(p99), maxMs: upperMs(last) }
 }
 
 /** Cumulative, at exact bounds from 1 µs on, each the double of the one before: for a page of metrics. */

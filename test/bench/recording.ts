@@ -61,7 +61,9 @@ async function round(contender: Contender, puts: number): Promise<number> {
   return (user + system) / 1000
 }
 
-const isRecorder = ({ url }: { url: string }): boolean => url.includes('/engine/recording/')
+/** What tells the foreground's latency is there for the recording, too. */
+const isRecorder = ({ url }: { url: string }): boolean =>
+  url.includes('/engine/recording/') || url.includes('/engine/foreground-latency.js')
 
 /** Shares of the samples outside of idling: a function of the recorder on the stack, and the collector. */
 function cpuShares({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile): {
