@@ -46,12 +46,6 @@ function rewriteOf(pass: PassReport): RewriteReport {
   return report
 }
 
-async function end(store: QueueStore): Promise<void> {
-  store.expectWhole()
-  expect((await store.engine.verify()).differences).toEqual([])
-  await store.close()
-}
-
 describe('plan and online rewrite', () => {
   test('[1, 22] sparse selection takes the segment of which one of two records is stale, and copies 1', async () => {
     const { store, seg1, maintenance } = await halfStale()
@@ -66,7 +60,7 @@ describe('plan and online rewrite', () => {
     const report = rewriteOf(await maintenance.rewrite(plan.sourceSegmentIds))
     expect(report.recordsCopied).toBe(1)
     expect(store.has(seg1)).toBe(false)
-    await end(store)
+    await store.end()
   })
 
   test('[6, 19] of two named ids the stale filter takes the first; 1 copied, 1 unreferenced, the other untouched', async () => {
@@ -89,7 +83,7 @@ describe('plan and online rewrite', () => {
     const { segments } = store.engine.state()
     const output = segments.find((s) => s.segmentId !== seg2)
     expect(output).toMatchObject({ origin: 'rewrite', bytesLive: RECORD })
-    await end(store)
+    await store.end()
   })
 
   test('[20] only the named one of two segments is rewritten: 1 copied', async () => {
@@ -101,7 +95,7 @@ describe('plan and online rewrite', () => {
     expect(report.recordsCopied).toBe(1)
     expect(store.has(named)).toBe(false)
     expect(store.at(other)).toEqual(before)
-    await end(store)
+    await store.end()
   })
 })
 
@@ -149,7 +143,7 @@ describe('GC', () => {
     expect(report.deleted).toEqual(dead.flatMap((s) => (s.state === 'sealed' ? [s.segmentId] : [])))
     expect(report.classes.active.segments).toBe(1)
     expect(store.has(output.segmentId)).toBe(true)
-    await end(store)
+    await store.end()
   })
 
   test('[56] an observed segment that is written stays: active 1, deleted 0; sealed by its rewrite it goes', async () => {
@@ -168,7 +162,7 @@ describe('GC', () => {
     await store.put(RECORD)
     await maintenance.rewrite(observed)
     expect(store.has(active.segmentId)).toBe(false)
-    await end(store)
+    await store.end()
   })
 
   test('[84] beside 512 live values a dead segment that a reader holds is marked and pending, and goes with the reader; no tree is walked', async () => {
@@ -196,7 +190,7 @@ describe('GC', () => {
     expect(fs.existsSync(victimFile)).toBe(true)
     await reader.close()
     expect(fs.existsSync(victimFile)).toBe(false)
-    await end(store)
+    await store.end()
   })
 })
 
@@ -206,7 +200,7 @@ describe('after a reopening', () => {
     await store.fill({ live: [16, 8] })
     const sealed = store.engine.state().segments.filter((s) => s.state === 'sealed')
     const { dir, clock } = store.fixture
-    await end(store)
+    await store.end()
     const again = await QueueStore.open({}, { dir, clock })
     for (const { segmentId, bytesTotal, bytesLive } of sealed) {
       expect(again.at(segmentId)).toMatchObject({ bytesTotal, bytesLive })

@@ -297,6 +297,13 @@ export class QueueStore {
   async close(): Promise<void> {
     await this.engine.close()
   }
+
+  /** The end of a scenario: nothing is lost, and live bytes are what a full scan counts. */
+  async end(): Promise<void> {
+    this.expectWhole()
+    expect((await this.engine.verify()).differences).toEqual([])
+    await this.close()
+  }
 }
 
 function watched(disk: Disk): FileSystem {

@@ -227,7 +227,7 @@ export class LiveClient {
     this.lastMessageAtMs = this.nowMs()
     if (typeof data !== 'string') return
     if (this.streamId !== null && data.startsWith(FRAME_HEAD)) {
-      if (!this.skipping && this.isBehind()) this.skip(this.streamId)
+      if (!this.skipping && this.isBehind()) this.leaveOut(this.streamId)
       if (this.skipping) return
     }
     const message = JSON.parse(data) as ServerMessage
@@ -300,7 +300,7 @@ export class LiveClient {
   }
 
   /** Leaves out all frames that were not handed out, and those on the way; asks for a snapshot in their place. */
-  private skip(streamId: string): void {
+  private leaveOut(streamId: string): void {
     this.skipping = true
     const { storeId } = this.options
     const snapshot = this.pending.findLast((message) => message.type === 'snapshot')

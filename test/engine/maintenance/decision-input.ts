@@ -5,7 +5,7 @@ import type { PassInput } from '../../../engine/maintenance/pass-input.ts'
 import { planRewrite } from '../../../engine/maintenance/planner.ts'
 import { resolveOptions } from '../../../engine/options.ts'
 import type { Gate, GateName, MaintenanceOptions, PassSource } from '../../../engine/types.ts'
-import { MIB, T0 } from './fake-host.ts'
+import { MIB, QUIET, T0 } from './fake-host.ts'
 
 export const DEFAULTS = resolveOptions({}).maintenance
 /** From which size on a store has quality floors. */
@@ -36,17 +36,7 @@ export function inputFor(source: PassSource, setup: Setup): PassInput {
     checkpointKickPending: false,
     deferredPending: false,
     segments,
-    foreground: {
-      lastWriteAtMs: null,
-      lastReadAtMs: null,
-      openIterators: 0,
-      checkpoints: 1,
-      dirty: false,
-      checkpointing: false,
-      bytesPut: 0,
-      journaled: true,
-      ...foreground,
-    },
+    foreground: { ...QUIET, ...foreground },
     times: {
       lastRewriteAtMs: null,
       lastPlanAtMs: null,

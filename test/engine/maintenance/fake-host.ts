@@ -40,6 +40,18 @@ import { makeGcReport } from '../../support/gc-report.ts'
 
 export const KIB = 1024
 export const MIB = 1024 * KIB
+/** Nobody reads or writes, and a checkpoint is behind it. */
+export const QUIET: Readonly<ForegroundActivity> = {
+  lastWriteAtMs: null,
+  lastReadAtMs: null,
+  openIterators: 0,
+  checkpoints: 1,
+  dirty: false,
+  checkpointing: false,
+  bytesPut: 0,
+  journaled: true,
+}
+
 /** Start of every manual clock. */
 export const T0 = 1_774_000_000_000
 
@@ -105,16 +117,7 @@ export const CHECKPOINT: CheckpointReport = {
 export class FakeHost implements MaintenanceHost {
   readonly clock = manualClock(T0)
   list: SegmentInfo[]
-  activity: ForegroundActivity = {
-    lastWriteAtMs: null,
-    lastReadAtMs: null,
-    openIterators: 0,
-    checkpoints: 1,
-    dirty: false,
-    checkpointing: false,
-    bytesPut: 0,
-    journaled: true,
-  }
+  activity: ForegroundActivity = { ...QUIET }
   /** Sources of each rewrite call, in order. */
   readonly rewrites: SegmentId[][] = []
   /** Filters of each plan that a pass asked for. */

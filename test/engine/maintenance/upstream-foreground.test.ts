@@ -22,12 +22,6 @@ async function busy(store: QueueStore, ms: number, how: 'reads' | 'writes'): Pro
   }
 }
 
-async function end(store: QueueStore): Promise<void> {
-  store.expectWhole()
-  expect((await store.engine.verify()).differences).toEqual([])
-  await store.close()
-}
-
 describe('a plan', () => {
   test('keeps no writer waiting (RewritePlan_RunsOutsideMaintenanceBarrier)', async () => {
     const { store, maintenance } = await filled([2])
@@ -40,7 +34,7 @@ describe('a plan', () => {
     // While the plan was not made yet.
     expect(acknowledged).toBe(1)
     expect(store.counters().planRuns).toBe(1)
-    await end(store)
+    await store.end()
   })
 
   test.each(['writes', 'reads'] as const)(
@@ -60,7 +54,7 @@ describe('a plan', () => {
       })
       expect(store.scheduler()).toMatchObject({ lastPlanAtMs: null, state: 'idle' })
       expect(store.debt().queue).toEqual([])
-      await end(store)
+      await store.end()
     },
   )
 
@@ -69,7 +63,7 @@ describe('a plan', () => {
     store.duringPlan(() => busy(store, 175, 'writes'))
     await maintenance.runPass('periodic')
     expect(store.counters()).toMatchObject({ planRuns: 1, planCanceled: 0, planEmpty: 1 })
-    await end(store)
+    await store.end()
   })
 
   test('of a kick is not given up for what the kick bypasses: completed 1 (Maintenance_BypassQuietPlannerNotCanceledByForegroundActivity)', async () => {
@@ -77,7 +71,7 @@ describe('a plan', () => {
     store.duringPlan(() => busy(store, 2_000, 'writes'))
     expect((await maintenance.runPass('checkpoint_kick')).outcome).toBe('staged')
     expect(store.counters()).toMatchObject({ planRuns: 1, planCanceled: 0, planSelected: 1 })
-    await end(store)
+    await store.end()
   })
 
   test.each(['foreground', 'deadline'] as const)(
@@ -100,7 +94,7 @@ describe('a plan', () => {
         const pass = await maintenance.runPass(source)
         expect(store.counters().planRuns, `${source} after ${afterMs}`).toBe(plans)
         expect(pass.blockedBy).toBe(plans === 1 ? 'plan_cancel_backoff' : null)
-        await end(store)
+        await store.end()
       }
     },
   )
@@ -111,7 +105,7 @@ describe('a plan', () => {
     const pass = await maintenance.runPass('periodic')
     expect(store.counters()).toMatchObject({ planCanceled: 1, gcRuns: 1, gcDeletedSegments: 1 })
     expect(pass.outcome).toBe('reclaimed')
-    await end(store)
+    await store.end()
   })
 })
 
@@ -131,7 +125,7 @@ describe('a periodic pass, of a GC tick too, plans nothing', () => {
     await store.engine.checkpoint()
     await store.engine.maintenance.runPass('periodic')
     expect(store.counters().rewriteRuns).toBe(1)
-    await end(store)
+    await store.end()
   })
 
   test('within 15 s of a write, nor runs GC (Maintenance_SkipsDuringRecentForegroundWrites, RunGCPassSkipsRewriteWhenForegroundHot, GC_SkipsDuringRecentForegroundWrites)', async () => {
@@ -142,7 +136,7 @@ describe('a periodic pass, of a GC tick too, plans nothing', () => {
     store.clock.advance(1)
     await store.engine.maintenance.runPass('periodic')
     expect(store.counters()).toMatchObject({ planRuns: 1 })
-    await end(store)
+    await store.end()
   })
 
   test('within 2 s of a read (Maintenance_SkipsDuringRecentForegroundReads)', async () => {
@@ -153,7 +147,7 @@ describe('a periodic pass, of a GC tick too, plans nothing', () => {
     store.clock.advance(1)
     await store.engine.maintenance.runPass('periodic')
     expect(store.counters().planRuns).toBe(1)
-    await end(store)
+    await store.end()
   })
 
   test('while an iterator is open (Maintenance_SkipsDuringActiveForegroundIterator)', async () => {
@@ -166,7 +160,7 @@ describe('a periodic pass, of a GC tick too, plans nothing', () => {
     store.clock.advance(2_000)
     await store.engine.maintenance.runPass('periodic')
     expect(store.counters().planRuns).toBe(1)
-    await end(store)
+    await store.end()
   })
 })
 
@@ -177,7 +171,7 @@ describe('GC of a tick', () => {
     expect(pass.outcome).toBe('reclaimed')
     expect(store.counters()).toMatchObject({ gcRuns: 1, gcDryRuns: 0, gcDeletedBytes: 4096 })
     expect(store.scheduler().lastReason).toBe('periodic_gc')
-    await end(store)
+    await store.end()
   })
 
   test('does not run where nothing is dead, and the store is idle (GC_DryRunNoEligibleBytesReturnsSchedulerIdle, without a dry run)', async () => {
@@ -186,7 +180,7 @@ describe('GC of a tick', () => {
     await store.advance(10_000)
     expect(store.counters()).toMatchObject({ gcRuns: 0, gcDryRuns: 0 })
     expect(store.scheduler().state).toBe('idle')
-    await end(store)
+    await store.end()
   })
 
   test('is any tick from 1 MiB dead on, and the fifth below (ShouldRunVlogGenerationGC_ReclaimableBytes)', async () => {

@@ -24,12 +24,6 @@ const LARGE = { efficacyMinTotalBytes: 0 }
 
 const tokens = (store: QueueStore): number | undefined => store.scheduler().budget?.tokensBytes
 
-async function end(store: QueueStore): Promise<void> {
-  store.expectWhole()
-  expect((await store.engine.verify()).differences).toEqual([])
-  await store.close()
-}
-
 describe('the budget', () => {
   test('bounds the plan by its tokens, not the rewrite, and pays for its 128 live bytes (Rewrite_UsesAndConsumesBudgetedBytes)', async () => {
     const store = await small([2])
@@ -42,7 +36,7 @@ describe('the budget', () => {
     expect(exec).toMatchObject({ sourceIds: store.ids, maxCopiedBytes: 0, ledgerLiveBytes: 128 })
     expect(tokens(store)).toBe(1024 - 128)
     expect(store.counters().budgetConsumedBytes).toBe(128)
-    await end(store)
+    await store.end()
   })
 
   test('pays the 64 live bytes of the ledger, though 128 live (Rewrite_ConsumesLedgerLiveBytesWhenAvailable)', async () => {
@@ -53,7 +47,7 @@ describe('the budget', () => {
     await maintenance.runPass('checkpoint_kick', { budgetTokensBytes: 1024 })
     expect(store.rewrites()).toEqual([store.ids])
     expect(tokens(store)).toBe(1024 - 64)
-    await end(store)
+    await store.end()
   })
 
   test('is drawn to 0 by a rewrite larger than its cap of 1024 (Rewrite_ConsumesBudgetToZeroWhenRewriteExceedsBudgetCap)', async () => {
@@ -64,7 +58,7 @@ describe('the budget', () => {
     expect(pass.outcome).toBe('rewrote')
     expect(store.counters().rewriteBytesIn).toBe(2048)
     expect(tokens(store)).toBe(0)
-    await end(store)
+    await store.end()
   })
 
   test('that is empty runs nothing that is queued, and keeps it (RewriteQueue_DoesNotRunWhenBudgetEmpty)', async () => {
@@ -77,7 +71,7 @@ describe('the budget', () => {
     }
     expect(store.rewrites()).toEqual([])
     expect(store.debt()).toEqual(before)
-    await end(store)
+    await store.end()
   })
 
   test('that is empty lets nothing be planned or rewritten fresh (Rewrite_DoesNotRunWithZeroBudgetTokens, RewritePlan_DoesNotRunWithZeroBudgetTokens)', async () => {
@@ -88,7 +82,7 @@ describe('the budget', () => {
       expect(pass.blockedBy).toBe('rewrite_budget')
       expect(store.counters()).toMatchObject({ planRuns: 0, rewriteRuns: 0 })
       expect(store.debt().queue).toEqual([])
-      await end(store)
+      await store.end()
     }
   })
 })
@@ -108,7 +102,7 @@ describe('a plan', () => {
     expect(store.rewrites()).toEqual([])
     expect(store.debt().queue).toEqual([])
     expect(tokens(store)).toBe(1024)
-    await end(store)
+    await store.end()
   })
 
   test('that finds nothing is counted as empty and queues nothing (RewritePlan_TracksEmptyPlanOutcome)', async () => {
@@ -120,7 +114,7 @@ describe('a plan', () => {
     expect([planRuns, planEmpty]).toEqual([2, 2])
     expect([planSelected, planErrors, planCanceled]).toEqual([0, 0, 0])
     expect(store.debt().queue).toEqual([])
-    await end(store)
+    await store.end()
   })
 
   test('that selects is counted with its segments (ObserveVlogGenerationRewritePlanOutcome_SelectedTracksBytes)', async () => {
@@ -138,7 +132,7 @@ describe('a plan', () => {
       selectedBytesLive: 5 * 64,
       selectedBytesStale: 2 * 4096 - 5 * 64,
     })
-    await end(store)
+    await store.end()
   })
 })
 
@@ -153,7 +147,7 @@ describe('the queue', () => {
     await store.advance(1_000)
     await store.engine.maintenance.runPass('periodic')
     expect(store.rewrites()).toEqual([[high], [low]])
-    await end(store)
+    await store.end()
   })
 
   test('drops a segment without live bytes before it resumes (RewriteQueue_PrunesZeroLiveLedgerBeforeResume)', async () => {
@@ -168,7 +162,7 @@ describe('the queue', () => {
     expect(store.counters()).toMatchObject({ queuePruneRuns: 1, queuePrunedIds: 1 })
     // GC's work, done by the one after the rewrite.
     expect(store.has(dead)).toBe(false)
-    await end(store)
+    await store.end()
   })
 
   test('drops 0.4375 stale and rewrites 0.75 (RewriteQueue_PrunesLowQualityLedgerBeforeResume)', async () => {
@@ -180,7 +174,7 @@ describe('the queue', () => {
     expect(store.rewrites()).toEqual([[store.ids[1]]])
     expect(store.counters()).toMatchObject({ queuePruneRuns: 1, queuePrunedIds: 1 })
     expect(store.debt().queue).toEqual([])
-    await end(store)
+    await store.end()
   })
 
   test('keeps 0.875 stale and drops 0.375 at a floor of 0.5 (FilterVlogGenerationRewriteLedgerByQuality)', async () => {
@@ -192,7 +186,7 @@ describe('the queue', () => {
     const [prune] = store.fixture.events.filter((e) => e.type === 'rewrite_queue_quality_prune')
     expect(prune).toMatchObject({ dropped: [store.ids[1]], remaining: 1, minRatio: 0.5 })
     expect(store.rewrites()).toEqual([[store.ids[0]]])
-    await end(store)
+    await store.end()
   })
 
   test('of two is drained by two passes and one plan (RewriteQueue_ResumesWithoutReplanning)', async () => {
@@ -206,7 +200,7 @@ describe('the queue', () => {
     expect(store.rewrites()).toEqual([[first], [second]])
     expect(store.counters().planRuns).toBe(1)
     expect(store.debt().queue).toEqual([])
-    await end(store)
+    await store.end()
   })
 
   test('of three is drained by one pass of the runner, within 8 (RewriteQueue_DebtDrainProcessesMultipleSegments)', async () => {
@@ -216,7 +210,7 @@ describe('the queue', () => {
     const pass = await store.engine.maintenance.runPass('rewrite_queue_pending')
     expect(pass.steps.filter((step) => step.kind === 'rewrite')).toHaveLength(3)
     expect(store.debt().queue).toEqual([])
-    await end(store)
+    await store.end()
   })
 
   test('of 13 by the runner: 8 in its first pass (RewriteMaxSegmentsForRun_ClampsDebtDrainQueue)', async () => {
@@ -229,7 +223,7 @@ describe('the queue', () => {
     // With the tokens of one segment, one.
     await store.engine.maintenance.runPass('rewrite_queue_pending', { budgetTokensBytes: 2 * 256 })
     expect(store.rewrites()).toHaveLength(9)
-    await end(store)
+    await store.end()
   })
 
   test('of which one is gone is consumed by a bounded run all the same (ConsumesMissingBoundedSourceIDs)', async () => {
@@ -245,7 +239,7 @@ describe('the queue', () => {
     const pruned = store.fixture.events.filter((e) => e.type === 'rewrite_queue_missing_prune')
     expect(pruned).toMatchObject([{ dropped: [gone], remaining: 1 }])
     expect(store.debt().queue).toEqual([])
-    await end(store)
+    await store.end()
   })
 
   test('under a kick: of 0.2, 0.7 and 0.9 stale one is dropped, one rewritten, one left (RewriteQueue_CheckpointKickDebtDrainCapsSingleSegment)', async () => {
@@ -256,7 +250,7 @@ describe('the queue', () => {
     await store.engine.maintenance.runPass('checkpoint_kick')
     expect(store.rewrites()).toEqual([[store.ids[2]]])
     expect(store.debt().queue).toEqual([store.ids[1]])
-    await end(store)
+    await store.end()
   })
 
   test('is there after a reopening, and resumed without a plan (RewriteQueue_SurvivesReopen)', async () => {
@@ -267,7 +261,7 @@ describe('the queue', () => {
     const [first, second] = store.ids as [SegmentId, SegmentId]
     expect(store.debt().queue).toEqual([second])
     const { dir, clock } = store.fixture
-    await end(store)
+    await store.end()
     const again = await QueueStore.open(options, { dir, clock })
     expect(again.debt().queue).toEqual([second])
     clock.advance(60_000)
@@ -315,7 +309,7 @@ describe('a rewrite of queued debt', () => {
     expect((await second).outcome).toBe('cancelled')
     expect(store.counters().rewriteCanceledRuns).toBe(1)
     expect(store.debt().queue).toEqual([store.ids[1]])
-    await end(store)
+    await store.end()
   })
 
   test('that was cancelled is not tried again for 20 s, and then is (RewriteResume_CancelBackoffSkipsImmediateRetry, _CancelBackoffExpires)', async () => {
@@ -331,7 +325,7 @@ describe('a rewrite of queued debt', () => {
     store.clock.advance(1)
     expect((await maintenance.runPass('periodic')).outcome).toBe('rewrote')
     expect(store.rewrites()).toEqual([[store.ids[0]], [store.ids[0]]])
-    await end(store)
+    await store.end()
   })
 
   test('fresh from a plan gives way to a write, and its queue drains by the kick that resumes it (Rewrite_CanceledFreshPlanQueuesPendingResume)', async () => {
@@ -352,6 +346,6 @@ describe('a rewrite of queued debt', () => {
     expect(store.sources()).toEqual(['periodic', 'checkpoint_pending'])
     expect(store.rewrites()).toEqual([store.ids, store.ids])
     expect(store.debt().queue).toEqual([])
-    await end(store)
+    await store.end()
   })
 })

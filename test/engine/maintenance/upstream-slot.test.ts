@@ -38,12 +38,6 @@ async function checkpoint(store: QueueStore): Promise<void> {
   await store.engine.checkpoint()
 }
 
-async function end(store: QueueStore): Promise<void> {
-  store.expectWhole()
-  expect((await store.engine.verify()).differences).toEqual([])
-  await store.close()
-}
-
 describe('the slot', () => {
   test('lets two passes make one rewrite, and tells the second (MaintenanceWithOptions_TracksCollision, Maintenance_SerializesConcurrentRuns)', async () => {
     const { store, maintenance } = await filled([2])
@@ -55,7 +49,7 @@ describe('the slot', () => {
     held.release()
     expect((await first).outcome).toBe('rewrote')
     expect(store.counters()).toMatchObject({ rewriteRuns: 1, passes: 1, passCollisions: 1 })
-    await end(store)
+    await store.end()
   })
 
   test('remembers a kick that finds it taken (Maintenance_QueuesPendingCheckpointKickOnActiveCollision), and drops it with a pass that restages', async () => {
@@ -73,7 +67,7 @@ describe('the slot', () => {
     await store.settle()
     expect(store.scheduler().checkpointKickPending).toBe(false)
     expect(store.sources()).toEqual(['checkpoint_kick'])
-    await end(store)
+    await store.end()
   })
 
   test('remembers no other pass that finds it taken (Maintenance_DoesNotQueuePendingWhenCollisionIsNotCheckpointKick)', async () => {
@@ -94,7 +88,7 @@ describe('the slot', () => {
     await first
     await store.settle()
     expect(store.sources()).toEqual(['periodic'])
-    await end(store)
+    await store.end()
   })
 
   test('that was busy for 30 ms is given to the kick that waited, which rewrites (Checkpoint_KickSelfDrainsMaintenanceCollision, Maintenance_DrainsPendingCheckpointKickAfterPass)', async () => {
@@ -113,7 +107,7 @@ describe('the slot', () => {
     expect(store.rewrites()).toEqual([[first], [second]])
     expect(store.scheduler().checkpointKickPending).toBe(false)
     expect(store.counters()).toMatchObject({ checkpointKicks: 1, checkpointKickRewriteRuns: 1 })
-    await end(store)
+    await store.end()
   })
 
   test('goes to a waiting kick before any tick, which plans nothing meanwhile (Maintenance_PrioritizesPendingCheckpointKickOverPeriodicPass)', async () => {
@@ -136,7 +130,7 @@ describe('the slot', () => {
     expect(store.sources()).toEqual(['manual', 'checkpoint_pending'])
     expect(store.rewrites()).toEqual([[first], [store.ids[1]]])
     expect(store.scheduler().checkpointKickPending).toBe(false)
-    await end(store)
+    await store.end()
   })
 
   test('keeps the request of a deferred wake through ticks and further requests, and runs it once (Maintenance_PrioritizesDeferredWakeOverPeriodicPass, StartVlogGenerationDeferredMaintenance_PreservesPendingWhenRunnerActive, DeferredMaintenanceRetry_StopsAfterAcquiredRunEvenWhenCheckpointPending)', async () => {
@@ -158,7 +152,7 @@ describe('the slot', () => {
     expect(store.sources()).toEqual(['manual', 'rewrite_stage_confirm_exit'])
     expect(store.rewrites()).toEqual([[first], [second]])
     expect(store.scheduler().deferredPending).toBe(false)
-    await end(store)
+    await store.end()
   })
 
   test('that is busy for 25 ms when a confirm comes due lets it run then, not before (DeferredMaintenanceRetry_RetriesWithoutCheckpointPendingUntilAcquired, Maintenance_SchedulesDueStageConfirmationOnExit)', async () => {
@@ -175,7 +169,7 @@ describe('the slot', () => {
     await store.settle()
     expect(store.sources()).toEqual(['manual', 'rewrite_stage_confirm_exit'])
     expect(store.rewrites()).toEqual([[first], [second]])
-    await end(store)
+    await store.end()
   })
 
   test('goes to a due retry before a kick, and the kick runs after it (SchedulePendingVlogGenerationCheckpointKick_PrioritizesDueDeferredWake, Maintenance_CheckpointPendingYieldsToDueAgeBlockedRetry)', async () => {
@@ -203,7 +197,7 @@ describe('the slot', () => {
       'rewrite_age_blocked_exit',
       'checkpoint_pending',
     ])
-    await end(store)
+    await store.end()
   })
 
   test('that is busy collides with nobody who only waits for it (RunVlogGenerationMaintenanceRetries_CoalescesPendingCollisionRetries)', async () => {
@@ -222,7 +216,7 @@ describe('the slot', () => {
     await pass
     await store.settle()
     expect(store.counters().passCollisions).toBe(0)
-    await end(store)
+    await store.end()
   })
 })
 
@@ -240,7 +234,7 @@ describe('a checkpoint', () => {
     await store.settle()
     expect(store.sources()).toEqual(['checkpoint_kick'])
     expect(store.counters()).toMatchObject({ planRuns: 1, rewriteRuns: 1 })
-    await end(store)
+    await store.end()
   })
 
   test('that is being written keeps ticks from plan and rewrite (Maintenance_PeriodicPassReturnsDuringCheckpointing)', async () => {
@@ -260,7 +254,7 @@ describe('a checkpoint', () => {
     await running
     await store.advance(1_000)
     expect(store.counters()).toMatchObject({ planRuns: 1, rewriteRuns: 1 })
-    await end(store)
+    await store.end()
   })
 
   test('kicks a plan and a rewrite while the foreground is busy (Checkpoint_KicksVlogGenerationRewriteDespiteRecentForegroundActivity)', async () => {
@@ -281,7 +275,7 @@ describe('a checkpoint', () => {
     // Its own, and the one with which GC moves both roots off the source.
     expect(store.counters().checkpoints - checkpoints).toBeGreaterThanOrEqual(2)
     expect(store.scheduler().activePass).toBeNull()
-    await end(store)
+    await store.end()
   })
 
   test('kicks queued debt in a log of one segment far below the trigger of 1 GiB (Checkpoint_KicksQueuedRewriteDebtBelowTriggerFloor)', async () => {
@@ -313,7 +307,7 @@ describe('a checkpoint', () => {
       checkpointKickGcRuns: 1,
     })
     expect(store.has(first)).toBe(false)
-    await end(store)
+    await store.end()
   })
 
   test('kicks one of four queued segments: its file is gone, it is not kept, 3 are restaged (CleanupProcessedRetainedRewriteSources_RemovesBackendDeadRetainedSegment)', async () => {
@@ -335,6 +329,6 @@ describe('a checkpoint', () => {
     expect(cleaned).toMatchObject([{ sourceIds: [first], removed: 1 }])
     expect(store.debt().queue).toHaveLength(3)
     expect(store.debt().stage).not.toBeNull()
-    await end(store)
+    await store.end()
   })
 })

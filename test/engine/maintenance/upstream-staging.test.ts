@@ -16,12 +16,6 @@ async function filled(live: number[], maintenance: Partial<MaintenanceOptions> =
   return { store, first, second, maintenance: store.engine.maintenance }
 }
 
-async function end(store: QueueStore): Promise<void> {
-  store.expectWhole()
-  expect((await store.engine.verify()).differences).toEqual([])
-  await store.close()
-}
-
 describe('stale debt', () => {
   test('is planned and staged by one pass and rewritten by the next when it is due (RewritePlan_StagesFreshStaleRatioDebtBeforeRewrite)', async () => {
     const { store, first, maintenance } = await filled([2])
@@ -44,7 +38,7 @@ describe('stale debt', () => {
     await maintenance.runPass('rewrite_stage_confirm')
     expect(store.rewrites()).toEqual([[first]])
     expect(store.debt()).toEqual({ queue: [], ledger: [], stage: null })
-    await end(store)
+    await store.end()
   })
 
   test.each([0, 1])(
@@ -68,7 +62,7 @@ describe('stale debt', () => {
       expect(store.debt().queue).toEqual([])
       // What the segments have now is known without a plan.
       expect(store.counters().planRuns).toBe(0)
-      await end(store)
+      await store.end()
     },
   )
 
@@ -78,7 +72,7 @@ describe('stale debt', () => {
     await maintenance.runPass('rewrite_stage_confirm')
     expect(store.rewrites()).toEqual([])
     expect(store.debt()).toEqual({ queue: [], ledger: [], stage: null })
-    await end(store)
+    await store.end()
   })
 
   test('is kept staged by a confirm without budget (RewritePlan_StagePendingStillConfirmsWhenBudgetEmpty)', async () => {
@@ -93,7 +87,7 @@ describe('stale debt', () => {
     // Its delay begins anew, or the confirm would be due again at once.
     const observedAtMs = store.clock.now()
     expect(store.debt()).toMatchObject({ queue: [first], stage: { observedAtMs } })
-    await end(store)
+    await store.end()
   })
 
   test.each([29_000, 31_000])(
@@ -106,7 +100,7 @@ describe('stale debt', () => {
       const pass = await maintenance.runPass('periodic')
       expect(pass).toMatchObject({ outcome: 'blocked', blockedBy: 'stage_not_pending', steps: [] })
       expect(store.counters()).toMatchObject({ planRuns: 0, rewriteRuns: 0, gcRuns: 0 })
-      await end(store)
+      await store.end()
     },
   )
 
@@ -118,7 +112,7 @@ describe('stale debt', () => {
     expect(pass.blockedBy).toBe('stage_not_pending')
     expect(store.counters()).toMatchObject({ planRuns: 0, rewriteRuns: 0 })
     expect(store.debt()).toEqual(before)
-    await end(store)
+    await store.end()
   })
 
   test('of five segments goes on by one, from the ledger as it was saved (seed replay: queue 5 to 4, staged anew)', async () => {
@@ -138,7 +132,7 @@ describe('stale debt', () => {
       gcDeletedBytes: 4096,
     })
     expect(store.scheduler().checkpointKickPending).toBe(false)
-    await end(store)
+    await store.end()
   })
 
   test('of two segments that are gone: dropped 2, remaining 0, no rewrite (StageConfirmPrunesMissingPersistedSegments)', async () => {
@@ -153,7 +147,7 @@ describe('stale debt', () => {
     expect(pruned).toMatchObject([{ dropped: store.ids, remaining: 0, stagePending: false }])
     expect(store.debt()).toEqual({ queue: [], ledger: [], stage: null })
     expect(store.counters().rewriteRuns).toBe(runs)
-    await end(store)
+    await store.end()
   })
 
   test('of three under the queue runner: its confirm rewrites one, the runner drains the rest (StageConfirmationDebtDrainProcessesMultipleSegments)', async () => {
@@ -167,7 +161,7 @@ describe('stale debt', () => {
     expect(store.sources()).toEqual(['rewrite_stage_confirm', 'rewrite_queue_pending'])
     expect(store.rewrites()).toEqual(store.ids.map((id) => [id]))
     expect(store.debt()).toEqual({ queue: [], ledger: [], stage: null })
-    await end(store)
+    await store.end()
   })
 })
 
@@ -188,7 +182,7 @@ describe('the narrow refresh', () => {
     expect(store.debt().ledger).toMatchObject([{ segmentId: store.ids[2], bytesLive: 7 * 256 }])
     expect(store.counters().planRuns).toBe(0)
     expect(third).toBeGreaterThan(second)
-    await end(store)
+    await store.end()
   })
 
   test('that finds nothing clears the queue of a quiet pass (RefreshClearsPeriodicQueueWhenNoSegmentsRemain)', async () => {
@@ -204,7 +198,7 @@ describe('the narrow refresh', () => {
     const pruned = store.fixture.events.filter((e) => e.type === 'rewrite_queue_refresh_prune')
     expect(pruned).toMatchObject([{ dropped: store.ids.slice(1), remaining: 0 }])
     expect(store.debt()).toEqual({ queue: [], ledger: [], stage: null })
-    await end(store)
+    await store.end()
   })
 
   test('is none of a kick, which leaves the ledger as it was saved (CheckpointKickResumeDoesNotRefreshQueue)', async () => {
@@ -219,7 +213,7 @@ describe('the narrow refresh', () => {
     const told = store.fixture.events.filter((e) => e.type.startsWith('rewrite_queue_refresh'))
     expect(told).toEqual([])
     expect(store.debt().ledger).toEqual(saved.slice(2))
-    await end(store)
+    await store.end()
   })
 })
 
@@ -250,7 +244,7 @@ describe('segments that are too young', () => {
     expect(store.counters()).toMatchObject({ planRuns: 2, rewriteRuns: 1 })
     expect(store.rewrites()).toEqual([[first]])
     expect(store.sources()).toEqual(['periodic', 'rewrite_age_blocked'])
-    await end(store)
+    await store.end()
   })
 
   test('wake their retry after the 10 ms that one lacks, not before (RewritePlan_AgeBlockedRetrySchedulesWakeup)', async () => {
@@ -260,7 +254,7 @@ describe('segments that are too young', () => {
     expect(store.sources()).toEqual(['periodic'])
     await store.advance(1)
     expect(store.sources()).toEqual(['periodic', 'rewrite_age_blocked'])
-    await end(store)
+    await store.end()
   })
 
   test('of which one is old enough in 30 ms take the place of 2 s (RewritePlan_AgeBlockedRetryReschedulesEarlierDeadline)', async () => {
@@ -286,7 +280,7 @@ describe('segments that are too young', () => {
     await store.advance(30)
     expect(store.sources()).toEqual(['periodic', 'periodic', 'rewrite_age_blocked'])
     expect(store.rewrites()).toEqual([[store.ids[0]]])
-    await end(store)
+    await store.end()
   })
 
   test('hold the loop’s GC back until their retry (Maintenance_PeriodicGCSkipsWhileRewriteAgeBlocked)', async () => {
@@ -302,7 +296,7 @@ describe('segments that are too young', () => {
     expect(store.sources().at(-1)).toBe('rewrite_age_blocked')
     expect(store.counters().gcRuns).toBe(1)
     expect(store.has(dead)).toBe(false)
-    await end(store)
+    await store.end()
   })
 
   test.each<[string, { by: string; waitMs: number; refuse: (store: QueueStore) => unknown }]>([
@@ -350,7 +344,7 @@ describe('segments that are too young', () => {
       await store.advance(1)
       expect(store.counters().passes).toBe(passes + 2)
       expect(store.rewrites().at(-1)).toEqual(store.ids.slice(1))
-      await end(store)
+      await store.end()
     },
   )
 })
