@@ -344,7 +344,7 @@ export const pageQuerySchema = Type.Object(
 )
 
 export const EVENTS_LIMIT_MAX = 10_000
-/** Intervals of one answer: nearly three hours of a busy store. */
+/** Intervals of one answer, at most: one that has read many blocks for fewer ends sooner, and says where. */
 export const LATENCY_LIMIT_MAX = 2_000
 
 export const eventsQuerySchema = Type.Object(

@@ -338,6 +338,20 @@ describe('a page that does not keep up', () => {
     expect(fresh(seen)).toEqual([])
   })
 
+  test('does not take a snapshot that was long on its way for a sign of it', async () => {
+    const page = await slowPage()
+    const { seen } = page
+    say(seen, makeSnapshot({ seq: 2 }))
+    await page.isLive()
+    await page.pinged()
+    page.pass(2001)
+    // Sent before the answers to those pings, and so is the frame behind it.
+    say(seen, makeSnapshot({ seq: 9, reason: 'slow', missed: { fromSeq: 3, toSeq: 8 } }))
+    say(seen, makeFrame([skipEvent(10)]))
+    await vi.waitUntil(() => (page.draw(), eventSeqs().includes(10)))
+    expect(fresh(seen)).toEqual([])
+  })
+
   test('asks no more often than snapshots come, and starts over when there is none', async () => {
     const page = await slowPage()
     const { seen } = page

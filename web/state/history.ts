@@ -15,7 +15,7 @@ const PASSES_A_PAGE = 200
 /** Events before a moment, and with it, that are read beside its state. */
 export const EVENTS_BESIDE = 500
 
-/** Of latency, for one span of time: with the server's limit some eleven hours of a busy store. */
+/** Of latency, for one span of time: at least some hours of a busy store, and it is told where they end. */
 const LATENCY_PAGES_MAX = 4
 
 /** What puts took in a span of time of one opening. */
