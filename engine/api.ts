@@ -152,7 +152,7 @@ export interface Engine {
   readonly eventSeq: number
   /** Calls back synchronously for every event, in order. Returns the unsubscriber. */
   subscribe(listener: EngineEventListener): () => void
-  /** Emits byte changes that were held back for batching, so that `state()` and the events agree up to now. */
+  /** Emits byte changes and counters that were held back, so that `state()` and the events agree up to now. */
   flushEvents(): void
 
   readonly maintenance: MaintenanceControl

@@ -412,6 +412,7 @@ class RestageEngine implements Engine {
 
   flushEvents(): void {
     this.#store.set.drain()
+    this.#scheduler?.tellCounters()
   }
 
   #emit(

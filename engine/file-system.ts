@@ -1,11 +1,13 @@
 /**
  * The file-system calls the engine uses, as an interface, and Node's version of it. The only engine
  * module that touches `node:fs`. Synchronous calls where a cached call costs a microsecond;
- * asynchronous ones where the disk makes us wait (sync, unlink).
+ * asynchronous ones where the disk makes us wait (sync, unlink, rename: a change of names waits for the
+ * commit of the file system's journal that another file's sync began).
  */
 import * as fs from 'node:fs'
 import { createRequire } from 'node:module'
 import * as path from 'node:path'
+import { promisify } from 'node:util'
 import { EngineError, ioError } from './errors.ts'
 
 export interface FileStat {
@@ -46,18 +48,22 @@ export interface FolderLock {
   release(): void
 }
 
+export type OpenMode = 'read' | 'append' | 'create'
+
 export interface FileSystem {
   /**
    * 'read' opens O_RDONLY; 'append' creates when absent; 'create' refuses an existing file. A link, a
    * folder, a pipe or a device is refused without waiting for anything: only regular files open.
    */
-  open(file: string, mode: 'read' | 'append' | 'create'): OpenFile
+  open(file: string, mode: OpenMode): OpenFile
+  /** The same beside the thread. Absent: only `open` is there. */
+  openAside?(file: string, mode: OpenMode): Promise<OpenFile>
   /** lstat: a link is reported as a link. undefined when absent. */
   stat(file: string): FileStat | undefined
   /** Names, unsorted; undefined when the folder is absent. */
   list(folder: string): string[] | undefined
   makeFolder(folder: string): void
-  rename(from: string, to: string): void
+  rename(from: string, to: string): Promise<void>
   unlink(file: string): Promise<void>
   /** fsync of the folder, so that its entries survive a crash. */
   syncFolder(folder: string): Promise<void>
@@ -75,14 +81,15 @@ export async function replaceFile(
 ): Promise<void> {
   const temporary = `${file}.tmp`
   await removeIfPresent(fileSystem, temporary)
-  const handle = fileSystem.open(temporary, 'create')
+  const handle =
+    (await fileSystem.openAside?.(temporary, 'create')) ?? fileSystem.open(temporary, 'create')
   try {
     handle.write(bytes, 0, bytes.length, 0)
     await handle.sync()
   } finally {
     handle.close()
   }
-  fileSystem.rename(temporary, file)
+  await fileSystem.rename(temporary, file)
   await fileSystem.syncFolder(path.dirname(file))
 }
 
@@ -288,17 +295,23 @@ async function shrinkNameless(fd: number): Promise<void> {
 /** 0600 like upstream: values may be anybody's secrets. */
 const FILE_MODE = 0o600
 
+/** A descriptor, where those of `fs.promises` close themselves when nobody holds them. */
+const openBeside = promisify(fs.open)
+
 // Opening a pipe would wait for its other end without O_NONBLOCK, which means nothing to a file.
 const NOT_AROUND = fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK
-const OPEN_FLAGS = {
+const OPEN_FLAGS: Record<OpenMode, number> = {
   read: fs.constants.O_RDONLY | NOT_AROUND,
   append: fs.constants.O_RDWR | fs.constants.O_CREAT | NOT_AROUND,
   create: fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL,
 }
 
 /** A descriptor of a regular file; throws an errno for anything else. */
-function openRegular(file: string, mode: keyof typeof OPEN_FLAGS): number {
-  const fd = fs.openSync(file, OPEN_FLAGS[mode], FILE_MODE)
+function openRegular(file: string, mode: OpenMode): number {
+  return regular(fs.openSync(file, OPEN_FLAGS[mode], FILE_MODE))
+}
+
+function regular(fd: number): number {
   if (fs.fstatSync(fd).isFile()) return fd
   fs.closeSync(fd)
   throw new Error('not a regular file')
@@ -308,6 +321,14 @@ export const nodeFileSystem: FileSystem = {
   open(file, mode) {
     try {
       return new NodeFile(file, openRegular(file, mode))
+    } catch (error) {
+      throw ioError(`cannot open ${file}`, error)
+    }
+  },
+
+  async openAside(file, mode) {
+    try {
+      return new NodeFile(file, regular(await openBeside(file, OPEN_FLAGS[mode], FILE_MODE)))
     } catch (error) {
       throw ioError(`cannot open ${file}`, error)
     }
@@ -347,9 +368,9 @@ export const nodeFileSystem: FileSystem = {
     }
   },
 
-  rename(from, to) {
+  async rename(from, to) {
     try {
-      fs.renameSync(from, to)
+      await fs.promises.rename(from, to)
     } catch (error) {
       throw ioError(`cannot rename ${from} to ${to}`, error)
     }

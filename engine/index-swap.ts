@@ -37,7 +37,7 @@ export async function recoverIndexSwap(fileSystem: FileSystem, main: string): Pr
   const found = indexFileName(fileSystem, main)
   if (found === undefined) return
   if (found !== INDEX_FILE) {
-    fileSystem.rename(path.join(main, found), path.join(main, INDEX_FILE))
+    await fileSystem.rename(path.join(main, found), path.join(main, INDEX_FILE))
     await fileSystem.syncFolder(main)
   }
   await removeNewIndex(fileSystem, main)
@@ -69,11 +69,11 @@ export async function swapIndex(fileSystem: FileSystem, main: string): Promise<v
   await writeReady(fileSystem, ready)
   await fileSystem.syncFolder(main)
   await removeIfPresent(fileSystem, old)
-  fileSystem.rename(current, old)
+  await fileSystem.rename(current, old)
   try {
-    fileSystem.rename(fresh, current)
+    await fileSystem.rename(fresh, current)
   } catch (error) {
-    bringBack(fileSystem, { old, current }, error)
+    await bringBack(fileSystem, { old, current }, error)
     throw error
   }
   await fileSystem.syncFolder(main)
@@ -99,13 +99,13 @@ async function writeReady(fileSystem: FileSystem, file: string): Promise<void> {
 }
 
 /** A failure of the rollback joins the error that made it necessary. */
-function bringBack(
+async function bringBack(
   fileSystem: FileSystem,
   files: { old: string; current: string },
   cause: unknown,
-): void {
+): Promise<void> {
   try {
-    fileSystem.rename(files.old, files.current)
+    await fileSystem.rename(files.old, files.current)
   } catch (error) {
     const first = ioError('the new index could not be put in place', cause).message
     const second = ioError('nor could the old one be brought back', error).message

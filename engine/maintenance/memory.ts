@@ -1,7 +1,8 @@
 /**
  * What maintenance remembers between passes, and the only place that changes it: debt and penalties
- * are saved before they become the truth in memory and are evented after that; scheduler facts and
- * counters are evented the moment they change. So the events rebuild this state exactly.
+ * are saved before they become the truth in memory and are evented after that; scheduler facts are
+ * evented the moment they change, and counters too, except that those of a pass are gathered until it
+ * ends, stops, has rewritten a segment or is asked. So the events rebuild this state exactly.
  */
 import type { MaintenanceHost } from './host.ts'
 import type {
@@ -141,8 +142,10 @@ export class MaintenanceMemory {
   #isHistoryUnsaved = false
   #facts: SchedulerFacts
   #counters: Counters = NO_COUNTS
-  /** The last evented scheduler facts, each as JSON, to event only what really changed. */
-  readonly #evented = new Map<string, string>()
+  /** The last evented scheduler facts, objects as JSON, to event only what really changed. */
+  readonly #evented = new Map<string, unknown>()
+  /** Counters that no event has told yet, and the pass that they are of. */
+  #untold: { counters: Partial<Counters>; passId: number | null } | null = null
 
   constructor(
     host: MaintenanceHost,
@@ -288,15 +291,18 @@ export class MaintenanceMemory {
   /** Facts that no event has told yet; from now on they count as told. */
   #unevented(): Partial<SchedulerInfo> {
     const changed = Object.entries(this.info()).filter(([fact, value]) => {
-      const text = JSON.stringify(value)
-      if (this.#evented.get(fact) === text) return false
-      this.#evented.set(fact, text)
+      const told: unknown = typeof value === 'object' ? JSON.stringify(value) : value
+      if (this.#evented.has(fact) && this.#evented.get(fact) === told) return false
+      this.#evented.set(fact, told)
       return true
     })
     return Object.fromEntries(changed)
   }
 
-  /** Adds to counters, except that a `...Max...` is raised; what changes nothing is no event. */
+  /**
+   * Adds to counters, except that a `...Max...` is raised; what changes nothing is no event. What a pass
+   * counts waits for `tellCounters`: a fifth of all events were counters, each a few words.
+   */
   count(amounts: Partial<Counters>, passId: number | null): void {
     const changed: Partial<Counters> = {}
     for (const [key, amount] of Object.entries(amounts) as [keyof Counters, number][]) {
@@ -306,7 +312,16 @@ export class MaintenanceMemory {
     }
     if (Object.keys(changed).length === 0) return
     this.#counters = { ...this.#counters, ...changed }
-    this.#host.emit({ type: 'counters_changed', counters: changed }, passId)
+    this.#untold = { counters: { ...this.#untold?.counters, ...changed }, passId }
+    if (passId === null) this.tellCounters()
+  }
+
+  /** What was gathered, if anything was. */
+  tellCounters(): void {
+    if (this.#untold === null) return
+    const { counters, passId } = this.#untold
+    this.#untold = null
+    this.#host.emit({ type: 'counters_changed', counters }, passId)
   }
 
   /** The state between actions. An error stays until the next action overwrites it. */

@@ -159,6 +159,7 @@ export class Pass {
     const { passId, source } = this
     const { gates, steps } = this
     const stop = { passId, source, ...at, gates: [...gates], steps: [...steps] }
+    this.environment.memory.tellCounters()
     await this.environment.stepper.hold(stop, this.signal)
   }
 
@@ -531,6 +532,7 @@ export class Pass {
     })
     memory.update({ activePass: null }, passId)
     memory.count({ passElapsedMs: elapsedMs, passElapsedMaxMs: elapsedMs }, passId)
+    memory.tellCounters()
     const gc = this.steps.flatMap((step) => (step.kind === 'gc' ? [step.report] : []))
     const { chosen } = this.#rewriting
     const nothing = chosen.length === 0

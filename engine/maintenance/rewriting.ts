@@ -297,6 +297,7 @@ export class Rewriting {
     if (budget !== null) memory.update({ budget: draw(budget, drawn) }, pass.passId)
     const consumed = budget === null ? 0 : drawn
     memory.count({ rewriteBytesIn: drawn, budgetConsumedBytes: consumed }, pass.passId)
+    memory.tellCounters()
     pass.emit({ type: 'rewrite_done', reason, report })
     if (!unfinished) this.rewritten.push({ segmentId, staleRatio: ratioOf(segment) })
   }

@@ -181,6 +181,11 @@ export class MaintenanceScheduler implements MaintenanceControl {
     return this.#memory.counters
   }
 
+  /** Events for what was counted and not told yet. */
+  tellCounters(): void {
+    this.#memory.tellCounters()
+  }
+
   /** As they are now; see setOptions. */
   options(): Readonly<MaintenanceOptions> {
     return this.#environment.options

@@ -3,7 +3,7 @@
  * engine under test has no idea of them.
  */
 import * as path from 'node:path'
-import type { FileSystem, OpenFile, Profile } from '../../engine/index.ts'
+import type { FileSystem, OpenFile, OpenMode, Profile } from '../../engine/index.ts'
 
 export const POINTS = [
   /** Any call at all: opening and recovery have the first ones. */
@@ -113,18 +113,21 @@ export function dyingAt(
     }
   }
 
+  const open = (file: string, mode: OpenMode): OpenFile => {
+    call()
+    const opened = wrap(inner.open(file, mode))
+    if (mode === 'create' && kindOf(file) === 'journal') meet('journal_created')
+    return opened
+  }
+
   return {
     ...inner,
-    open: (file, mode) => {
-      call()
-      const opened = wrap(inner.open(file, mode))
-      if (mode === 'create' && kindOf(file) === 'journal') meet('journal_created')
-      return opened
-    },
-    rename: (from, to) => {
+    open,
+    openAside: (file, mode) => Promise.resolve(open(file, mode)),
+    rename: async (from, to) => {
       call()
       meet('before_rename')
-      inner.rename(from, to)
+      await inner.rename(from, to)
       meet('after_rename')
     },
     unlink: async (file) => {

@@ -219,7 +219,7 @@ describe('a recording', () => {
 
   test('holds small events: what changed of the counters and of the scheduler, not all', async () => {
     const life = await begin()
-    await life.rounds(4)
+    await life.rounds(6)
     const sizes = new Map<string, number[]>()
     for (const event of life.events) {
       if (event.type !== 'counters_changed' && event.type !== 'scheduler_changed') continue

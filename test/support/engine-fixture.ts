@@ -79,6 +79,8 @@ export const quickFileSystem: FileSystem = {
   },
   syncFolder: () => yieldNow(),
 }
+// So that whoever wraps `open` sees all that is opened.
+delete quickFileSystem.openAside
 
 const folds = new Set<() => void>()
 

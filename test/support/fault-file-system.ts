@@ -120,9 +120,10 @@ export class FaultFileSystem {
         nodeFileSystem.makeFolder(folder)
         this.#makeFolders(folder)
       },
-      rename: (from, to) => {
+      rename: async (from, to) => {
         enter('rename', from)
-        nodeFileSystem.rename(from, to)
+        await turn()
+        await nodeFileSystem.rename(from, to)
         this.#rename(from, to)
       },
       unlink: async (file) => {

@@ -194,7 +194,8 @@ export class MemoryFileSystem implements FileSystem {
     this.#folderOf(folder).entries.set(path.basename(folder), newFolder())
   }
 
-  rename(from: string, to: string): void {
+  async rename(from: string, to: string): Promise<void> {
+    await Promise.resolve()
     this.#spend(0)
     const node = this.#find(from)
     if (node === undefined) fail(`there is no ${from}`)

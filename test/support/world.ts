@@ -383,9 +383,9 @@ export class World {
         }
         return opened
       },
-      rename: (from, to) => {
+      rename: async (from, to) => {
         this.#tick()
-        quickFileSystem.rename(from, to)
+        await quickFileSystem.rename(from, to)
         this.#tick()
       },
       unlink: async (file) => {
