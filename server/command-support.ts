@@ -181,6 +181,8 @@ export async function withEngine<T>(
   const stop = (): void => void engine.close().catch(() => undefined)
   signal.addEventListener('abort', stop)
   try {
+    // One that came while the folder was opened calls no listener any more.
+    signal.throwIfAborted()
     return await work(engine)
   } finally {
     signal.removeEventListener('abort', stop)

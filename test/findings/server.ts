@@ -9,6 +9,7 @@ const FEED = 'test/server/feed.test.ts'
 const LIVE = 'test/server/live.test.ts'
 const PLUGIN = 'test/server/plugin.test.ts'
 const CLOSING = 'test/server/closing.test.ts'
+const COMMAND_LINE = 'test/server/command-line.test.ts'
 const STATS = 'test/server/stats.test.ts'
 const HISTORY = 'test/server/history.test.ts'
 const PAGE = 'test/web/apply-message.test.ts'
@@ -447,5 +448,17 @@ export const SERVER: readonly PutBack[] = [
       file: 'test/engine/maintenance/preview.test.ts',
       name: 'of the real engine is what its checkpoint then does',
     },
+  },
+  {
+    id: 'stops-before-work',
+    defect: 'Ctrl-C while a folder is opened is told of, and the work then done in full',
+    edits: [
+      {
+        file: 'server/command-support.ts',
+        find: '    signal.throwIfAborted()\n    return await work(engine)',
+        replace: '    return await work(engine)',
+      },
+    ],
+    test: { file: COMMAND_LINE, name: 'while the folder is opened does no work' },
   },
 ]

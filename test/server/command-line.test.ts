@@ -4,7 +4,14 @@ import * as path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { VERSION } from '../../server/version.ts'
 import { restageHere, restageWith } from '../support/command.ts'
-import { copyFolder, key, memoryFolder, openFixture, value } from '../support/engine-fixture.ts'
+import {
+  copyFolder,
+  key,
+  memoryFolder,
+  openFixture,
+  segmentFiles,
+  value,
+} from '../support/engine-fixture.ts'
 
 const DATA = path.join(import.meta.dirname, '../data')
 const MIXED = path.join(DATA, 'treedb-split-mixed')
@@ -134,6 +141,43 @@ describe('a command that was told to stop', () => {
     const complaints = `restage ${name}: interrupted; ${became}\n`
     expect(ran).toEqual({ code: 130, out: '', complaints })
     expect(fs.readdirSync(dir, { recursive: true }).sort()).toEqual(before)
+  })
+
+  test.each([
+    ['gc'],
+    ['maint-once', '--rw', '--seed-from-plan'],
+    ['exit-loop', '--rw'],
+    ['vacuum', '--rw'],
+  ])('while the folder is opened does no work: %s', async (name, ...flags) => {
+    const { engine, dir } = await openFixture({ segmentBytes: 8192 }, { dir: memoryFolder() })
+    for (let i = 0; i < 24; i++) await engine.put(key(i), value(i, 1000))
+    const inline = Array.from({ length: 2000 }, (_, i) => key(100 + i))
+    await engine.batch(inline.map((k, i) => ({ op: 'put', key: k, value: value(i, 400) })))
+    await engine.checkpoint()
+    // A dead segment for gc, a stale one for a pass, and an index with holes for a vacuum.
+    for (let i = 0; i < 16; i++) if (i < 6 || i >= 8) await engine.delete(key(i))
+    await engine.batch(inline.slice(0, 1990).map((k) => ({ op: 'delete', key: k })))
+    await engine.close()
+    const left = (): unknown => [
+      [...segmentFiles(dir).keys()],
+      fs.statSync(path.join(dir, 'maindb', 'index.db')).size,
+      fs.existsSync(path.join(dir, 'vlog_generation_state.json')),
+    ]
+    const before = left()
+    const told = new AbortController()
+    const lines: string[] = []
+    const progress = (line: string): void => {
+      lines.push(line)
+      if (line === `opening ${dir}`) told.abort()
+    }
+    const ran = await restageWith({ signal: told.signal, progress }, name, dir, ...flags)
+    const complaints = `restage ${name}: interrupted; ${WORKING}\n`
+    expect(ran).toEqual({ code: 130, out: '', complaints })
+    expect(lines.filter((line) => line !== '')).toEqual([`opening ${dir}`])
+    expect(left()).toEqual(before)
+    // And nobody holds the folder, which has the work still to do.
+    expect(await restageHere(name, dir, ...flags)).toMatchObject({ code: 0, complaints: '' })
+    expect(left()).not.toEqual(before)
   })
 
   test('claims nothing of the folder when something else went wrong, too', async () => {

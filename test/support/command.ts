@@ -14,7 +14,7 @@ export interface Ran {
 
 /** For all but `serve`, which does not end by itself. */
 export async function restageWith(
-  how: { signal?: AbortSignal; nowMs?: number },
+  how: { signal?: AbortSignal; nowMs?: number; progress?: (line: string) => void },
   ...args: string[]
 ): Promise<Ran> {
   const intent = readIntent({
@@ -35,7 +35,7 @@ export async function restageWith(
   const output: CommandOutput = {
     write: (text) => void (ran.out += text),
     complain: (text) => void (ran.complaints += `${text}\n`),
-    progress: undefined,
+    progress: how.progress,
   }
   const { signal = new AbortController().signal, nowMs = Date.now() } = how
   const context = { nowMs, signal }
