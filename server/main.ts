@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { type App, buildApp, listeningPort } from './app.ts'
-import { EXIT_INTERRUPTED, type CommandRun } from './command-support.ts'
+import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, type CommandRun } from './command-support.ts'
 import { processSurroundings, readIntent, type ServeConfig } from './config.ts'
 import { runInspect } from './inspect-command.ts'
 import { API_BASE, type Role, type StoreInfo, type StoresBody } from './protocol.ts'
@@ -129,6 +129,15 @@ function openInBrowser(url: string): void {
   child.unref()
 }
 
+/** A reader like `head` that has seen enough is no failure; a disk without room for the output is one. */
+function endWhenOutputIsLost(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(EXIT_OK)
+    complain(`restage: standard output: ${error.message}`)
+    process.exit(EXIT_FAILED)
+  })
+}
+
 /** Ctrl-C ends the work where it leaves the folder whole; a second one ends the process at once. */
 async function runCommand(run: CommandRun): Promise<number> {
   const cancel = new AbortController()
@@ -138,8 +147,6 @@ async function runCommand(run: CommandRun): Promise<number> {
   }
   process.on('SIGINT', end)
   process.on('SIGTERM', end)
-  // A reader like `head` that has seen enough is no failure.
-  process.stdout.on('error', () => process.exit(0))
   const { stderr } = process
   const progress = stderr.isTTY
     ? (line: string): void => void stderr.write(`\r\u001b[K${line}`)
@@ -149,13 +156,13 @@ async function runCommand(run: CommandRun): Promise<number> {
 }
 
 const intent = readIntent(processSurroundings())
-if (intent.kind === 'stop') {
-  if (intent.exitCode === 0) process.stdout.write(intent.text)
-  else process.stderr.write(intent.text)
-  process.exit(intent.exitCode)
-}
+if (intent.kind !== 'serve') endWhenOutputIsLost()
 try {
-  if (intent.kind === 'run') process.exitCode = await runCommand(intent.run)
+  if (intent.kind === 'stop') {
+    const stream = intent.exitCode === EXIT_OK ? process.stdout : process.stderr
+    stream.write(intent.text)
+    process.exitCode = intent.exitCode
+  } else if (intent.kind === 'run') process.exitCode = await runCommand(intent.run)
   else if (intent.kind === 'inspect') {
     const { command } = intent
     process.exitCode = await runCommand((output, context) => runInspect(command, output, context))

@@ -461,4 +461,16 @@ export const SERVER: readonly PutBack[] = [
     ],
     test: { file: COMMAND_LINE, name: 'while the folder is opened does no work' },
   },
+  {
+    id: 'lost-output-fails',
+    defect: 'a report that a full disk did not take counts as given',
+    edits: [
+      {
+        file: 'server/main.ts',
+        find: "if (error.code === 'EPIPE') process.exit(EXIT_OK)",
+        replace: "if (error.code !== '') process.exit(EXIT_OK)",
+      },
+    ],
+    test: { file: 'test/server/main.test.ts', name: 'that finds no room is a failure' },
+  },
 ]

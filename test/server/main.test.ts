@@ -103,3 +103,31 @@ describe('restage serve', () => {
     expect([absent.code, absent.output.includes('--create')]).toEqual([2, true])
   })
 })
+
+describe('output of a command', () => {
+  const folder = path.join(import.meta.dirname, '../data/treedb-split-mixed')
+
+  function run(stdout: 'pipe' | number, args: string[]): Promise<Ended> {
+    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', stdout, 'pipe'] })
+    onTestFinished(() => void child.kill('SIGKILL'))
+    child.stdout?.destroy()
+    let output = ''
+    child.stderr?.on('data', (data: Buffer) => (output += data.toString()))
+    return new Promise((resolve) => child.on('close', (code) => resolve({ code, output })))
+  }
+
+  test.each([['inspect', folder], ['plan', folder, '--json'], ['--help']])(
+    'that finds no room is a failure: %s',
+    async (...args) => {
+      const full = fs.openSync('/dev/full', 'w')
+      onTestFinished(() => fs.closeSync(full))
+      const { code, output } = await run(full, args)
+      expect(output).toMatch(/^restage: standard output: ENOSPC: .*\n$/)
+      expect(code).toBe(1)
+    },
+  )
+
+  test('that its reader has seen enough of is none', async () => {
+    expect(await run('pipe', ['inspect', folder, '--json'])).toEqual({ code: 0, output: '' })
+  })
+})
