@@ -162,7 +162,7 @@ class RestageEngine implements Engine {
     }
     this.#recorder = new Recorder(host, this.#options.recording)
     this.#recorder.start()
-    this.#hub.subscribe(this.#recorder.record)
+    this.#hub.recordBy(this.#recorder.record)
   }
 
   get info(): EngineInfo {

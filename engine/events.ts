@@ -1,12 +1,19 @@
-/** Numbers events without a gap and hands them to subscribers, synchronously and in order. */
+/**
+ * Numbers events without a gap and hands them to subscribers, synchronously and in order. An event, with
+ * all that it names, never changes once it is emitted.
+ */
 import type { EngineEvent, EngineEventBody } from './types.ts'
 
 /** `json`: the event as JSON, made once for all who ask. Call it while being told, not later. */
 export type EngineEventListener = (event: EngineEvent, json: () => string) => void
 
+/** Told of each event after everyone else; `made` is its JSON where somebody asked for it, else null. */
+export type EngineEventRecorder = (event: EngineEvent, made: string | null) => void
+
 export class EventHub {
   readonly #now: () => number
   readonly #listeners = new Set<EngineEventListener>()
+  #recorder: EngineEventRecorder | null = null
   /** Emitted and not yet told to everyone. */
   readonly #untold: { event: EngineEvent; reportJson: string | undefined }[] = []
   #telling = false
@@ -31,6 +38,11 @@ export class EventHub {
     return () => this.#listeners.delete(listener)
   }
 
+  /** There is one at most. */
+  recordBy(recorder: EngineEventRecorder): void {
+    this.#recorder = recorder
+  }
+
   /** `reportJson`: the body's `report` as JSON, where it was made already. */
   emit(body: EngineEventBody, passId: number | null, reportJson?: string): EngineEvent {
     const event: EngineEvent = { seq: ++this.#seq, atMs: this.#now(), passId, ...body }
@@ -48,6 +60,8 @@ export class EventHub {
         this.#toldJson = null
         this.#toldReportJson = next.reportJson
         for (const listener of this.#listeners) listener(next.event, this.#json)
+        if (next.reportJson !== undefined) this.#json()
+        this.#recorder?.(next.event, this.#toldJson)
       }
     } finally {
       this.#telling = false

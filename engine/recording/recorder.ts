@@ -1,7 +1,7 @@
 /**
- * Keeps the engine's events in the folder while it is open. An event is turned into JSON in the turn
- * that emits it and nothing more; compressing and writing happen in later turns, in slices. Nothing of
- * it is synced before a chunk is sealed, so a crash may cost the newest moments, and nothing but them.
+ * Keeps the engine's events in the folder while it is open. The turn that emits an event only remembers
+ * it; what came together is turned into JSON together, and compressing and writing happen in later turns,
+ * in slices. Nothing of it is synced before a chunk is sealed, so a crash may cost the newest moments, and nothing but them.
  *
  * The store comes first: whatever goes wrong here stops the recording, says so in an event and in the
  * gauges, and is tried again later with a new chunk and a new keyframe. It is never the store's error.
@@ -9,7 +9,7 @@
 import * as path from 'node:path'
 import type { RecordingOptions } from '../api.ts'
 import type { Clock } from '../clock.ts'
-import type { EngineEventListener } from '../events.ts'
+import type { EngineEventRecorder } from '../events.ts'
 import type { FileSystem } from '../file-system.ts'
 import { Slicer, type SliceSettings } from '../slicer.ts'
 import type {
@@ -34,6 +34,11 @@ import {
 
 /** JSON gathered for one block: enough to compress well, little enough to lose. */
 const BLOCK_BYTES = 64 * 1024
+/**
+ * Events that may wait to become JSON: one at a time, each between other work, took twice as long as
+ * many in a row.
+ */
+const WAITING_MAX = 64
 /** Between the ends of passes that get a block of their own. */
 const PASS_FLUSH_MS = 250
 /** JSON that may wait for the disk. */
@@ -96,6 +101,8 @@ export class Recorder {
   #openingId = 0
   #openedAtMs = 0
   #chunk: ChunkWriter | null = null
+  /** Not JSON yet; they come behind `#pending`. */
+  readonly #waiting: EngineEvent[] = []
   #pending = nothingYet()
   readonly #queue: Work[] = []
   #queueBytes = 0
@@ -127,25 +134,17 @@ export class Recorder {
     this.#begin('opened')
   }
 
-  /** To be subscribed to every event. */
-  readonly record: EngineEventListener = (event, json): void => {
+  /** To be told of every event. */
+  readonly record: EngineEventRecorder = (event, made): void => {
     if (this.#closed) return
     if (this.#stopped !== null) {
       this.#lose(event.seq, 1)
       return
     }
-    const text = json()
-    if (isTooLarge(text)) {
-      this.#lose(event.seq, 1)
-      this.#stop(new Refusal('state_too_large', `a ${event.type} event is ${text.length} long`))
-      return
-    }
-    this.#pending.texts.push(text)
-    this.#pending.bytes += text.length
-    include((this.#pending.facts ??= factsOf(event)), event)
-    if (this.#pending.bytes >= BLOCK_BYTES) this.#cut()
-    else if (event.type === 'pass_done') this.#cutSoon(event.atMs)
-    else if (this.#host.clock.frozen) this.#cutWhileFrozen()
+    this.#waiting.push(event)
+    if (made !== null || this.#waiting.length >= WAITING_MAX) this.#gather(made)
+    if (event.type === 'pass_done') this.#writeSoon(event.atMs)
+    else if (this.#host.clock.frozen) this.#writeWhileFrozen()
     else this.#armFlush(this.#options.flushMs)
   }
 
@@ -164,7 +163,7 @@ export class Recorder {
   /** Writes what is left and seals. Call while the folder is still ours. Never rejects. */
   async close(): Promise<void> {
     if (this.#closed) return
-    this.#cut()
+    this.#write()
     this.#closed = true
     this.#flush?.cancel()
     this.#cancelRetry?.()
@@ -179,6 +178,22 @@ export class Recorder {
 
   // ---------------------------------------------------------------- gathering
 
+  /** What waits becomes JSON; `made` is that of the newest, where there is one. */
+  #gather(made: string | null): void {
+    for (let event = this.#waiting.shift(); event !== undefined; event = this.#waiting.shift()) {
+      const text = (this.#waiting.length === 0 ? made : null) ?? JSON.stringify(event)
+      if (isTooLarge(text)) {
+        this.#lose(event.seq, 1)
+        this.#stop(new Refusal('state_too_large', `a ${event.type} event is ${text.length} long`))
+        return
+      }
+      this.#pending.texts.push(text)
+      this.#pending.bytes += text.length
+      include((this.#pending.facts ??= factsOf(event)), event)
+      if (this.#pending.bytes >= BLOCK_BYTES) this.#cut()
+    }
+  }
+
   /** Left armed when a block is cut earlier: a timer a second is cheaper than one a block. */
   #armFlush(inMs: number): void {
     const { clock } = this.#host
@@ -187,7 +202,7 @@ export class Recorder {
     this.#flush?.cancel()
     const cancel = clock.setTimer(atMs, () => {
       this.#flush = null
-      this.#cut()
+      this.#write()
     })
     this.#flush = { atMs, cancel }
   }
@@ -197,11 +212,11 @@ export class Recorder {
    * `flushMs` of real time, and those that follow it closely wait for the next one after that: a killed
    * process costs them, like the last second of a clock that runs.
    */
-  #cutWhileFrozen(): void {
+  #writeWhileFrozen(): void {
     const nowMs = this.#host.clock.monotonic()
     if (nowMs - this.#frozenCutMs < this.#options.flushMs) return
     this.#frozenCutMs = nowMs
-    this.#cut()
+    this.#write()
   }
 
   /**
@@ -210,7 +225,7 @@ export class Recorder {
    * recording costs a busy store. A clock that did not move since the last pass may stand still, and
    * then no timer would write it.
    */
-  #cutSoon(atMs: number): void {
+  #writeSoon(atMs: number): void {
     const stands = atMs === this.#passAtMs
     this.#passAtMs = atMs
     const waitMs = this.#passCutAtMs + PASS_FLUSH_MS - atMs
@@ -219,6 +234,12 @@ export class Recorder {
       return
     }
     this.#passCutAtMs = atMs
+    this.#write()
+  }
+
+  /** All that was told so far, in blocks. */
+  #write(): void {
+    this.#gather(null)
     this.#cut()
   }
 
@@ -236,7 +257,7 @@ export class Recorder {
   /** A new chunk with the state of now, behind every event that it contains. */
   #queueKeyframe(cause: ChunkCause): void {
     const state = this.#host.state()
-    this.#cut()
+    this.#write()
     const seq = this.#host.seq()
     this.#push({ kind: 'keyframe', cause, seq, atMs: this.#host.clock.now(), state }, 0)
   }
@@ -435,6 +456,7 @@ export class Recorder {
     const { facts } = this.#pending
     this.#pending = nothingYet()
     if (facts !== null) this.#lose(facts.firstSeq, facts.count)
+    for (const { seq } of this.#waiting.splice(0)) this.#lose(seq, 1)
     if (this.#closed) return
     const { clock } = this.#host
     const atMs = clock.now()

@@ -89,10 +89,16 @@ afterEach(() => {
   folds.clear()
 })
 
-/** From now to its closing, or to the end of the test: the events folded over the state give the state. */
+/**
+ * From now to its closing, or to the end of the test: the events folded over the state give the state. And
+ * whoever changes an event that was told, or a thing it names, fails: the recording writes it later.
+ */
 function watchFold(engine: Engine): void {
   let folded = engine.state()
-  const unsubscribe = engine.subscribe((event) => (folded = applyEvent(folded, event)))
+  const unsubscribe = engine.subscribe((event) => {
+    freeze(event)
+    folded = applyEvent(folded, event)
+  })
   const check = (): void => {
     folds.delete(check)
     engine.flushEvents()
@@ -155,4 +161,10 @@ export function bytesEqual(a: Uint8Array | undefined, b: Uint8Array | undefined)
 /** All entries as [latin1 key, value]. */
 export function entriesOf(engine: Pick<Engine, 'iterate'>): [string, Uint8Array][] {
   return [...engine.iterate()].map(([k, v]) => [Buffer.from(k).toString('latin1'), v])
+}
+
+function freeze(value: unknown): void {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return
+  Object.freeze(value)
+  for (const member of Object.values(value)) freeze(member)
 }
