@@ -87,6 +87,8 @@ export class MaintenanceScheduler implements MaintenanceControl {
   #started = false
   /** Debt is being saved from outside of passes: the slot is taken meanwhile. */
   #settingDebt = false
+  /** Writes outside of passes that are under way; closing waits for them. */
+  readonly #underWay = new Set<Promise<unknown>>()
   #closed = false
   /** The kick now running, for callers that ask what became of it. */
   #kick: Promise<KickAnswer> | null = null
@@ -116,7 +118,7 @@ export class MaintenanceScheduler implements MaintenanceControl {
     this.#suppression = new Suppression(this.#environment)
     this.#wakes = new Wakes(this.#environment, this.#suppression, {
       isRunning: () => this.#started && !this.#closed,
-      isSlotTaken: () => this.#slot !== null,
+      isSlotTaken: () => this.#slotHolder() !== null,
       run: (call) => this.#background(this.#run(call)),
       runKick: (source) => this.#background(this.#runKick({ source, ...AUTOMATIC })),
     })
@@ -155,12 +157,17 @@ export class MaintenanceScheduler implements MaintenanceControl {
     this.#wakes.arm()
   }
 
-  /** Cancels timers, aborts a running pass and waits for it to end. Idempotent. */
+  /**
+   * Cancels timers, aborts a running pass and waits for it to end, and for debt and a pause file that are
+   * being written: after this nothing here touches a file. Idempotent.
+   */
   async close(): Promise<void> {
     this.#closed = true
     this.#wakes.close()
     this.#slot?.abort.abort()
     await this.#slot?.done
+    // Nothing is added any more: whoever writes from outside needs it open.
+    await Promise.allSettled(this.#underWay)
   }
 
   info(): SchedulerInfo {
@@ -296,17 +303,32 @@ export class MaintenanceScheduler implements MaintenanceControl {
 
   async setDebt(debt: RewriteDebt, minStaleRatio: number | null = null): Promise<void> {
     this.#mustBeOpen()
-    if (this.#slot !== null || this.#settingDebt) {
-      throw new EngineError('ENGINE_BUSY', 'debt cannot be set while a pass runs')
+    const holder = this.#slotHolder()
+    if (holder !== null) {
+      throw new EngineError('ENGINE_BUSY', `debt cannot be set while ${holder}`)
     }
     this.#settingDebt = true
+    await this.#track(this.#saveDebt(debt, minStaleRatio))
+  }
+
+  async #saveDebt(debt: RewriteDebt, minStaleRatio: number | null): Promise<void> {
     const cause = debt.queue.length === 0 ? 'cleared' : debt.stage === null ? 'planned' : 'staged'
     try {
       await this.#memory.replaceDebt(debt, { cause, passId: null, minStaleRatio })
     } finally {
       this.#settingDebt = false
+      // Also when it could not be saved: a kick or a timer may have found the slot taken.
+      this.#wakes.debtChanged()
     }
-    this.#wakes.debtChanged()
+  }
+
+  async #track<T>(work: Promise<T>): Promise<T> {
+    this.#underWay.add(work)
+    try {
+      return await work
+    } finally {
+      this.#underWay.delete(work)
+    }
   }
 
   /** Timers and kicks stop; a running pass ends as it would have. */
@@ -339,7 +361,7 @@ export class MaintenanceScheduler implements MaintenanceControl {
     if (this.#memory.facts.pauseFile === null) {
       throw new EngineError('ENGINE_OPTIONS', 'the store was opened without a pauseFile')
     }
-    await this.#host.writePauseFile(reason)
+    await this.#track(this.#host.writePauseFile(reason))
     // Looks for it and says so, while the store is open; closing meanwhile changes nothing about the file.
     this.#suppression.reason()
     this.#wakes.rearm()
@@ -385,9 +407,9 @@ export class MaintenanceScheduler implements MaintenanceControl {
   async stepPhase(source: Exclude<PassSource, 'manual'> = 'periodic'): Promise<PassProgress> {
     this.#mustBeOpen()
     const stopped = this.#stepper.stopped !== null
-    if (this.#slot !== null && !stopped) {
-      throw new EngineError('ENGINE_BUSY', `a ${this.#slot.pass.source} pass is running`)
-    }
+    const holder = this.#slotHolder()
+    // Before the stepper hears of it: else the next pass of a timer would stand still.
+    if (holder !== null && !stopped) throw new EngineError('ENGINE_BUSY', holder)
     const next = this.#stepper.nextStop()
     this.#stepper.step(true)
     if (!stopped) this.#background(this.#run(callFor(source, { gcTick: true })))
@@ -461,10 +483,10 @@ export class MaintenanceScheduler implements MaintenanceControl {
       if (refusal.reason === 'stage_pending') this.#countStaged()
       return this.#skipKick(refusal)
     }
-    if (this.#slot !== null) {
-      const text = 'Another pass is running.'
+    if (this.#slotHolder() !== null) {
+      const text = this.#slot === null ? 'The debt is being set.' : 'Another pass is running.'
       if (!automatic) return this.#skipKick({ reason: 'already_active', text, gate: null })
-      this.#collide('checkpoint_kick', this.#slot)
+      if (this.#slot !== null) this.#collide('checkpoint_kick', this.#slot)
       this.#wakes.latchKick()
       return { pass: null, skipped: text }
     }
@@ -540,14 +562,18 @@ export class MaintenanceScheduler implements MaintenanceControl {
     return (await this.#run(callFor('manual', { request }))).report
   }
 
+  /** Why no pass can begin now; null: the slot is free. Everybody who starts one asks here. */
+  #slotHolder(): string | null {
+    if (this.#slot !== null) return `a ${this.#slot.pass.source} pass is running`
+    return this.#settingDebt ? 'the debt is being set' : null
+  }
+
   /** Takes the slot at once or rejects with ENGINE_BUSY; the pass itself never rejects. */
   async #run(call: PassCall): Promise<{ report: PassReport; pass: Pass }> {
     this.#mustBeOpen()
-    if (this.#slot !== null) {
-      this.#collide(call.source, this.#slot)
-      throw new EngineError('ENGINE_BUSY', `a ${this.#slot.pass.source} pass is running`)
-    }
-    if (this.#settingDebt) throw new EngineError('ENGINE_BUSY', 'the debt is being set')
+    if (this.#slot !== null) this.#collide(call.source, this.#slot)
+    const holder = this.#slotHolder()
+    if (holder !== null) throw new EngineError('ENGINE_BUSY', holder)
     this.#lastPassId += 1
     const abort = new AbortController()
     const slotOf = { passId: this.#lastPassId, signal: abort.signal }

@@ -129,9 +129,11 @@ export class Wakes {
     return next.sort((a, b) => a.atMs - b.atMs)
   }
 
-  /** Somebody outside of passes has set it. */
+  /** Somebody outside of passes has set it, and had the slot meanwhile: what waited for it goes on now. */
   debtChanged(): void {
-    this.#armDeferred()
+    const { checkpointKickPending, deferredPending } = this.#environment.memory.facts
+    if (checkpointKickPending || deferredPending) this.#slotFreed()
+    else this.#armDeferred()
   }
 
   close(): void {
@@ -165,11 +167,17 @@ export class Wakes {
       const { confirmDelayMs } = options
       this.#confirmNotBeforeMs = now + Math.max(confirmDelayMs, CONFIRM_RETRY_MIN_MS)
     }
-    if (restaged || !this.#defers) this.#forgetKick()
+    if (restaged) this.#forgetKick()
+    this.#slotFreed()
+  }
+
+  #slotFreed(): void {
+    const { memory, host } = this.#environment
     if (!this.#defers) {
       this.#forget()
       return
     }
+    const now = host.clock.now()
     // Kept as it is, kick and debt, until nothing holds passes back any more.
     const next = this.#nextAtExit(now)
     if (next !== null && this.#isHeldBack(next)) return

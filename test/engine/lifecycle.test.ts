@@ -298,6 +298,37 @@ describe('closing', () => {
     expect(late).toEqual([])
   })
 
+  test('waits for debt that is being set: the next opening finds what was saved', async () => {
+    const reached = newGate()
+    const held = newGate()
+    const closed = { is: false }
+    const slow: FileSystem = {
+      ...quickFileSystem,
+      rename: async (from, to) => {
+        if (to.endsWith('vlog_generation_state.json')) {
+          reached.pass()
+          await held.passed
+        }
+        return quickFileSystem.rename(from, to)
+      },
+    }
+    const { engine, dir } = await open({}, { fileSystem: slow })
+    for (let i = 0; i < 8; i++) await engine.put(key(i), value(i, 700))
+    await engine.checkpoint()
+    const [sealed] = engine.state().segments
+    const debt = { queue: sealed === undefined ? [] : [sealed.segmentId], ledger: [], stage: null }
+    const set = engine.maintenance.setDebt(debt)
+    await reached.passed
+    const closing = engine.close().then(() => (closed.is = true))
+    for (let turn = 0; turn < 5_000 && !closed.is; turn++) await yieldNow()
+    expect(await codeOf(open({}, { dir }))).toBe('ENGINE_LOCKED')
+    held.pass()
+    await Promise.all([set, closing])
+    const again = await open({}, { dir })
+    expect(again.engine.state().debt).toEqual(debt)
+    await again.engine.close()
+  })
+
   test('gives the lock back although its checkpoint failed', async () => {
     const disk = new FaultFileSystem(memoryFolder())
     const { engine } = await open({}, { dir: disk.root, fileSystem: disk.process().fileSystem })

@@ -114,6 +114,120 @@ describe('slot', () => {
   })
 })
 
+/** Holds the next save until called; with an error the disk refuses it. */
+function holdSave(host: FakeHost): (error: Error | null) => void {
+  let release: (error: Error | null) => void = () => undefined
+  host.onSave = () => {
+    host.onSave = () => Promise.resolve()
+    return new Promise((resolve, reject) => {
+      release = (error) => (error === null ? resolve() : reject(error))
+    })
+  }
+  return (error) => release(error)
+}
+
+describe('debt that is being set', () => {
+  /** Debt of one segment more is on its way to the disk. */
+  async function setting(setup: Parameters<typeof world>[1] = {}) {
+    const made = await world(THREE, { mode: 'auto', ...setup })
+    const release = holdSave(made.host)
+    const set = made.scheduler.setDebt(setup.debt ?? QUEUE)
+    return { ...made, set, release }
+  }
+
+  test('holds the slot: a tick meanwhile starts nothing, and the next one does', async () => {
+    const { host, scheduler, set, release } = await setting()
+    await advance(host, 3_000)
+    expect(host.eventsOf('maintenance_failed')).toEqual([])
+    expect(scheduler.info()).toMatchObject({ state: 'idle', paused: false, activePass: null })
+    expect(host.plans).toEqual([])
+    release(null)
+    await set
+    await advance(host, 1_000)
+    expect(host.rewrites).toEqual([[id(3)]])
+  })
+
+  test.each([['saved'], ['refused by the disk']])(
+    'makes a kick of meanwhile wait for it, which then runs as a delayed one (%s)',
+    async (how) => {
+      const { host, scheduler, set, release } = await setting({ debt: QUEUE })
+      const failed = how === 'saved' ? null : new EngineError('ENGINE_IO', 'disk full')
+      scheduler.afterCheckpoint(checkpoint())
+      scheduler.afterCheckpoint(checkpoint())
+      await settle()
+      expect(scheduler.counters()).toMatchObject({ checkpointKicks: 0, passCollisions: 0 })
+      expect(scheduler.info()).toMatchObject({ checkpointKickPending: true, paused: false })
+      release(failed)
+      expect(await set.catch((error: unknown) => error)).toBe(failed ?? undefined)
+      await settle()
+      expect(host.eventsOf('maintenance_active_acquire')).toMatchObject([
+        { source: 'checkpoint_pending' },
+      ])
+      expect(host.eventsOf('checkpoint_kick_done')).toHaveLength(1)
+      expect(scheduler.counters().checkpointKicks).toBe(1)
+      expect(scheduler.info().paused).toBe(false)
+    },
+  )
+
+  test('refuses a kick that is asked for, without counting it', async () => {
+    const { host, scheduler, set, release } = await setting({ mode: 'step' })
+    expect(await scheduler.kickFromCheckpoint()).toEqual({
+      pass: null,
+      skipped: 'The debt is being set.',
+    })
+    await expect(scheduler.runPass('periodic')).rejects.toMatchObject({ code: 'ENGINE_BUSY' })
+    await expect(scheduler.setDebt(QUEUE)).rejects.toMatchObject({ code: 'ENGINE_BUSY' })
+    expect(host.eventsOf('checkpoint_kick_start')).toEqual([])
+    expect(scheduler.counters()).toMatchObject({ checkpointKicks: 0, passes: 0 })
+    release(null)
+    await set
+  })
+
+  test('remembers a confirm that comes due meanwhile, and runs it when it is there', async () => {
+    const debt = debtOf(QUEUE.ledger, staged(T0 - 29_500))
+    const { host, scheduler, set, release } = await setting({ debt })
+    await advance(host, 500)
+    expect(scheduler.info()).toMatchObject({ deferredPending: true, paused: false })
+    release(null)
+    await set
+    await settle()
+    expect(host.rewrites).toEqual([[id(3)]])
+    expect(scheduler.info()).toMatchObject({ deferredPending: false, paused: false })
+  })
+
+  test('a debugger that asks to step is refused, and the next pass runs through', async () => {
+    const { host, scheduler, set, release } = await setting()
+    await expect(scheduler.stepPhase('checkpoint_kick')).rejects.toMatchObject({
+      code: 'ENGINE_BUSY',
+    })
+    release(null)
+    await set
+    await advance(host, 1_000)
+    expect(scheduler.stoppedPass()).toBeNull()
+    expect(host.rewrites).toEqual([[id(3)]])
+  })
+
+  test('is waited for by closing, and so is a pause file', async () => {
+    const { host, scheduler, set, release } = await setting({ pauseFile: '/pause' })
+    let written: () => void = () => undefined
+    host.writePauseFile = () => new Promise((resolve) => (written = resolve))
+    const file = scheduler.setPauseFile('busy')
+    let closed = false
+    const closing = scheduler.close().then(() => (closed = true))
+    await settle()
+    expect(closed).toBe(false)
+    release(null)
+    await set
+    await settle()
+    expect([closed, host.saves.length]).toEqual([false, 1])
+    written()
+    await file
+    await closing
+    await advance(host, 60_000)
+    expect(host.rewrites).toEqual([])
+  })
+})
+
 describe('checkpoint kick', () => {
   test('a foreground checkpoint kicks in auto mode; others and empty ones do not', async () => {
     const { host, scheduler } = await world(THREE, { debt: QUEUE, mode: 'auto' })
