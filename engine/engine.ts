@@ -504,7 +504,8 @@ class RestageEngine implements Engine {
       monotonic: () => this.#deps.clock.monotonic(),
       checkpoint: () => this.#runCheckpoint('maintenance'),
       saveMetadata: () => store.metadata.save(store.valueLog),
-      isClosing: () => this.#status !== 'open',
+      // From the call on: `closing` begins only when the pass that is under way has ended.
+      isClosing: () => this.#closing !== null || this.#status !== 'open',
     }
   }
 

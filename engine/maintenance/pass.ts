@@ -307,7 +307,7 @@ export class Pass {
       case 'rewrite_ids':
         return this.#rewriting.runNamed(action.segmentIds, action.options)
       case 'gc':
-        return (await this.reclaim('standalone', action.observed)) > 0
+        return (await this.reclaim('standalone', { observed: action.observed })) > 0
           ? 'reclaimed'
           : 'nothing_to_do'
       case 'vacuum': {
@@ -386,13 +386,21 @@ export class Pass {
 
   // ---------------------------------------------------------------- GC
 
-  /** Returns how many segments it deleted. After a rewrite it counts as a GC run too (D8). */
+  /**
+   * Returns how many segments it deleted. After a rewrite it counts as a GC run too (D8). `cleanup`: of a
+   * pass that is ending already, so it neither stops nor is cancelled again; time and closing still bound it.
+   */
   async reclaim(
     phase: 'after_rewrite' | 'standalone',
-    observed: readonly SegmentId[] = [],
-    rewriteReason: RewriteReason = 'none',
+    how: {
+      observed?: readonly SegmentId[]
+      rewriteReason?: RewriteReason
+      cleanup?: boolean
+    } = {},
   ): Promise<number> {
     const { memory, host, options } = this.environment
+    const { observed = [], rewriteReason = 'none', cleanup = false } = how
+    const signal = cleanup ? new AbortController().signal : this.signal
     const own = this.source === 'manual' ? ('manual' as const) : ('periodic_gc' as const)
     const reason = phase === 'standalone' ? own : rewriteReason
     if (phase === 'after_rewrite' && isBlocking(gcSwitch(options, false))) {
@@ -400,12 +408,14 @@ export class Pass {
       this.emit({ type: 'gc_skip', reason: 'disabled', gate: 'gc_enabled' })
       return 0
     }
-    if (this.stopsBefore('gc')) await this.stop('gc', 'Before it deletes what is dead.')
+    if (!cleanup && this.stopsBefore('gc')) {
+      await this.stop('gc', 'Before it deletes what is dead.')
+    }
     if (phase === 'standalone') memory.update({ state: 'running', lastReason: own }, this.passId)
     const begun = host.clock.monotonic()
     // As upstream: after a rewrite only by time, on its own also by a foreground that comes back.
     const cancelable = phase === 'standalone' && this.source === 'periodic'
-    const bounds = bound(host, this.signal, {
+    const bounds = bound(host, signal, {
       timeoutMs: options.gcTimeoutMs,
       foregroundGraceMs: cancelable ? 0 : null,
     })
@@ -425,7 +435,7 @@ export class Pass {
       this.steps.push({ kind: 'gc', report })
       this.rest()
       // What is deleted stays told and counted; time and foreground end the GC, not the pass.
-      this.signal.throwIfAborted()
+      signal.throwIfAborted()
       return report.deleted.length
     } catch (error) {
       if (isAbort(error)) throw error

@@ -33,7 +33,9 @@ export async function reclaim(parts: ReclaimParts, options: ReclaimOptions): Pro
   const { dryRun, observed, signal } = options
   const started = parts.monotonic()
   // Also for one that a reader keeps besides: when that reader ends, its end alone must be enough.
-  if (!dryRun && set.dead().some((s) => set.isRecoverable(s))) await parts.checkpoint()
+  // Nothing is deleted while it closes, and closing publishes one by itself.
+  const frees = !dryRun && !parts.isClosing() && set.dead().some((s) => set.isRecoverable(s))
+  if (frees) await parts.checkpoint()
 
   // The checkpoint took time: what is dead and what keeps it is asked again here.
   const before = surveyed(set)

@@ -2,6 +2,7 @@
  * The rewrites of one pass: copy, consume, reclaim, judge, restage. At each point a crash leaves debt
  * that is still right.
  */
+import { AssertionError } from '../assert.ts'
 import { EngineError } from '../errors.ts'
 import type {
   PassOutcome,
@@ -30,7 +31,7 @@ import { describeError } from './pass-environment.ts'
 import { factsOf, isConfirm, isQueueRun } from './pass-input.ts'
 import { penalise } from './penalties.ts'
 import type { RewrittenSegment } from './sentence.ts'
-import { vacuumAfterRewrite } from './vacuuming.ts'
+import { countTowardsVacuum, vacuumAfterRewrite } from './vacuuming.ts'
 
 interface RewriteLimits {
   reason: RewriteReason
@@ -41,6 +42,8 @@ interface RewriteLimits {
   /** How it copies and swaps, where somebody said so; absent = the defaults. */
   how?: Omit<Partial<RewriteOptions>, 'maxCopiedBytes'>
 }
+
+const NORMAL = { cleanup: false }
 
 export class Rewriting {
   readonly #pass: Pass
@@ -81,7 +84,9 @@ export class Rewriting {
       fresh: action.fresh,
     }
     const before = this.#bytesTotal()
-    await this.#drain(limits, action.restage)
+    await this.#orCleanUp({ reason, bytesBefore: before }, () => {
+      return this.#drain(limits, action.restage)
+    })
     let effect: Effect
     try {
       await this.#reclaim(reason)
@@ -107,7 +112,7 @@ export class Rewriting {
     options: Partial<RewriteOptions>,
   ): Promise<PassOutcome> {
     const pass = this.#pass
-    const { host, memory } = pass.environment
+    const { memory } = pass.environment
     if (pass.stopsBefore('rewrite')) {
       await pass.stop('rewrite', `Before it rewrites ${segmentIds.length} segments.`)
     }
@@ -120,6 +125,19 @@ export class Rewriting {
       fresh: false,
       how,
     }
+    await this.#orCleanUp({ reason: 'manual', bytesBefore: null }, () => {
+      return this.#runEach(segmentIds, { ...limits, maxCopiedBytes })
+    })
+    await this.#reclaim('manual')
+    await memory.saveHistory()
+    await this.#vacuum()
+    pass.rest()
+    return this.rewritten.length > 0 ? 'rewrote' : 'nothing_to_do'
+  }
+
+  async #runEach(segmentIds: readonly SegmentId[], limits: RewriteLimits): Promise<void> {
+    const { host } = this.#pass.environment
+    const { maxCopiedBytes } = limits
     let left = maxCopiedBytes
     for (const segmentId of segmentIds) {
       // The ones before took time: this one may be dead, deleted or cancelled by now.
@@ -132,11 +150,6 @@ export class Rewriting {
       left -= report.sourceBytesProcessed
       if (left <= 0) break
     }
-    await this.#reclaim('manual')
-    await memory.saveHistory()
-    await this.#vacuum()
-    pass.rest()
-    return this.rewritten.length > 0 ? 'rewrote' : 'nothing_to_do'
   }
 
   /** Everything queued died while the debt was saved: GC's work now. */
@@ -166,6 +179,41 @@ export class Rewriting {
       if (limits.maxCopiedBytes === 0) continue
       left -= report.sourceBytesProcessed
       if (left <= 0) return
+    }
+  }
+
+  /**
+   * A copy that is cancelled or fails ends the pass, but not what ended before it: that is cleaned up as
+   * upstream does, whoever cancelled (backend.md 4.1, 12). `bytesBefore` null: the effect is not judged.
+   */
+  async #orCleanUp(
+    of: { reason: RewriteReason; bytesBefore: number | null },
+    copies: () => Promise<void>,
+  ): Promise<void> {
+    try {
+      await copies()
+    } catch (error) {
+      if (this.rewritten.length > 0) await this.#cleanUp(of, error)
+      throw error
+    }
+  }
+
+  /** Does not throw: the pass ends with the error that brought it here. */
+  async #cleanUp(
+    { reason, bytesBefore }: { reason: RewriteReason; bytesBefore: number | null },
+    cause: unknown,
+  ): Promise<void> {
+    const pass = this.#pass
+    try {
+      // After a broken assertion nothing is deleted until someone has looked.
+      if (cause instanceof AssertionError) this.#rememberAll()
+      else await this.#reclaim(reason, { cleanup: true })
+      // Told and counted, not penalised: the log has grown by the copy that did not end, too.
+      if (bytesBefore !== null) this.#judge(reason, bytesBefore)
+      countTowardsVacuum(pass, this.#sourceBytes())
+      await pass.environment.memory.saveHistory()
+    } catch (error) {
+      pass.emit({ type: 'maintenance_failed', ...describeError(error) })
     }
   }
 
@@ -346,19 +394,24 @@ export class Rewriting {
   }
 
   /** GC after the rewrite, and where each source is now: known without any scan (B3, D11, F14). */
-  async #reclaim(reason: RewriteReason): Promise<void> {
+  async #reclaim(reason: RewriteReason, how: { cleanup: boolean } = NORMAL): Promise<void> {
     const pass = this.#pass
     const { memory, host } = pass.environment
     const sourceIds = this.rewritten.map(({ segmentId }) => segmentId)
-    await pass.reclaim('after_rewrite', sourceIds, reason)
-    this.#tellReclaimed()
+    try {
+      await pass.reclaim('after_rewrite', { observed: sourceIds, rewriteReason: reason, ...how })
+    } finally {
+      // Also when GC failed: totals have grown, and the last rewrite is this one.
+      this.#rememberAll()
+    }
     const now = segmentLookup(host.segments())
-    const gone = this.chosen.filter(({ segment }) => !now.has(segment.segmentId))
-    const removed = gone.length
+    const removed = this.chosen.filter(({ segment }) => !now.has(segment.segmentId)).length
     if (removed > 0) {
       pass.emit({ type: 'rewrite_retained_cleanup_done', reason, sourceIds, removed })
     }
-    for (const segmentId of sourceIds) {
+    for (const { segment: source } of this.chosen) {
+      const { segmentId, file } = source
+      if (!sourceIds.includes(segmentId)) continue
       const segment = now.get(segmentId)
       const kept = segment?.keptBy.map(({ kind }) => kind) ?? []
       pass.emit({
@@ -371,9 +424,16 @@ export class Rewriting {
         current: segment?.state === 'active',
         queued: memory.debt.queue.includes(segmentId),
         exists: segment !== undefined,
-        file: segment?.file ?? '',
+        file,
       })
     }
+  }
+
+  /** What the rewrites came to, by what is gone at this moment. */
+  #rememberAll(): void {
+    const now = segmentLookup(this.#pass.environment.host.segments())
+    const gone = this.chosen.filter(({ segment }) => !now.has(segment.segmentId))
+    this.#tellReclaimed()
     this.#remember(gone)
     this.#noteHistory(gone)
   }
@@ -402,7 +462,8 @@ export class Rewriting {
     const { memory, host } = this.#pass.environment
     const { passId } = this.#pass
     const ended = this.chosen.filter(({ report }) => report !== null)
-    const stays = gone.length === 0 && ended.length > 0
+    if (ended.length === 0) return
+    const stays = gone.length === 0
     const reclaimed = sum(gone, (processed) => reclaimedBytes(processed, true))
     memory.count(
       {
@@ -448,7 +509,7 @@ export class Rewriting {
     const run = { bytesBefore, bytesAfter, gcBytesDeleted }
     const effect = judgeRewrite(run, ended, options.ineffectiveGrowthMinBytes)
     const processedIds = ended.map(({ segment }) => segment.segmentId)
-    if (effect.locallyEffective && effect.growthBytes >= 0) {
+    if (effect.locallyEffective) {
       pass.emit({
         type: 'rewrite_effective_local',
         reason,
@@ -520,10 +581,12 @@ export class Rewriting {
   }
 
   async #vacuum(): Promise<void> {
-    await vacuumAfterRewrite(
-      this.#pass,
-      sum(this.chosen, ({ segment }) => segment.bytesTotal),
-    )
+    await vacuumAfterRewrite(this.#pass, this.#sourceBytes())
+  }
+
+  #sourceBytes(): number {
+    const ended = this.chosen.filter(({ report }) => report !== null)
+    return sum(ended, ({ segment }) => segment.bytesTotal)
   }
 
   #bytesTotal(): number {

@@ -19,12 +19,19 @@ const SKIP_COUNTERS: Record<SkipReason, keyof Counters> = {
   cooldown: 'vacuumSkipsCooldown',
 }
 
-/** After rewrites of so many source bytes; those since the last vacuum count together. */
+/** Source bytes of rewrites; answers with those since the last vacuum, which count together. */
+export function countTowardsVacuum(pass: Pass, sourceBytes: number): number {
+  const { memory } = pass.environment
+  const rewrittenSinceVacuumBytes = memory.facts.rewrittenSinceVacuumBytes + sourceBytes
+  memory.update({ rewrittenSinceVacuumBytes }, pass.passId)
+  return rewrittenSinceVacuumBytes
+}
+
+/** After rewrites of so many source bytes. */
 export async function vacuumAfterRewrite(pass: Pass, sourceBytes: number): Promise<void> {
   const { memory } = pass.environment
   const { passId } = pass
-  const rewrittenBytes = memory.facts.rewrittenSinceVacuumBytes + sourceBytes
-  memory.update({ rewrittenSinceVacuumBytes: rewrittenBytes }, passId)
+  const rewrittenBytes = countTowardsVacuum(pass, sourceBytes)
   const block = vacuumGates(pass.input(), rewrittenBytes).find(isBlocking)
   if (block === undefined) {
     await vacuum(pass)
