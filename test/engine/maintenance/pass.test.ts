@@ -151,12 +151,17 @@ describe('hot pass', () => {
       'gc_run',
       'rewrite_retained_cleanup_done',
       'rewrite_source_state',
+      'rewrite_effective_local',
       'rewrite_queue_restage',
       'debt_changed',
       'rewrite_queue_restaged',
       'maintenance_active_release',
       'pass_done',
       'checkpoint_kick_done',
+    ])
+    // The one that is deleted has a name all the same.
+    expect(host.eventsOf('rewrite_source_state')).toMatchObject([
+      { segmentId: id(4), exists: false, file: segment(4, 0.9).file },
     ])
     host.events.length = 0
     host.clock.advance(5_000)
