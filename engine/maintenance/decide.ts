@@ -48,7 +48,6 @@ export function decidePass(input: PassInput): Decision {
   const gates = upToBlock(admissionGates(input))
   const decision: Decision = {
     gates,
-    budget: null,
     churn: null,
     lifted: null,
     prunes: [],
@@ -80,7 +79,6 @@ function settle(input: PassInput, decision: Decision): PassInput {
   const segments = segmentLookup(input.segments)
   const lifted = liftPenalties(input.penalties, { nowMs, segments }, options)
   if (lifted.kept.length < input.penalties.length) decision.lifted = lifted
-  decision.budget = input.budget === null ? null : accrue(input.budget, nowMs)
   const sample = { atMs: nowMs, bytesPut: foreground.bytesPut }
   const elapsedMs = churnSample === null ? 0 : nowMs - churnSample.atMs
   const bytesPerSecond =
@@ -91,7 +89,7 @@ function settle(input: PassInput, decision: Decision): PassInput {
   return {
     ...input,
     penalties: lifted.kept,
-    budget: decision.budget,
+    budget: input.budget === null ? null : accrue(input.budget, nowMs),
     times: { ...input.times, churnBytesPerSecond: bytesPerSecond },
   }
 }

@@ -9,7 +9,6 @@ import type {
   RewriteReason,
   SegmentId,
 } from '../types.ts'
-import type { Bucket } from './budget.ts'
 import type { Pruned } from './ledger.ts'
 import type { ChurnSample } from './pass-input.ts'
 import type { Lifted } from './penalties.ts'
@@ -82,8 +81,6 @@ export interface AgeBlock {
 /** The whole answer: executing it needs no further choice but which queued segment is still there. */
 export interface Decision {
   gates: Gate[]
-  /** The budget with what has accrued; null = none, or the pass was not admitted. */
-  budget: Bucket | null
   /** What was measured of the foreground; null when the pass was not admitted. */
   churn: { sample: ChurnSample; bytesPerSecond: number | null } | null
   /** Penalties that end now; null when none does. */

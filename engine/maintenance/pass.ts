@@ -24,6 +24,7 @@ import type {
   StoreTotals,
 } from '../types.ts'
 import { bound } from './bounds.ts'
+import { accrue } from './budget.ts'
 import type { Decision } from './decide.ts'
 import { gcSwitch } from './decide-gc.ts'
 import { passOutcome, type Action, type PrunePlan } from './decision.ts'
@@ -57,6 +58,8 @@ export class Pass {
   readonly steps: PassStep[] = []
   gates: Gate[] = []
   readonly #call: PassCall
+  /** The scheduler's own, with the options of any moment. */
+  readonly #scheduler: Pick<PassEnvironment, 'options'>
   readonly #begun: number
   readonly #before: RewriteDebt
   readonly #storeBefore: StoreTotals
@@ -73,6 +76,7 @@ export class Pass {
   ) {
     // Options that change while it runs are the next pass's.
     this.environment = { ...environment }
+    this.#scheduler = environment
     this.#call = call
     this.signal = slot.signal
     this.passId = slot.passId
@@ -198,9 +202,12 @@ export class Pass {
   /** What time has changed, whatever the pass will do: tokens, churn, penalties, waits for age. */
   async #settle(decision: Decision): Promise<void> {
     const { memory } = this.environment
-    const { budget, churn, lifted } = decision
+    const { churn, lifted } = decision
     if (churn !== null) {
       const { sample, bytesPerSecond } = churn
+      // Plans took time: the bucket may be one of changed options by now. It earns up to the same moment.
+      const held = memory.facts.budget
+      const budget = held === null ? null : accrue(held, sample.atMs)
       memory.update(
         { budget, churnSample: sample, churnBytesPerSecond: bytesPerSecond },
         this.passId,
@@ -379,9 +386,9 @@ export class Pass {
     this.emit({ type: 'rewrite_skip', reason, gate, queueLen, facts: factsOf(this.input()) })
   }
 
-  /** The state between actions. */
+  /** The state between actions, which outlives the pass: by the options as they are now. */
   rest(): void {
-    this.environment.memory.rest(this.passId, this.environment.options)
+    this.environment.memory.rest(this.passId, this.#scheduler.options)
   }
 
   // ---------------------------------------------------------------- GC

@@ -163,6 +163,37 @@ describe('options while it runs', () => {
     expect(host.types()).not.toContain('options_changed')
   })
 
+  test.each([
+    ['off', { rewriteBudgetBytesPerSec: 0 }, null],
+    [
+      'slower and smaller',
+      { rewriteBudgetBytesPerSec: 1_000, triggerTotalBytes: 5_000 },
+      { bytesPerSecond: 1_000, tokensBytes: 5_000, capBytes: 5_000, accruedAtMs: T0 },
+    ],
+  ])(
+    'a budget that changes while a pass plans is the one that counts after it (%s)',
+    async (_, changes, budget) => {
+      const { host, scheduler } = await world(THREE)
+      host.onPlan = () => {
+        scheduler.setOptions(changes)
+        host.clock.advance(2_000)
+        return Promise.resolve()
+      }
+      expect((await scheduler.runPass('checkpoint_kick')).outcome).toBe('staged')
+      expect(scheduler.info().budget).toEqual(budget)
+    },
+  )
+
+  test('a loop that is switched off while a pass rewrites is off when it ends', async () => {
+    const { host, scheduler } = await world(THREE, { debt: QUEUE, mode: 'auto' })
+    host.onRewrite = () => {
+      scheduler.setOptions({ disableLoop: true })
+      return Promise.resolve()
+    }
+    await scheduler.runPass('checkpoint_kick')
+    expect(scheduler.info().state).toBe('disabled')
+  })
+
   test('a running pass keeps the options it began with', async () => {
     const { host, scheduler } = await world(THREE, { debt: QUEUE })
     host.onRewrite = () => {
