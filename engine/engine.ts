@@ -252,7 +252,7 @@ class RestageEngine implements Engine {
     }
     this.#lastWriteAtMs = this.#deps.clock.now()
     if (this.#options.profile === 'durable') await this.#groupCommit.commit()
-    await this.#checkpointBySize(store)
+    await this.#checkpointBySize(store, 'size')
     this.#latency.put.record(this.#deps.clock.monotonic() - startedMs)
   }
 
@@ -332,8 +332,11 @@ class RestageEngine implements Engine {
     return report
   }
 
-  /** Full memtable: checkpoint in the background, and wait once a second one fills up behind it. */
-  async #checkpointBySize(store: Store): Promise<void> {
+  /**
+   * Full memtable: checkpoint in the background, and wait once a second one fills up behind it. `reason` says
+   * whose writes found it full: only the foreground's kick maintenance.
+   */
+  async #checkpointBySize(store: Store, reason: 'size' | 'maintenance'): Promise<void> {
     const { memtableBytes } = this.#options
     // The write was acknowledged while the engine closed: that checkpoints anyway.
     if (this.#status !== 'open') return
@@ -343,7 +346,7 @@ class RestageEngine implements Engine {
     if (fill < 1) return
     const running = store.checkpointer.running
     if (running && fill < 2) return
-    const done = this.#runCheckpoint('size')
+    const done = this.#runCheckpoint(reason)
     if (running) await done
     else done.catch((error: unknown) => this.#reportFailure(error))
   }
@@ -493,7 +496,7 @@ class RestageEngine implements Engine {
       publishSystem: async (moves) => {
         await this.#runCheckpoint('maintenance', moves)
       },
-      relieve: () => this.#checkpointBySize(store),
+      relieve: () => this.#checkpointBySize(store, 'maintenance'),
     }
   }
 

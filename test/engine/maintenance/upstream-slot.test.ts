@@ -293,6 +293,33 @@ describe('a checkpoint', () => {
     }
   })
 
+  test('that the swaps of a rewrite made necessary kicks nothing: a periodic pass leaves the rest open (F8)', async () => {
+    const store = await QueueStore.open({
+      memtableBytes: 4096,
+      // Without GC the swaps alone ask for a checkpoint.
+      maintenance: { disableLoop: true, checkpointKickMinIntervalMs: 0, disableGc: true },
+    })
+    await store.fill({ live: [60, 60, 60], records: 128 })
+    await store.queue()
+    // Nearly full: the pointers that the rewrite swaps are what fills it.
+    for (let n = 0; n < 4; n++) await store.engine.delete(Buffer.alloc(700, `${n}`))
+    store.clock.advance(60_000)
+    store.engine.maintenance.setMode('auto')
+    const from = store.fixture.events.length
+    const pass = await store.engine.maintenance.runPass('periodic')
+    await store.settle()
+    const done = store.fixture.events
+      .slice(from)
+      .flatMap((e) => (e.type === 'checkpoint_done' ? [e.report] : []))
+    expect(done).toMatchObject([{ reason: 'maintenance', noop: false }])
+    expect(pass).toMatchObject({ outcome: 'rewrote', after: { stage: null } })
+    expect(store.sources()).toEqual(['periodic'])
+    expect(store.debt().queue).toHaveLength(2)
+    expect(store.debt().stage).toBeNull()
+    expect(store.counters()).toMatchObject({ checkpointKicks: 0, passCollisions: 0 })
+    await store.end()
+  })
+
   test('kicks GC while the foreground is busy and rewrites are off (Checkpoint_KicksVlogGenerationGCDespiteRecentForegroundActivity)', async () => {
     const { store, first, maintenance } = await filled([0], { disableRewrite: true })
     maintenance.setMode('auto')
