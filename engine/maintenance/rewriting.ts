@@ -361,7 +361,8 @@ export class Rewriting {
     }
     memory.count({ rewriteCanceledRuns: 1 }, passId)
     memory.update({ lastRewriteCanceledAtMs: host.clock.now() }, passId)
-    if (!bounded) return
+    // A kick leaves staged debt alone (D10): the confirm that was cancelled comes again after its delay.
+    if (!bounded || memory.debt.stage !== null) return
     const refusal = resumeRefusal(source, this.#pass.input())
     if (refusal === null) {
       memory.update({ checkpointKickPending: true }, passId)

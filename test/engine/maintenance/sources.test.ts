@@ -499,6 +499,27 @@ describe('cancelling', () => {
     expect(scheduler.debt().queue.length).toBeLessThan(3)
   })
 
+  test('a confirm that is cancelled comes again after its delay; no kick is made that staged debt would refuse', async () => {
+    const debt = debtOf(QUEUE.ledger, staged(T0 - 30_000))
+    const { host, scheduler } = await world(THREE, {
+      debt,
+      mode: 'auto',
+      maintenance: { rewriteTimeoutMs: 1_000, disableLoop: true },
+    })
+    host.onRewrite = () => {
+      host.onRewrite = () => Promise.resolve()
+      host.clock.advance(1_000)
+      return Promise.resolve()
+    }
+    await advance(host, 29_000)
+    expect(scheduler.debt()).toMatchObject({ queue: QUEUE.queue, stage: { minStaleRatio: 0.2 } })
+    expect(sources(host)).toEqual(['rewrite_stage_confirm'])
+    expect(scheduler.counters()).toMatchObject({ rewriteCanceledRuns: 1, checkpointKicks: 0 })
+    await advance(host, 2_000)
+    expect(sources(host)).toEqual(['rewrite_stage_confirm', 'rewrite_stage_confirm'])
+    expect(host.rewrites).toEqual([[id(3)], [id(3)]])
+  })
+
   test('after a cancelled rewrite the loop waits 20 s (CancelBackoffSkipsImmediateRetry, _Expires)', async () => {
     const { host, scheduler } = await world(THREE, { debt: QUEUE })
     host.onRewrite = () => Promise.reject(new EngineError('ENGINE_ABORTED', 'stop'))
