@@ -6,14 +6,18 @@ import { setImmediate as yieldNow } from 'node:timers/promises'
 import { InvalidArgumentError } from 'commander'
 import {
   bytesText,
+  countText,
+  durationText,
   EngineError,
   findIndex,
   inspectFolder,
   nodeFileSystem,
   openEngine,
+  segmentText,
   StepClock,
 } from './engine-door.ts'
 import type { Engine, EngineOptions, FolderReading } from './engine-door.ts'
+import { PROGRESS_EVERY_MS, WorkProgress } from './work-progress.ts'
 
 export interface CommandOutput {
   /** Standard output. */
@@ -97,9 +101,6 @@ function textOfError(error: unknown): string {
 
 // ---------------------------------------------------------------- folders
 
-/** A line is worth drawing ten times a second, not at every slice. */
-const PROGRESS_EVERY_MS = 100
-
 /** Reads a folder without touching it. */
 export async function readFolder(
   dir: string,
@@ -140,14 +141,14 @@ export async function readFolder(
 }
 
 /**
- * Opens an existing folder for writing, hands it to `work`, and closes it whatever happens. Closing
+ * Opens an existing folder for writing, hands it to `body`, and closes it whatever happens. Closing
  * cancels a running pass, so Ctrl-C leaves a folder that is whole. What of its state file could not be
  * used is complained of.
  */
 export async function withEngine<T>(
   dir: string,
   how: { options: EngineOptions; output: CommandOutput; signal: AbortSignal },
-  work: (engine: Engine) => Promise<T>,
+  body: (engine: Engine) => Promise<T>,
 ): Promise<T> {
   const { options, output, signal } = how
   mustBeDataFolder(dir)
@@ -161,32 +162,29 @@ export async function withEngine<T>(
       return () => clearTimeout(timer)
     },
   })
+  let work: WorkProgress | undefined
   const engine = await openEngine(dir, options, {
     clock,
     fileSystem: nodeFileSystem,
-    yieldNow,
+    yieldNow: () => {
+      work?.tick(performance.now())
+      return yieldNow()
+    },
     // Part of the opening, so nobody could have subscribed by then.
     onEvent: (event) => {
       if (event.type === 'state_file_ignored') output.complain(`restage: ${event.problem}`)
     },
   })
-  const unsubscribe = engine.subscribe((event) => {
-    if (event.type === 'rewrite_exec') {
-      output.progress?.(`rewriting ${event.sourceIds.map(segmentName).join(', ')}`)
-    } else if (event.type === 'checkpoint_done') output.progress?.('checkpoint done')
-    else if (event.type === 'segment_deleted') {
-      output.progress?.(`deleted ${segmentName(event.segmentId)}`)
-    }
-  })
+  if (output.progress !== undefined) work = new WorkProgress(engine, output.progress)
   const stop = (): void => void engine.close().catch(() => undefined)
   signal.addEventListener('abort', stop)
   try {
     // One that came while the folder was opened calls no listener any more.
     signal.throwIfAborted()
-    return await work(engine)
+    return await body(engine)
   } finally {
     signal.removeEventListener('abort', stop)
-    unsubscribe()
+    work?.end()
     await engine.close()
   }
 }
@@ -207,7 +205,7 @@ export function parseDir(text: string): string {
 
 const DURATION_UNITS_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 
-/** "31s", "2m", "1m30s", "1500ms", "-10s", "0"; also plain milliseconds are not guessed. */
+/** "31s", "2m", "1m30s", "1500ms", "-10s", "0"; plain milliseconds are not guessed, less than one is refused. */
 export function parseDurationMs(text: string): number {
   const sign = text.startsWith('-') ? -1 : 1
   const body = text.replace(/^[+-]/, '')
@@ -220,7 +218,10 @@ export function parseDurationMs(text: string): number {
     (sum, [, number, unit]) => sum + Number(number) * (DURATION_UNITS_MS[unit ?? ''] ?? 0),
     0,
   )
-  return sign * Math.round(ms)
+  const whole = Math.round(ms)
+  // 0 often has a meaning of its own, such as the default.
+  if (whole === 0 && ms > 0) throw new InvalidArgumentError(`${text} is less than a millisecond.`)
+  return sign * whole
 }
 
 /** As parseDurationMs, and refuses what lies in the future. */
@@ -295,21 +296,10 @@ export function grouped(value: number): string {
   return value.toLocaleString('en-US')
 }
 
-export { bytesText }
+export { bytesText, countText, durationText, segmentText as segmentName }
 
 export function percentText(ratio: number): string {
   return `${(ratio * 100).toFixed(1)} %`
-}
-
-export function durationText(ms: number): string {
-  if (ms < 1000) return `${Math.round(ms)} ms`
-  return ms < 120_000 ? `${(ms / 1000).toFixed(1)} s` : `${(ms / 60_000).toFixed(1)} min`
-}
-
-/** "value-l0-000004", the name people see in the folder. */
-export function segmentName(segmentId: number): string {
-  const lane = (segmentId >>> 23) & 0xff
-  return `value-l${lane}-${String(segmentId & 0x7fffff).padStart(6, '0')}`
 }
 
 /** A table: text columns to the left, numbers to the right. */

@@ -143,7 +143,7 @@ function unknownCommand({ args, cwd, fileSystem }: Surroundings, program: Comman
 
 function makeProgram(serve: (dir: string | undefined, options: ServeOptions) => void): Command {
   const program = new Command('restage').description(
-    'An observatory for value-log maintenance: hosts a key-value store, or attaches to a data\n' +
+    'An observatory for value-log maintenance: hosts a key-value store, or attaches to a data ' +
       'folder, and shows in a browser why every segment is rewritten, staged, kept or deleted.',
   )
   program.version(VERSION, '--version', 'print the version')

@@ -1,6 +1,6 @@
 /** `restage exit-loop DIR --rw`: repeats the exit pass until it stops paying. */
 import * as path from 'node:path'
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
 import {
   EXIT_FAILED,
   EXIT_OK,
@@ -26,7 +26,6 @@ import { statLines, upstreamStats } from './upstream-shapes.ts'
 
 interface ExitLoopOptions {
   rw: boolean
-  disableAutoDeferred: boolean
   rewritePlanTimeout: number
   waitIdle: number
   maxPasses: number
@@ -91,9 +90,18 @@ export function addExitLoopCommand(program: Command, onRun: (run: CommandRun) =>
     .description('repeat the exit pass on a data folder until it stops paying; for copies')
     .argument('<dir>', 'data folder', parseDir)
     .option('--rw', 'yes, write to this folder; required', false)
-    .option('--disable-auto-deferred [on]', 'no pass follows from another', parseSwitch, true)
+    .option(
+      '--disable-auto-deferred [on]',
+      "said to upstream's tool; here no pass follows from another whatever it says",
+      parseSwitch,
+      true,
+    )
     .option('--rewrite-plan-timeout <duration>', 'longest plan, 0 = default', parsePastMs, 0)
-    .option('--wait-idle <duration>', 'longest wait after a pass', parsePastMs, 180_000)
+    .addOption(
+      new Option('--wait-idle <duration>', 'longest wait after a pass')
+        .argParser(parsePastMs)
+        .default(180_000, '3m'),
+    )
     .option('--max-passes <n>', 'end after this many', parsePositive, 7)
     .option('--min-reclaim-bytes <bytes>', 'end when a pass frees less', parseBytes, MIB)
     .option('--stop-queue-nondecrease [on]', 'end when the queue stays long', parseSwitch, true)
@@ -108,11 +116,10 @@ export function addExitLoopCommand(program: Command, onRun: (run: CommandRun) =>
     .option('--reseed-min-stale-ratio <ratio>', 'its floor', parseRatio, 0.5)
     .option('--reseed-min-stale-bytes <bytes>', 'its floor', parseBytes, 1)
     .option('--rewrite-budget-tokens <bytes>', 'write budget of each pass', parseBytes, 2048 * MIB)
-    .option(
-      '--reseed-stage-observed-ago <duration>',
-      'age of a reseeded stage',
-      parsePastMs,
-      31_000,
+    .addOption(
+      new Option('--reseed-stage-observed-ago <duration>', 'age of a reseeded stage')
+        .argParser(parsePastMs)
+        .default(31_000, '31s'),
     )
     .option('--max-reseeds <n>', 'plans at most', parseCount, 1)
     .option('--json', 'the report as JSON, with stable key names', false)
@@ -162,7 +169,8 @@ function runExitLoop(
   const how = { output, signal, interrupted: INTERRUPTED.worked }
   return runGuarded('exit-loop', how, async () => {
     const engineOptions = sessionOptions({
-      disableAutoDeferred: options.disableAutoDeferred,
+      // As upstream's loop suppresses what follows: a pass that is not in the report is none of its.
+      disableAutoDeferred: true,
       planTimeoutMs: options.rewritePlanTimeout,
       confirmDelayMs: 0,
     })

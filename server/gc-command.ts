@@ -1,7 +1,8 @@
 /** `restage gc DIR`: deletes what nothing needs, or says what would go and who keeps the rest. */
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
 import {
   bytesText,
+  countText,
   durationText,
   EXIT_FAILED,
   EXIT_OK,
@@ -22,6 +23,8 @@ import type { GcReport, Holding, SegmentKeeper } from './protocol.ts'
 import { upstreamGc } from './upstream-shapes.ts'
 
 interface GcOptions {
+  /** undefined = nothing was said. */
+  rw?: boolean
   dryRun: boolean
   observed?: number[]
   json: boolean
@@ -33,7 +36,9 @@ export function addGcCommand(program: Command, onRun: (run: CommandRun) => void)
     .description('delete segments that nothing needs; --dry-run only says which, touching nothing')
     .argument('<dir>', 'data folder', parseDir)
     .option('--dry-run', 'read the folder, write nothing', false)
-    .option('--rw', "said to upstream's tool; without --dry-run this one writes anyway", false)
+    .option('--rw', "said to upstream's tool; without --dry-run this one writes anyway")
+    // What --rw=false is read as.
+    .addOption(new Option('--no-rw').hideHelp())
     .option('--observed <list>', 'report on these segments besides', parseSegmentIds)
     .option('--json', 'the report as JSON, with stable key names', false)
     .addHelpText(
@@ -43,7 +48,10 @@ export function addGcCommand(program: Command, onRun: (run: CommandRun) => void)
         '\nExit codes: 0 done, 1 the folder could not be opened or a file not deleted,\n' +
         '2 a wrong command line, 130 interrupted.\n',
     )
-    .action((dir: string, options: GcOptions) => {
+    .action((dir: string, options: GcOptions, command: Command) => {
+      if (options.rw === false && !options.dryRun) {
+        command.error('error: --rw=false forbids writing, and this deletes; say --dry-run to look')
+      }
       onRun((output, context) => runGc(dir, options, output, context))
     })
 }
@@ -110,7 +118,7 @@ function gcLines(report: GcReport, nowMs: number): string[] {
   const names = report.dryRun ? report.eligible : report.deleted
   const bytes = bytesText(report.dryRun ? report.bytesEligible : report.bytesDeleted)
   const verb = report.dryRun ? 'would be deleted' : 'deleted'
-  lines.push(`${grouped(names.length)} segments ${verb}, ${bytes}`)
+  lines.push(`${countText(names.length, 'segment')} ${verb}, ${bytes}`)
   for (const id of names) lines.push(`  ${segmentName(id)}`)
   if (report.cancelled) {
     const left = bytesText(report.bytesPending)
@@ -153,7 +161,7 @@ function holdingText(holding: Holding, nowMs: number): string {
     freesSegmentIds.length === 0
       ? 'its end alone frees nothing'
       : `its end frees ${grouped(freesSegmentIds.length)}, ${bytesText(freesBytes)}`
-  return `${keeperText(keeper, nowMs)}: ${grouped(segmentIds.length)} segments, ${bytesText(bytes)}; ${frees}`
+  return `${keeperText(keeper, nowMs)}: ${countText(segmentIds.length, 'segment')}, ${bytesText(bytes)}; ${frees}`
 }
 
 function keeperText(keeper: SegmentKeeper, nowMs: number): string {

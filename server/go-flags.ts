@@ -19,7 +19,7 @@ export function fromGoFlags(args: readonly string[], program: Command, fallback:
     const option = options.get(long)
     if (name === '') read.push(arg)
     else if (option !== undefined && isSwitch(option) && value !== undefined) {
-      set(read, option, isOn(long, value))
+      set(read, option, isOn(long, value), options)
     } else {
       read.push(value === undefined ? long : `${long}=${value}`)
       // What follows is its value, whatever it looks like.
@@ -35,15 +35,20 @@ function isSwitch(option: Option): boolean {
   return !option.required && !option.optional
 }
 
-/** The last one said counts. */
-function set(read: string[], option: Option, on: boolean): void {
+/** The last one said counts. What has an opposite of its own is told of a no, too. */
+function set(
+  read: string[],
+  option: Option,
+  on: boolean,
+  options: ReadonlyMap<string, Option>,
+): void {
   const long = option.long ?? ''
   const opposite = option.negate ? long.replace('--no-', '--') : `--no-${long.slice(2)}`
   for (let i = read.length - 1; i >= 0; i--) {
     if (read[i] === long || read[i] === opposite) read.splice(i, 1)
   }
   if (on) read.push(long)
-  else if (long === '--workload') read.push(opposite)
+  else if (!option.negate && options.has(opposite)) read.push(opposite)
 }
 
 function isOn(long: string, value: string): boolean {

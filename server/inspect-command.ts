@@ -6,6 +6,7 @@
 import type { Command } from 'commander'
 import {
   bytesText,
+  countText,
   EXIT_FAILED,
   EXIT_OK,
   grouped,
@@ -90,7 +91,10 @@ function describe(command: InspectCommand, reading: FolderReading): string {
     attachment.liveBytesUnknown === null
       ? state.segments.filter(({ bytesLive, bytesTotal }) => bytesLive === 0 && bytesTotal > 0)
       : []
-  if (dead.length > 0) lines.push(`${grouped(dead.length)} segments hold nothing live.`)
+  if (dead.length > 0) {
+    const hold = dead.length === 1 ? 'holds' : 'hold'
+    lines.push(`${countText(dead.length, 'segment')} ${hold} nothing live.`)
+  }
   lines.push(
     report.verified === true
       ? 'Every byte of the value log was read and its CRC checked.'
@@ -105,12 +109,12 @@ function recordingText({ report }: FolderReading): string {
   if (recording === undefined) return 'none'
   const events = recording.openings.reduce((sum, opening) => sum + opening.events, 0)
   const gaps = recording.openings.flatMap((opening) => opening.gaps)
-  const openings = `${grouped(recording.openings.length)} openings`
+  const openings = countText(recording.openings.length, 'opening')
   const damage = [...recording.problems, ...gaps.map((gap) => gap.text)]
   const last = damage.at(-1)
   return [
-    `${grouped(events)} events of ${openings} in ${bytesText(recording.bytes)}`,
-    ...(last === undefined ? [] : [`${grouped(damage.length)} gaps, the last: ${last}`]),
+    `${countText(events, 'event')} of ${openings} in ${bytesText(recording.bytes)}`,
+    ...(last === undefined ? [] : [`${countText(damage.length, 'gap')}, the last: ${last}`]),
   ].join('; ')
 }
 
@@ -144,7 +148,7 @@ function debtText({ state }: FolderReading): string {
   const onDisk = new Set(state.segments.map(({ segmentId }) => segmentId))
   const gone = queue.filter((segmentId) => !onDisk.has(segmentId)).length
   const missing = gone === 0 ? '' : `, ${grouped(gone)} of them without a file`
-  return `${grouped(queue.length)} segments queued, ${known}${staged}${missing}`
+  return `${countText(queue.length, 'segment')} queued, ${known}${staged}${missing}`
 }
 
 const SEGMENT_COLUMNS = [
@@ -170,7 +174,7 @@ function segmentTable({ report }: FolderReading): string[] {
     report.segments.reduce((total, segment) => total + of(segment), 0)
   const isKnown = report.segments.every((segment) => segment.live_disk_bytes !== null)
   const total = [
-    `${grouped(report.segments.length)} segments`,
+    countText(report.segments.length, 'segment'),
     ...byteCells(
       sum((s) => s.total_bytes),
       isKnown ? sum((s) => s.live_disk_bytes ?? 0) : null,

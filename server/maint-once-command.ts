@@ -1,5 +1,5 @@
 /** `restage maint-once DIR --rw`: one maintenance pass on a copied folder, and what it did. */
-import { InvalidArgumentError, type Command } from 'commander'
+import { InvalidArgumentError, Option, type Command } from 'commander'
 import {
   EXIT_FAILED,
   EXIT_OK,
@@ -106,11 +106,10 @@ export function addMaintOnceCommand(program: Command, onRun: (run: CommandRun) =
     .option('--rewrite-plan-timeout <duration>', 'longest plan, 0 = default', parsePastMs, 0)
     .option('--wait-idle <duration>', 'longest wait until maintenance is idle', parsePastMs, 0)
     .option('--seed-stage-pending', 'the seeded queue is staged', false)
-    .option(
-      '--seed-stage-observed-ago <duration>',
-      'how far in the past it was staged',
-      parsePastMs,
-      31_000,
+    .addOption(
+      new Option('--seed-stage-observed-ago <duration>', 'how far in the past it was staged')
+        .argParser(parsePastMs)
+        .default(31_000, '31s'),
     )
     .option('--rewrite-max-segments <n>', 'cap of the seed plan, 0 = none', parseCount, 0)
     .option('--rewrite-max-bytes <bytes>', 'live-byte cap of the seed plan', parseBytes, 0)
@@ -128,7 +127,8 @@ export function addMaintOnceCommand(program: Command, onRun: (run: CommandRun) =
         'folder could not be opened; 2 a wrong command line; 130 interrupted, with the folder whole.\n',
     )
     .action((dir: string, options: MaintOnceOptions, command: Command) => {
-      const problem = problemOf(options)
+      const problem =
+        problemOf(options) ?? (options.seedFromPlan ? null : unusedSeedProblem(command))
       if (problem !== null) command.error(`error: ${problem}`)
       onRun((output, context) => runMaintOnce(dir, options, output, context))
     })
@@ -146,9 +146,6 @@ function problemOf(options: MaintOnceOptions): string | null {
   if (options.seedFromPlan && options.clearState) {
     return '--seed-from-plan and --clear-state exclude each other'
   }
-  if (options.seedStagePending && !options.seedFromPlan) {
-    return '--seed-stage-pending needs --seed-from-plan'
-  }
   if (options.cpuprofileTotal && options.cpuprofile === undefined) {
     return '--cpuprofile-total needs --cpuprofile'
   }
@@ -156,6 +153,22 @@ function problemOf(options: MaintOnceOptions): string | null {
     return '--heapprofile and --allocsprofile exclude each other: there is one sampler'
   }
   return null
+}
+
+/** The plan that they are about is not made without it. */
+const OF_THE_SEED = [
+  'seedStagePending',
+  'seedStageObservedAgo',
+  'rewriteMaxSegments',
+  'rewriteMaxBytes',
+  'rewriteMinStaleRatio',
+  'rewriteMinStaleBytes',
+] as const satisfies (keyof MaintOnceOptions)[]
+
+function unusedSeedProblem(command: Command): string | null {
+  const given = OF_THE_SEED.find((name) => command.getOptionValueSource(name) === 'cli')
+  const option = command.options.find((one) => one.attributeName() === given)
+  return option === undefined ? null : `${option.long} needs --seed-from-plan`
 }
 
 function runMaintOnce(
@@ -178,18 +191,23 @@ function runMaintOnce(
       disableAutoDeferred: options.disableAutoDeferred,
       planTimeoutMs: options.rewritePlanTimeout,
     })
-    const report = await withEngine(dir, { options: engineOptions, output, signal }, (engine) =>
-      reportOf(engine, { dir, options, profiles, signal, openMs: performance.now() - begun }),
+    const { report, neverIdle } = await withEngine(
+      dir,
+      { options: engineOptions, output, signal },
+      (engine) =>
+        reportOf(engine, { dir, options, profiles, signal, openMs: performance.now() - begun }),
     ).finally(profiles.finish)
     const total = Math.round(performance.now() - begun)
     const whole = { ...report, ...(total > 0 ? { total_millis: total } : {}) }
     output.progress?.('')
     output.write(options.json ? `${JSON.stringify(whole, null, 2)}\n` : textOf(whole))
     if (signal.aborted) throw new EngineError('ENGINE_ABORTED', 'interrupted')
+    if (neverIdle !== null) throw neverIdle
     return whole.pass === null || whole.pass.outcome === 'failed' ? EXIT_FAILED : EXIT_OK
   })
 }
 
+/** `neverIdle`: why the wait after the pass had no good end; the pass was made all the same. */
 async function reportOf(
   engine: Engine,
   how: {
@@ -199,7 +217,7 @@ async function reportOf(
     signal: AbortSignal
     openMs: number
   },
-): Promise<MaintOnceReport> {
+): Promise<{ report: MaintOnceReport; neverIdle: Error | null }> {
   const { dir, options, profiles, signal, openMs } = how
   const initial = engine.state().debt
   const seeding = performance.now()
@@ -214,10 +232,10 @@ async function reportOf(
   const ran = performance.now()
   await profiles.passDone()
   const waiting = performance.now()
-  if (options.waitIdle > 0) await waitIdle(engine, options.waitIdle, signal)
+  const neverIdle = await waitedFor(engine, options.waitIdle, signal)
   const waitedMs = performance.now() - waiting
   const statsAfter = upstreamStats(engine)
-  return {
+  const report: MaintOnceReport = {
     dir,
     mode: options.mode,
     acquired: pass !== null,
@@ -234,6 +252,23 @@ async function reportOf(
     before_vlog_io: statsBefore.vlogIo,
     after_vlog_io: statsAfter.vlogIo,
     pass,
+  }
+  return { report, neverIdle }
+}
+
+/** null when maintenance went idle in time, or was not waited for. */
+async function waitedFor(
+  engine: Engine,
+  forMs: number,
+  signal: AbortSignal,
+): Promise<Error | null> {
+  if (forMs === 0) return null
+  try {
+    await waitIdle(engine, forMs, signal)
+    return null
+  } catch (error) {
+    if (error instanceof Error) return error
+    throw error
   }
 }
 

@@ -95,10 +95,11 @@ export async function waitIdle(
   const begun = performance.now()
   for (;;) {
     if (isIdle(engine)) return performance.now() - begun
-    if (performance.now() - begun >= forMs) {
+    const leftMs = forMs - (performance.now() - begun)
+    if (leftMs <= 0) {
       throw new EngineError('ENGINE_BUSY', `maintenance is not idle after ${forMs} ms`)
     }
-    await sleep(IDLE_POLL_MS, undefined, { signal })
+    await sleep(Math.min(IDLE_POLL_MS, leftMs), undefined, { signal })
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import {
   bytesText,
+  countText,
   durationText,
   EXIT_OK,
   grouped,
@@ -145,7 +146,7 @@ const LISTED = 10
 function planLines(plan: RewritePlan, all: boolean): string[] {
   const { sourceSegmentIds, segmentsTotal } = plan
   const lines = [
-    `selected ${grouped(sourceSegmentIds.length)} of ${grouped(segmentsTotal)} segments: ${workText(plan)}`,
+    `selected ${grouped(sourceSegmentIds.length)} of ${countText(segmentsTotal, 'segment')}: ${workText(plan)}`,
     plan.liveBytesKnown
       ? `log ${bytesText(plan.bytesTotal)}, ${bytesText(plan.bytesLive)} live, ${bytesText(plan.bytesStale)} stale`
       : `log ${bytesText(plan.bytesTotal)}, how much of it is live is not known`,

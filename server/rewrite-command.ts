@@ -22,6 +22,7 @@ import {
   type OfflineRewriteProgress,
   type OfflineRewriteReport,
 } from './engine-door.ts'
+import { PROGRESS_EVERY_MS } from './work-progress.ts'
 
 interface RewriteOptions {
   /** Writing was allowed by name. */
@@ -125,9 +126,6 @@ function textOf(report: RewriteJson): string {
     line('frames', ['records_grouped', 'elapsed_ms'])
   )
 }
-
-/** A line is worth drawing ten times a second, not at every slice. */
-const PROGRESS_EVERY_MS = 100
 
 const PHASE_TEXT: Record<OfflineRewriteProgress['phase'], string> = {
   survey: 'looking through the index',

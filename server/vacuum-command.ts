@@ -5,9 +5,9 @@
 import type { Command } from 'commander'
 import {
   bytesText,
+  countText,
   EXIT_OK,
   EXIT_USAGE,
-  grouped,
   INTERRUPTED,
   parseDir,
   readFolder,
@@ -118,7 +118,10 @@ function textOf({ dry_run, index_bytes_before, index_bytes_after, report }: Vacu
   ]
   if (report !== null) {
     const { pagesMoved, commits } = report
-    lines.push(report.text, `${grouped(pagesMoved)} pages moved in ${grouped(commits)} commits`)
+    lines.push(
+      report.text,
+      `${countText(pagesMoved, 'page')} moved in ${countText(commits, 'commit')}`,
+    )
   } else if (index_bytes_after === null) {
     lines.push('how much could be given back is unknown: some pages of the index could not be read')
   } else {

@@ -24,11 +24,21 @@ export function bytesText(bytes: number): string {
   return `${sign}${rounded.toFixed(decimals)} ${UNITS[unit] ?? 'PiB'}`
 }
 
-/** 31200 -> "31.2 s"; below a second in ms, above two minutes in min. Rounded down: 29.96 s is not 30 s. */
+/** What a duration is said in from how many ms on: a unit is left at two of the next, days never. */
+const DURATIONS = [
+  { fromMs: 2 * 86_400_000, ms: 86_400_000, unit: 'd' },
+  { fromMs: 2 * 3_600_000, ms: 3_600_000, unit: 'h' },
+  { fromMs: 2 * 60_000, ms: 60_000, unit: 'min' },
+  { fromMs: 1000, ms: 1000, unit: 's' },
+] as const
+
+/** 31200 -> "31.2 s", 21750060000 -> "251 d"; below a second in ms. Rounded down: 29.96 s is not 30 s. */
 export function durationText(ms: number): string {
-  if (Math.abs(ms) < 1000) return `${Math.round(ms)} ms`
-  if (Math.abs(ms) < 120_000) return `${trim(ms / 1000, Math.floor)} s`
-  return `${trim(ms / 60_000, Math.floor)} min`
+  const size = Math.abs(ms)
+  const said = DURATIONS.find(({ fromMs }) => size >= fromMs)
+  return said === undefined
+    ? `${Math.round(ms)} ms`
+    : `${trim(ms / said.ms, Math.floor)} ${said.unit}`
 }
 
 /** Time still to wait: 7991 -> "8 s", 12,040 -> "12 s". Nobody waits by the hundredth of a second. */

@@ -118,7 +118,7 @@ function refusePendingJournal(fileSystem: FileSystem, paths: FolderPaths): void 
     if (fileSystem.stat(file)?.size === 0) continue
     throw new EngineError(
       'ENGINE_REWRITE_REFUSED',
-      `an offline rewrite requires a clean commit log; found ${file}: open the folder for writing once, which replays it`,
+      `an offline rewrite requires a clean commit log; found ${file}: open the folder for writing once, which replays it; restage gc does`,
     )
   }
 }

@@ -455,8 +455,8 @@ export const SERVER: readonly PutBack[] = [
     edits: [
       {
         file: 'server/command-support.ts',
-        find: '    signal.throwIfAborted()\n    return await work(engine)',
-        replace: '    return await work(engine)',
+        find: '    signal.throwIfAborted()\n    return await body(engine)',
+        replace: '    return await body(engine)',
       },
     ],
     test: { file: COMMAND_LINE, name: 'while the folder is opened does no work' },
@@ -472,5 +472,29 @@ export const SERVER: readonly PutBack[] = [
       },
     ],
     test: { file: 'test/server/main.test.ts', name: 'that finds no room is a failure' },
+  },
+  {
+    id: 'a-no-forbids-writing',
+    defect: 'gc deletes although --rw=false was said',
+    edits: [
+      {
+        file: 'server/go-flags.ts',
+        find: 'else if (!option.negate && options.has(opposite)) read.push(opposite)',
+        replace: "else if (long === '--workload') read.push(opposite)",
+      },
+    ],
+    test: { file: COMMAND_LINE, name: '--rw=false allows nothing' },
+  },
+  {
+    id: 'loop-reports-each-pass',
+    defect: 'passes run in the exit loop that its report does not have',
+    edits: [
+      {
+        file: 'server/exit-loop-command.ts',
+        find: 'disableAutoDeferred: true,',
+        replace: 'disableAutoDeferred: false,',
+      },
+    ],
+    test: { file: 'test/server/exit-loop.test.ts', name: 'every pass is in the report' },
   },
 ]

@@ -2,6 +2,8 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { readIntent } from '../../server/config.ts'
+import { nodeFileSystem } from '../../server/engine-door.ts'
 import { VERSION } from '../../server/version.ts'
 import { restageHere, restageWith } from '../support/command.ts'
 import {
@@ -114,6 +116,60 @@ describe('options as upstream spells them', () => {
 
   test('--rw=false allows nothing', async () => {
     expect(await restageHere('maint-once', MIXED, '--rw', '--rw=false')).toMatchObject({ code: 2 })
+    // gc writes without it, but not against a no.
+    const dir = copyFolder(MIXED, memoryFolder())
+    const before = fs.readdirSync(dir, { recursive: true }).sort()
+    for (const no of [['--rw=false'], ['-rw', '-rw=f'], ['--no-rw']]) {
+      const ran = await restageHere('gc', dir, ...no)
+      expect(ran).toMatchObject({ code: 2, out: '' })
+      expect(ran.complaints).toContain('--rw=false forbids writing')
+      expect(ran.complaints).toContain('--dry-run')
+      expect(fs.readdirSync(dir, { recursive: true }).sort()).toEqual(before)
+      expect(await restageHere('gc', dir, '--dry-run', ...no)).toMatchObject({ code: 0 })
+    }
+    expect(await restageHere('gc', dir, '--rw=false', '--rw')).toMatchObject({ code: 0 })
+  })
+})
+
+describe('--help', () => {
+  /** Options of a help text with the default that it shows. */
+  function defaultsOf(help: string): [option: string, shown: string][] {
+    const whole = help.replace(/\n {20,}/g, ' ')
+    const lines = whole.matchAll(/^ +(--[\w-]+) [<[].*[( ]default: ("[^"]*"|\S+)\)$/gm)
+    return [...lines]
+      .map(([, option = '', shown = '']): [string, string] => [option, shown.replaceAll('"', '')])
+      .filter(([, shown]) => shown !== 'none')
+  }
+
+  test.each(['serve', ...COMMANDS])('of %s shows defaults that can be typed', async (name) => {
+    const { out } = await restageHere(name, '--help')
+    const defaults = defaultsOf(out)
+    const few = { serve: 3, 'maint-once': 8, 'exit-loop': 13 }[name] ?? 0
+    expect(defaults.length).toBeGreaterThanOrEqual(few)
+    for (const [option, shown] of defaults) {
+      const seeds = name === 'maint-once' ? ['--seed-from-plan'] : []
+      const writes = name === 'serve' ? [] : ['--rw', ...seeds]
+      const intent = readIntent({
+        args: [name, MIXED, ...writes, option, shown],
+        env: {},
+        cwd: process.cwd(),
+        platform: 'linux',
+        isTerminal: false,
+        fileSystem: nodeFileSystem,
+      })
+      expect(intent.kind === 'stop' ? intent.text : '', `${option} ${shown}`).toBe('')
+    }
+  })
+
+  test('of the program breaks its lines nowhere but at their ends', async () => {
+    const { out } = await restageHere('--help')
+    const [, description = ''] = out.split('\n\n')
+    const lines = description.split('\n')
+    // The first word of a line would not have fitted on the one before.
+    for (const [i, line] of lines.entries()) {
+      const [word = ''] = lines[i + 1]?.split(' ') ?? []
+      if (word !== '') expect(`${line} ${word}`.length, line).toBeGreaterThanOrEqual(80)
+    }
   })
 })
 

@@ -62,3 +62,21 @@ test('the recording that the passes themselves make is not counted', async () =>
   // Closing writes the lock's text and our metadata again: a few bytes.
   expect(Math.abs(idle.final_bytes - onDisk)).toBeLessThan(200)
 })
+
+test.each(['true', 'false'])(
+  'every pass is in the report, with --disable-auto-deferred=%s',
+  async (on) => {
+    const dir = await staleFolder()
+    const loop = ['--min-reclaim-bytes=0', '--max-passes=60', `--disable-auto-deferred=${on}`]
+    const { passes, after_stats } = await exitLoop(dir, ...loop)
+    const stat = (name: string): number =>
+      Number(after_stats[`treedb.cache.vlog_generation.${name}`])
+    const rewrote = passes.filter((pass) => pass.pass_report?.outcome === 'rewrote')
+    expect(rewrote.map((pass) => [pass.queue_before, pass.queue_after])).toEqual([
+      [2, 1],
+      [1, 0],
+    ])
+    expect(stat('rewrite.runs')).toBe(2)
+    expect(stat('maintenance.acquired')).toBe(passes.length)
+  },
+)

@@ -88,3 +88,16 @@ describe('plan', () => {
     expect(JSON.parse(none.out)).toMatchObject({ plan: { filters: { maxLiveBytes: 0 } } })
   })
 })
+
+test('one of something is said in the singular, several in the plural', async () => {
+  const dir = await madeFolder()
+  expect((await restageHere('gc', dir, '--dry-run')).out).toContain(
+    '\n1 segment would be deleted, ',
+  )
+  const before = (await restageHere('inspect', dir)).out
+  expect(before).toMatch(/\d events of 1 opening in /)
+  expect(before).toContain('1 segment holds nothing live.')
+  expect((await restageHere('gc', dir)).out).toContain('\n1 segment deleted, ')
+  expect((await restageHere('gc', dir)).out).toContain('\n0 segments deleted, ')
+  expect((await restageHere('inspect', dir)).out).toMatch(/ events of [23] openings in /)
+})

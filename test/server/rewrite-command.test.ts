@@ -8,7 +8,8 @@ import { describe, expect, test } from 'vitest'
 import { Command } from 'commander'
 import type { CommandRun } from '../../server/command-support.ts'
 import { addRewriteCommand } from '../../server/rewrite-command.ts'
-import { entriesOf, key, openFixture, value } from '../support/engine-fixture.ts'
+import { restageHere } from '../support/command.ts'
+import { copyFolder, entriesOf, key, openFixture, value } from '../support/engine-fixture.ts'
 import { temporaryFolder } from './test-server.ts'
 
 const MAIN = fileURLToPath(new URL('../../dist/server/main.js', import.meta.url))
@@ -68,6 +69,20 @@ describe('restage rewrite', () => {
     const { code, complaints } = await rewrite({ dir: temporaryFolder() })
     expect(code).toBe(1)
     expect(complaints).toContain('restage rewrite: ENGINE_NOT_A_FOLDER')
+  })
+
+  test('a pending journal is refused with a command that ends it', async () => {
+    const { engine, dir } = await openFixture({ segmentBytes: 8192 }, { dir: temporaryFolder() })
+    await engine.put(key(1), value(1, 700))
+    // As a killed process leaves it.
+    const copy = copyFolder(dir, temporaryFolder())
+    fs.rmSync(path.join(copy, 'maindb', 'LOCK'), { force: true })
+    await engine.close()
+    const { code, complaints } = await rewrite({ dir: copy })
+    expect(code).toBe(1)
+    const [, named = ''] = /ENGINE_REWRITE_REFUSED: .* restage (\w+) does/.exec(complaints) ?? []
+    expect(await restageHere(named, copy)).toMatchObject({ code: 0 })
+    expect(await rewrite({ dir: copy })).toMatchObject({ code: 0 })
   })
 
   test('Ctrl-C ends it with 130 and leaves the folder as it was', async () => {
