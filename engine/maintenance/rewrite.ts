@@ -82,6 +82,9 @@ export async function rewriteSegments(
     .filter((s) => s.state === 'sealed')
   for (const source of sources) parts.valueLog.set.setBusy(source, true)
   try {
+    // In a turn of its own, behind the one in which the pass decided. Busy sources stay meanwhile, and of
+    // the rest nothing was looked at yet.
+    await parts.slices.yieldNow()
     return await new Rewrite(parts, sources, { signal, ...request }).run()
   } finally {
     for (const source of sources) parts.valueLog.set.setBusy(source, false)
