@@ -125,6 +125,39 @@ describe('events', () => {
     ])
   })
 
+  test('who records is told after everyone, with the JSON that somebody asked for, or none', () => {
+    const hub = new EventHub(() => 7)
+    const told: [number, string | null][] = []
+    hub.recordBy((event, made) => told.push([event.seq, made]))
+    hub.emit({ type: 'checkpoint_kick_start' }, null)
+    hub.subscribe((event, json) => {
+      expect(told.length, 'told before').toBe(event.seq - 1)
+      json()
+    })
+    hub.emit({ type: 'checkpoint_kick_start' }, null)
+    expect(told).toEqual([
+      [1, null],
+      [2, '{"seq":2,"atMs":7,"passId":null,"type":"checkpoint_kick_start"}'],
+    ])
+  })
+
+  test('what a pass counts is one event at its end, and told before to whoever asks for the state', async () => {
+    const { engine, events } = await openFixture(OPTIONS, { dir: memoryFolder() })
+    for (let i = 0; i < 20; i++) await engine.put(key(i), value(i, 700))
+    await engine.checkpoint()
+    events.length = 0
+    const before = engine.state().counters
+    const pass = engine.maintenance.gc({ dryRun: false })
+    expect(engine.state().counters.passes, 'in the middle').toBe(before.passes + 1)
+    await pass
+    const counted = events.filter((e) => e.type === 'counters_changed' && e.passId !== null)
+    expect(
+      counted.map((e) => (e.type === 'counters_changed' ? Object.keys(e.counters) : [])),
+    ).toEqual([['passes'], expect.arrayContaining(['gcRuns', 'passElapsedMs'])])
+    expect(events.findLast((e) => e.type !== 'scheduler_changed')?.type).toBe('pass_done')
+    await engine.close()
+  })
+
   test('an unsubscribed listener hears nothing more', async () => {
     const { engine } = await openFixture({}, { dir: memoryFolder() })
     const heard: EngineEvent[] = []
