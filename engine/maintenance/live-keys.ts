@@ -42,7 +42,7 @@ export class LiveKeys {
 
   /** From the segment's list of keys; undefined when that does not account for all that lives there. */
   async listed(source: Segment): Promise<Found | undefined> {
-    const keys = this.#set.keysOf(source)
+    const keys = await this.#set.keysOf(source, this.#slicer)
     if (keys === undefined) return undefined
     const live = new LiveRecords(source, keys)
     const seen = this.#keySpace.root

@@ -11,8 +11,9 @@
 import * as path from 'node:path'
 import { compareWithin, copyBytes, readU64, viewOf, writeU64 } from '../bytes.ts'
 import { checksum } from '../checksum.ts'
-import { readSmallFile, removeIfPresent, type FileSystem } from '../file-system.ts'
+import { removeIfPresent, type FileSystem, type OpenFile } from '../file-system.ts'
 import { parseSegmentFileName, segmentFileName } from '../ids.ts'
+import type { Slicer } from '../slicer.ts'
 import type { SegmentId } from '../types.ts'
 
 const MAGIC = Buffer.from('RSKEYS1\0', 'latin1')
@@ -21,6 +22,10 @@ const ENTRY_HEADER_BYTES = 10
 const FIRST_BUFFER_BYTES = 16 * 1024
 /** Above it, walking the tree costs less memory than the list. */
 const FILE_BYTES_MAX = 2 ** 29
+
+/** Looked at between two looks at the clock. */
+const STEP_BYTES = 2 ** 18
+const STEP_ENTRIES = 4096
 
 /** Append-only list of (pointer offset, key). */
 export class SegmentKeys {
@@ -111,29 +116,36 @@ export class SegmentKeys {
     return compareWithin(this.#buffer, keyA, endA, keyB, endB)
   }
 
-  encode(): Uint8Array {
+  /** A file's header and entries; the latter are not copied. */
+  encode(): { header: Uint8Array; entries: Uint8Array } {
     const entries = this.#buffer.subarray(0, this.#bytes)
     const header = Buffer.alloc(HEADER_BYTES)
     MAGIC.copy(header)
     header.writeUInt32LE(this.#count, 8)
     header.writeUInt32LE(this.#bytes, 12)
     header.writeUInt32LE(checksum('ieee', entries, 0, entries.length), 16)
-    return Buffer.concat([header, entries])
+    return { header, entries }
   }
 
-  /** undefined for anything but a whole, undamaged list. */
-  static decode(bytes: Uint8Array): SegmentKeys | undefined {
+  /** undefined for anything but a whole, undamaged list. Its memory is the list's from now on. */
+  static *decode(bytes: Uint8Array): Generator<void, SegmentKeys | undefined> {
     if (bytes.length < HEADER_BYTES || MAGIC.compare(bytes, 0, MAGIC.length) !== 0) return undefined
     const view = viewOf(bytes)
     const entries = bytes.subarray(HEADER_BYTES)
     if (view.getUint32(12, true) !== entries.length) return undefined
-    if (view.getUint32(16, true) !== checksum('ieee', entries, 0, entries.length)) return undefined
-    if (countEntries(view, bytes.length) !== view.getUint32(8, true)) return undefined
+    let crc = 0
+    for (let at = 0; at < entries.length; at += STEP_BYTES) {
+      crc = checksum('ieee', entries, at, Math.min(at + STEP_BYTES, entries.length), crc)
+      yield
+    }
+    if (view.getUint32(16, true) !== crc) return undefined
+    const count = yield* countEntries(view, bytes.length)
+    if (count !== view.getUint32(8, true)) return undefined
     const keys = new SegmentKeys()
     keys.#buffer = Buffer.from(entries.buffer, entries.byteOffset, entries.byteLength)
     keys.#view = viewOf(keys.#buffer)
     keys.#bytes = entries.length
-    keys.#count = view.getUint32(8, true)
+    keys.#count = count
     return keys
   }
 
@@ -146,13 +158,14 @@ export class SegmentKeys {
 }
 
 /** Entries of a list; -1 when they do not end where its bytes do. */
-function countEntries(view: DataView, end: number): number {
+function* countEntries(view: DataView, end: number): Generator<void, number> {
   let count = 0
   let at = HEADER_BYTES
   for (; at + ENTRY_HEADER_BYTES <= end; count++) {
     // An offset that no segment has.
     if (view.getUint32(at + 4, true) > 1) return -1
     at += ENTRY_HEADER_BYTES + view.getUint16(at + 8, true)
+    if (count % STEP_ENTRIES === 0) yield
   }
   return at === end ? count : -1
 }
@@ -175,11 +188,12 @@ export class SegmentKeyFiles {
   save(id: SegmentId, keys: SegmentKeys): void {
     try {
       this.#fileSystem.makeFolder(this.#folder)
-      const bytes = keys.encode()
+      const { header, entries } = keys.encode()
       const file = this.#fileSystem.open(this.#file(id), 'append')
       try {
         file.truncate(0)
-        file.write(bytes, 0, bytes.length, 0)
+        file.write(header, 0, header.length, 0)
+        file.write(entries, 0, entries.length, header.length)
       } finally {
         file.close()
       }
@@ -188,10 +202,13 @@ export class SegmentKeyFiles {
     }
   }
 
-  load(id: SegmentId): SegmentKeys | undefined {
+  /** Read beside the thread and checked in slices. */
+  async load(id: SegmentId, slicer: Slicer): Promise<SegmentKeys | undefined> {
     try {
-      const bytes = readSmallFile(this.#fileSystem, this.#file(id), FILE_BYTES_MAX)
-      return bytes === undefined ? undefined : SegmentKeys.decode(bytes)
+      if (!this.has(id)) return undefined
+      const bytes = await readAside(this.#fileSystem.open(this.#file(id), 'read'))
+      slicer.restart()
+      return await slicer.run(SegmentKeys.decode(bytes))
     } catch {
       return undefined
     }
@@ -215,5 +232,18 @@ export class SegmentKeyFiles {
 
   #file(id: SegmentId): string {
     return path.join(this.#folder, segmentFileName(id).replace(/\.log$/, '.keys'))
+  }
+}
+
+/** The whole of a file of at most FILE_BYTES_MAX; closes it. */
+async function readAside(file: OpenFile): Promise<Uint8Array> {
+  try {
+    const size = file.size()
+    if (size > FILE_BYTES_MAX) return new Uint8Array(0)
+    const bytes = Buffer.allocUnsafeSlow(size)
+    const read = (await file.readAside?.(bytes, 0, size, 0)) ?? file.read(bytes, 0, size, 0)
+    return bytes.subarray(0, read)
+  } finally {
+    file.close()
   }
 }

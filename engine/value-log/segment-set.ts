@@ -9,6 +9,7 @@ import * as path from 'node:path'
 import { assert } from '../assert.ts'
 import { EngineError } from '../errors.ts'
 import { removeIfPresent, type FileSystem } from '../file-system.ts'
+import type { Slicer } from '../slicer.ts'
 import type { EngineEventBody, Pin, SegmentId, SegmentInfo, SegmentKeeper } from '../types.ts'
 import type { ValuePointer } from '../value-pointer.ts'
 import { SegmentKeyFiles, type SegmentKeys } from './segment-keys.ts'
@@ -100,8 +101,8 @@ export class SegmentSet {
   }
 
   /** Keys written to a segment; undefined when no whole list is there. */
-  keysOf(segment: Segment): SegmentKeys | undefined {
-    return segment.keys ?? this.#keyFiles.load(segment.id)
+  async keysOf(segment: Segment, slicer: Slicer): Promise<SegmentKeys | undefined> {
+    return segment.keys ?? (await this.#keyFiles.load(segment.id, slicer))
   }
 
   /** From now on the list is in its file. */

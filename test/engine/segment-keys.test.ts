@@ -91,6 +91,14 @@ describe('without a usable key list the rewrite walks the tree', () => {
   const damages: [string, (file: string) => void][] = [
     ['missing', (file) => fs.rmSync(file)],
     ['torn', (file) => fs.truncateSync(file, 100)],
+    ['empty', (file) => fs.truncateSync(file, 0)],
+    [
+      'a folder',
+      (file) => {
+        fs.rmSync(file)
+        fs.mkdirSync(file)
+      },
+    ],
     [
       'flipped',
       (file) => {
@@ -104,7 +112,7 @@ describe('without a usable key list the rewrite walks the tree', () => {
       (file) => {
         const keys = new SegmentKeys()
         keys.add(4, key(0))
-        fs.writeFileSync(file, keys.encode())
+        fs.writeFileSync(file, Buffer.concat(Object.values(keys.encode())))
       },
     ],
   ]
@@ -120,6 +128,17 @@ describe('without a usable key list the rewrite walks the tree', () => {
       await fixture.engine.close()
     })
   }
+})
+
+test('a long list is checked in steps, none of them longer than some thousand entries', () => {
+  const keys = new SegmentKeys()
+  for (let i = 0; i < 50_000; i++) keys.add(i * 100 + 4, key(i))
+  const steps = SegmentKeys.decode(Buffer.concat(Object.values(keys.encode())))
+  let yields = 0
+  let step = steps.next()
+  for (; step.done !== true; step = steps.next()) yields++
+  expect(yields).toBeGreaterThan(12)
+  expect(step.value?.bytes).toBe(keys.bytes)
 })
 
 test('opening makes the lists that are missing and drops those without a segment', async () => {

@@ -379,9 +379,9 @@ function keyListDecoder(): Decoder {
   KEYS.forEach((key, i) => keys.add(i * 100 + 4, key))
   return {
     name: 'key_list',
-    seeds: [keys.encode()],
+    seeds: [Buffer.concat(Object.values(keys.encode()))],
     decode: (bytes) => {
-      const list = SegmentKeys.decode(bytes)
+      const list = drained(SegmentKeys.decode(bytes))
       for (let at = 0; at < (list?.bytes ?? 0); at = list?.after(at) ?? at) {
         list?.offset(at)
         list?.key(at)
