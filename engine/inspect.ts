@@ -241,7 +241,7 @@ async function readFolder(
     files: folder.segments,
     segments: gathered.segments,
     prefix: folder.prefix,
-    facts: gathered.files.facts,
+    facts: gathered.files.metadata?.segments ?? new Map(),
     debt: gathered.files.debt,
     penalties: gathered.files.penalties,
     commitSeq,
@@ -317,6 +317,7 @@ async function gatherWith(
       kind,
       references,
       journal,
+      metadata: files.metadata,
       reader,
       verify: request.verify === true,
       dictionariesNeeded,
@@ -504,7 +505,9 @@ function canReplay(journal: PendingJournal, commandLog: boolean, problems: Sente
   if (journal.incomplete) {
     problems.add('the journal was not replayed: a part of it cannot be read')
   }
-  return !commandLog && !journal.incomplete
+  const isClear = journal.duplicateRids === 0
+  if (!isClear) problems.add('the journal was not replayed: which values it means cannot be told')
+  return !commandLog && !journal.incomplete && isClear
 }
 
 /** Lays the journal over what the user tree holds. */
@@ -540,7 +543,8 @@ function sayWhatIsOdd(gathered: Gathered, scope: Scope): void {
     scope.problems.add(`${counted(references.malformed, 'value pointer')} with impossible bytes`)
   }
   if (journal.duplicateRids > 0) {
-    scope.problems.add(`${counted(journal.duplicateRids, 'pending record id')} met twice`)
+    const many = counted(journal.duplicateRids, 'pending record id')
+    scope.problems.add(`${many} met twice: an opening for writing refuses the folder`)
   }
   if (journal.fencedBatches > 0) {
     scope.notes.add(

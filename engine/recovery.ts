@@ -6,7 +6,7 @@
 import * as path from 'node:path'
 import type { ChecksumKind } from './checksum.ts'
 import { JournalReader, journalSourceOf, type JournalBatch } from './commit-log/codec.ts'
-import { EngineError, isCorruption } from './errors.ts'
+import { EngineError } from './errors.ts'
 import { readSmallFile, type FileSystem, type OpenFile } from './file-system.ts'
 import type { FolderPaths } from './folder.ts'
 import { isRecord, parseJson } from './inspect/folder.ts'
@@ -18,15 +18,7 @@ import { walkTree } from './index/tree.ts'
 import type { KeyListRebuild } from './key-list-rebuild.ts'
 import { PAGE_BYTES, makePage, newPage, pageCount, type Page } from './index/page.ts'
 import { decodeMetadata, type Metadata } from './metadata.ts'
-import {
-  CRC_BYTES,
-  groupedLength,
-  isGrouped,
-  recordStart,
-  type ValuePointer,
-} from './value-pointer.ts'
-import { RECORD_HEADER_BYTES, ridOf, type RidWords } from './value-log/record.ts'
-import { scanSegment } from './value-log/scan.ts'
+import { isGrouped, recordStart, type ValuePointer } from './value-pointer.ts'
 import type { LoggedLeaves } from './value-log/logged-leaves.ts'
 import { Segment } from './value-log/segment.ts'
 import type { SegmentSet } from './value-log/segment-set.ts'
@@ -220,42 +212,4 @@ export function readJournals(
   // Array sort is stable: batches without a number come first, in read order.
   batches.sort((a, b) => a.seq - b.seq)
   return { files, batches, nextSeq }
-}
-
-/** Where the wanted record ids lie, over all segments; also the highest id there is, if no damage hides a part. */
-export async function indexRids(
-  set: SegmentSet,
-  kind: ChecksumKind,
-  context: { wanted: ReadonlySet<bigint>; slicer: Slicer },
-): Promise<{ pointers: Map<bigint, ValuePointer>; highest: bigint; isComplete: boolean }> {
-  const pointers = new Map<bigint, ValuePointer>()
-  let highest = 0n
-  let isComplete = true
-  // Only wanted ids are remembered: memory follows the journal, not the store.
-  const visit = (segment: Segment, rid: RidWords, pointer: ValuePointer): void => {
-    const id = ridOf(rid)
-    if (id > highest) highest = id
-    if (!context.wanted.has(id)) return
-    if (pointers.has(id))
-      throw new EngineError('ENGINE_CORRUPT', `duplicate record id ${id} in ${segment.name}`)
-    pointers.set(id, pointer)
-  }
-  for (const segment of set) {
-    const scan = scanSegment(segment.file, kind, (record) => {
-      const offset = record.start + CRC_BYTES
-      const body = RECORD_HEADER_BYTES - CRC_BYTES + record.payloadBytes
-      record.rids.forEach((rid, index) => {
-        const length = record.grouped ? groupedLength(body, index) : body
-        visit(segment, rid, { segmentId: segment.id, offset, length })
-      })
-    })
-    try {
-      await context.slicer.run(scan)
-    } catch (error) {
-      // Behind the last sync of a file that was still written, a power cut may leave anything.
-      if (!isCorruption(error) || segment.isWhole) throw error
-      isComplete = false
-    }
-  }
-  return { pointers, highest, isComplete }
 }

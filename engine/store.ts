@@ -27,16 +27,15 @@ import { MetadataFile, RID_RESERVE } from './metadata.ts'
 import type { ResolvedOptions } from './options.ts'
 import {
   accountTree,
-  indexRids,
   openSegments,
   readJournals,
   readMetadata,
   readMetas,
   refuseNewer,
-  type JournalFiles,
   type PlainSeen,
 } from './recovery.ts'
 import { KeyListRebuild } from './key-list-rebuild.ts'
+import { recoverRids } from './rid-recovery.ts'
 import { Slicer, type SliceSettings } from './slicer.ts'
 import type { EngineEventBody } from './types.ts'
 import { ridOf } from './value-log/record.ts'
@@ -166,7 +165,7 @@ async function rebuild(files: OpenedFiles, context: StoreContext): Promise<Store
   pages.freeAllBut(reachable)
 
   const journals = readJournals(fileSystem, paths.journal, kind)
-  const rids = await recoverRids(set, kind, { journals, slicer, metadata })
+  const rids = await recoverRids(set, kind, { batches: journals.batches, slicer, metadata })
   const metas = new MetaPages(index, kind, candidate)
   const keySpace = new KeySpace(
     {
@@ -337,34 +336,6 @@ async function accountCandidate(
 
 function pageLimit(fileBytes: number): Meta['totalPages'] {
   return Math.floor(fileBytes / 4096)
-}
-
-/** Pointers of the ids the journal names, and the first id that was never used. */
-async function recoverRids(
-  set: SegmentSet,
-  kind: ChecksumKind,
-  context: {
-    journals: JournalFiles
-    slicer: Slicer
-    metadata: ReturnType<typeof readMetadata>
-  },
-): Promise<{ pointers: Map<bigint, ValuePointer>; next: bigint }> {
-  const wanted = new Set<bigint>()
-  for (const batch of context.journals.batches) {
-    for (const operation of batch.operations) {
-      if (operation.op === 'set_rid') wanted.add(ridOf(operation.rid))
-    }
-  }
-  const reserved = context.metadata?.ridReservedUntil
-  // Without a high-water mark, or with values to find, every segment is looked through (B7).
-  if (reserved !== undefined && wanted.size === 0) return { pointers: new Map(), next: reserved }
-  const { pointers, highest, isComplete } = await indexRids(set, kind, {
-    wanted,
-    slicer: context.slicer,
-  })
-  // Behind damage there may be any id that was ever handed out, and none may be given twice.
-  const above = highest + 1n + (isComplete ? 0n : RID_RESERVE)
-  return { pointers, next: reserved !== undefined && reserved > above ? reserved : above }
 }
 
 /** Applies what came after the last checkpoint; a batch with an unknown id is left out whole (fence). */

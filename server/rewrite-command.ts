@@ -128,6 +128,7 @@ function textOf(report: RewriteJson): string {
 }
 
 const PHASE_TEXT: Record<OfflineRewriteProgress['phase'], string> = {
+  record_ids: 'looking for the highest record id',
   survey: 'looking through the index',
   copy: 'copying',
   delete: 'deleting old segments',

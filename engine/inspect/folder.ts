@@ -8,7 +8,7 @@ import { EngineError } from '../errors.ts'
 import { INDEX_FILE, indexFileName } from '../index-swap.ts'
 import type { FileStat, FileSystem, OpenFile } from '../file-system.ts'
 import { laneOf, parseJournalFileName, parseSegmentFileName, segmentFileName } from '../ids.ts'
-import { METADATA_FILE, decodeMetadata, type SegmentFacts } from '../metadata.ts'
+import { METADATA_FILE, decodeMetadata, type Metadata } from '../metadata.ts'
 import type { SegmentId } from '../types.ts'
 import { errorText, type Sentences, type UnreadFeatures } from './findings.ts'
 
@@ -288,12 +288,12 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
  * Times and origins from our own metadata file, which travel with a copied folder while mtimes do
  * not (X5). A segment without an entry, or any segment of a foreign folder, falls back to its mtime.
  */
-export function readSegmentFacts(base: string, scope: FolderScope): Map<SegmentId, SegmentFacts> {
+export function readMetadata(base: string, scope: FolderScope): Metadata | undefined {
   const text = readSmallFile(path.join(base, METADATA_FILE), METADATA_FILE, scope)
-  if (text === undefined) return new Map()
+  if (text === undefined) return undefined
   const metadata = decodeMetadata(text)
   if (metadata === undefined) {
     scope.problems.add(`${METADATA_FILE} is torn or foreign: ages come from file times`)
   }
-  return metadata?.segments ?? new Map<SegmentId, SegmentFacts>()
+  return metadata
 }

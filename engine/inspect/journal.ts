@@ -25,6 +25,12 @@ export type PendingOperation =
 export type OverlayValue =
   { kind: 'inline'; value: Uint8Array } | { kind: 'pointer'; pointer: ValuePointer } | null
 
+interface Place {
+  pointer: ValuePointer
+  isMadeHere: boolean
+  isTwice: boolean
+}
+
 interface PendingBatch {
   seq: number
   operations: PendingOperation[]
@@ -46,9 +52,8 @@ export class PendingJournal {
   /** Batches that the fence holds back; known after the segments were scanned. */
   fencedBatches = 0
   readonly #batches: PendingBatch[] = []
-  readonly #places = new Map<RidKey, ValuePointer | null>()
-  /** RIDs met twice in the value logs. */
-  duplicateRids = 0
+  /** null until its record is met. */
+  readonly #places = new Map<RidKey, Place | null>()
 
   get isEmpty(): boolean {
     return this.records === 0
@@ -69,21 +74,28 @@ export class PendingJournal {
     this.#batches.push({ seq: batch.seq, operations })
   }
 
-  /** Call with every record of every value log: finds the pending RIDs. */
-  locate(segmentId: SegmentId, record: RecordHead): void {
+  /** Call with every record of every value log: finds the pending RIDs, with an opening's preference. */
+  locate(segment: { segmentId: SegmentId; isMadeHere: boolean }, record: RecordHead): void {
     if (this.#places.size === 0) return
+    const { segmentId, isMadeHere } = segment
     record.rids.forEach((words, i) => {
       const rid = ridKey(words)
       const known = this.#places.get(rid)
       if (known === undefined) return
-      if (known !== null) {
-        this.duplicateRids++
+      if (known !== null && (known.isMadeHere || !isMadeHere)) {
+        if (known.isMadeHere === isMadeHere) known.isTwice = true
         return
       }
       const bodyBytes = BODY_HEADER_BYTES + record.payloadBytes
       const length = record.grouped ? groupedLength(bodyBytes, i) : bodyBytes
-      this.#places.set(rid, { segmentId, offset: record.start + CRC_BYTES, length })
+      const pointer = { segmentId, offset: record.start + CRC_BYTES, length }
+      this.#places.set(rid, { pointer, isMadeHere, isTwice: false })
     })
+  }
+
+  /** RIDs in two places, of which nothing tells which one is meant. */
+  get duplicateRids(): number {
+    return [...this.#places.values()].filter((place) => place?.isTwice === true).length
   }
 
   /** Every key that some pending record names, replayed or not. */
@@ -109,7 +121,7 @@ export class PendingJournal {
   }
 
   #placeOf(rid: RidKey): ValuePointer | null {
-    return this.#places.get(rid) ?? null
+    return this.#places.get(rid)?.pointer ?? null
   }
 
   /** Segments that hold a RID of a batch that a replay would apply: without it the batch is lost. */

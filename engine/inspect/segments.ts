@@ -7,6 +7,8 @@
 import type { ChecksumKind } from '../checksum.ts'
 import { EngineError } from '../errors.ts'
 import { laneOf, seqOf } from '../ids.ts'
+import type { Metadata } from '../metadata.ts'
+import { isMadeHere } from '../rid-recovery.ts'
 import { CODEC_LZ4, RECORD_HEADER_BYTES } from '../value-log/record.ts'
 import { walkHeaders } from '../value-log/headers.ts'
 import { scanSegment, type RecordHead, type ScannedRecord } from '../value-log/scan.ts'
@@ -22,6 +24,7 @@ export interface SegmentsContext extends FolderScope {
   slices: Slices
   references: References
   journal: PendingJournal
+  metadata: Metadata | undefined
   reader: RecordReader
   /** Facts worth a sentence that are no damage: torn tails. */
   notes: Sentences
@@ -103,11 +106,12 @@ async function scan(
     reading.tail = 'unreadable'
     return
   }
+  const isOurs = isMadeHere({ id: reading.file_id, seq: reading.seq }, context.metadata)
   const visit = (record: RecordHead): void => {
     countRecord(reading, record)
     nameCodec(record, context)
     references.join(record)
-    context.journal.locate(file.segmentId, record)
+    context.journal.locate({ segmentId: file.segmentId, isMadeHere: isOurs }, record)
   }
   try {
     reading.total_bytes = handle.size()

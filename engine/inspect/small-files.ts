@@ -3,13 +3,14 @@ import * as path from 'node:path'
 import { STATE_FILE } from '../folder.ts'
 import { segmentFileName } from '../ids.ts'
 import { decodeState } from '../maintenance/state-file.ts'
+import type { Metadata } from '../metadata.ts'
 import { resolveOptions } from '../options.ts'
 import type { RewriteDebt, RewritePenalty, SegmentId } from '../types.ts'
 import { counted, type Sentences } from './findings.ts'
 import {
   isRecord,
   parseJson,
-  readSegmentFacts,
+  readMetadata,
   readSmallFile,
   type FolderMap,
   type FolderScope,
@@ -22,7 +23,8 @@ export interface SmallFiles {
   format: unknown
   /** format.json names a command log: a newer folder whose journal must not be replayed. */
   commandLog: boolean
-  facts: ReturnType<typeof readSegmentFacts>
+  /** undefined: none, or torn. */
+  metadata: Metadata | undefined
 }
 
 const FEATURES_MAX = 20
@@ -48,7 +50,7 @@ export function readSmallFiles(folder: FolderMap, scope: FolderScope): SmallFile
     stateJson: parseJson(stateText),
     format,
     commandLog: features.some((name) => typeof name === 'string' && name.startsWith('command_wal')),
-    facts: readSegmentFacts(folder.base, scope),
+    metadata: readMetadata(folder.base, scope),
   }
 }
 

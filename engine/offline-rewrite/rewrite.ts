@@ -4,15 +4,15 @@
  *
  *   1. lock; end a swap that a crash cut short; refuse a journal that waits for replay
  *   2. walk the trees: how much there is, and which values are shared
- *   3. copy into new segments and index.db.new
+ *   3. copy into new segments and index.db.new, under record ids that are set aside on disk first (rid-mark.ts)
  *   4. sync them and the folder
  *   5. swap the index (index-swap.ts): from here on the new generation counts
  *   6. delete exactly the segments that were there at the start, and what spoke of them
  *
- * Until 5 nothing of the folder is changed: a failure or a cancellation takes the new files away again, a
- * crash leaves them to the next opening, which deletes the index and collects the segments. After 5 the
- * old segments are dead, and the next opening collects them in turn. Memory: one page a level, a few
- * groups, and eight bytes a pointer during 2.
+ * Until 5 nothing of the folder is changed but that mark: a failure or a cancellation takes the new files
+ * away again and puts the mark back, a crash leaves them to the next opening, which deletes the index and
+ * collects the segments. After 5 the old segments are dead, and the next opening collects them in turn.
+ * Memory: one page a level, a few groups, and eight bytes a pointer during 2.
  */
 import * as path from 'node:path'
 import type { Clock } from '../clock.ts'
@@ -40,6 +40,7 @@ import type { Segment } from '../value-log/segment.ts'
 import { SegmentSet } from '../value-log/segment-set.ts'
 import { loadZstd } from '../value-log/zstd.ts'
 import { Copier } from './copier.ts'
+import { RidMark } from './rid-mark.ts'
 import { openSource, surveyTrees, type Source } from './source.ts'
 import { PageWriter, TreeBuilder } from './tree-builder.ts'
 
@@ -59,9 +60,9 @@ export interface OfflineRewriteOptions {
 }
 
 export interface OfflineRewriteProgress {
-  /** Phases come in this order. */
-  phase: 'survey' | 'copy' | 'delete'
-  /** Entries walked or copied; segments deleted. */
+  /** Phases come in this order; `record_ids` where no metadata tells which are free. */
+  phase: 'record_ids' | 'survey' | 'copy' | 'delete'
+  /** Bytes of the value log read; entries walked or copied; segments deleted. */
   done: number
   /** The same at the end; null while it is not known. */
   total: number | null
@@ -136,7 +137,13 @@ async function rewriteLocked(
   })
   const dictionaries = new DictionaryStore(fileSystem, paths.root)
   try {
-    const source = openSource({ paths, index, set, dictionaries }, deps, segmentBytes)
+    const { yieldNow } = deps
+    const slicer = new Slicer({ clock, yieldNow, sliceMs: resolveOptions({}).sliceMs })
+    const source = await openSource({ paths, index, set, dictionaries }, deps, {
+      segmentBytes,
+      slicer,
+      watch: (done, total) => tell(deps, { phase: 'record_ids', done, total }),
+    })
     const old = [...set]
     if (old.length === 0) {
       throw new EngineError(
@@ -149,8 +156,9 @@ async function rewriteLocked(
       bytesBefore: old.reduce((sum, segment) => sum + segment.bytesTotal, 0),
       indexBytesBefore: index.size(),
     }
-    const made = await makeGeneration(source, paths, deps)
-    await swapOrUndo(made.segments, paths, deps)
+    const how = { paths, deps, slicer, mark: new RidMark(fileSystem, paths) }
+    const made = await makeGeneration(source, how)
+    await swapOrUndo(made.segments, how)
     await endSwap(fileSystem, paths.main)
     await writeFacts(source, made.segments, paths, fileSystem)
     await deleteOld(old, { set, paths, deps })
@@ -178,17 +186,21 @@ interface Generation {
   recordsGrouped: number
 }
 
+interface Work {
+  paths: FolderPaths
+  deps: OfflineRewriteDeps
+  slicer: Slicer
+  mark: RidMark
+}
+
 /** New segments and index.db.new, all on disk; taken away again when that fails. */
-async function makeGeneration(
-  source: Source,
-  paths: FolderPaths,
-  deps: OfflineRewriteDeps,
-): Promise<Generation> {
-  const { fileSystem, clock, yieldNow } = deps
-  const slicer = new Slicer({ clock, yieldNow, sliceMs: resolveOptions({}).sliceMs })
+async function makeGeneration(source: Source, work: Work): Promise<Generation> {
+  const { paths, deps, slicer, mark } = work
+  const { fileSystem } = deps
   const known = new Set(source.set)
   try {
     const survey = await slicer.run(surveyTrees(source, watching(deps, 'survey', null)))
+    await mark.raise(source.metadata, source.valueLog)
     const file = fileSystem.open(path.join(paths.main, NEW_INDEX_FILE), 'create')
     try {
       const copier = new Copier(source.valueLog, source.kind, survey.shared)
@@ -215,25 +227,29 @@ async function makeGeneration(
   } catch (error) {
     await undo(
       [...source.set].filter((segment) => !known.has(segment)),
-      paths,
-      fileSystem,
+      work,
     )
     throw error
   }
 }
 
 /** Reports and, between two slices, gives up when asked. */
+function tell({ signal, onProgress }: OfflineRewriteDeps, progress: OfflineRewriteProgress): void {
+  giveUpIfAsked(signal)
+  onProgress?.(progress)
+}
+
+function giveUpIfAsked(signal: AbortSignal | undefined): void {
+  if (signal?.aborted !== true) return
+  throw new EngineError('ENGINE_ABORTED', 'the rewrite was cancelled; the folder is as before')
+}
+
 function watching(
   deps: OfflineRewriteDeps,
   phase: OfflineRewriteProgress['phase'],
   total: number | null,
 ): (done: number) => void {
-  return (done) => {
-    if (deps.signal?.aborted === true) {
-      throw new EngineError('ENGINE_ABORTED', 'the rewrite was cancelled; the folder is as before')
-    }
-    deps.onProgress?.({ phase, done, total })
-  }
+  return (done) => tell(deps, { phase, done, total })
 }
 
 interface Built {
@@ -284,18 +300,14 @@ function writeMetas(source: Source, pages: PageWriter, built: Built): void {
   }
 }
 
-async function swapOrUndo(
-  segments: readonly Segment[],
-  paths: FolderPaths,
-  { fileSystem, signal }: OfflineRewriteDeps,
-): Promise<void> {
+async function swapOrUndo(segments: readonly Segment[], work: Work): Promise<void> {
+  const { paths, deps } = work
+  const { fileSystem, signal } = deps
   try {
-    if (signal?.aborted === true) {
-      throw new EngineError('ENGINE_ABORTED', 'the rewrite was cancelled; the folder is as before')
-    }
+    giveUpIfAsked(signal)
     await swapIndex(fileSystem, paths.main)
   } catch (error) {
-    if (isOldIndex(paths, fileSystem)) await undo(segments, paths, fileSystem)
+    if (isOldIndex(paths, fileSystem)) await undo(segments, work)
     throw error
   }
 }
@@ -312,15 +324,14 @@ function isOldIndex(paths: FolderPaths, fileSystem: FileSystem): boolean {
 }
 
 /** Best effort: what stays is nobody's, and the next opening takes it away. */
-async function undo(
-  segments: readonly Segment[],
-  paths: FolderPaths,
-  fileSystem: FileSystem,
-): Promise<void> {
+async function undo(segments: readonly Segment[], { paths, deps, mark }: Work): Promise<void> {
+  const { fileSystem } = deps
   try {
     await removeNewIndex(fileSystem, paths.main)
     for (const segment of segments) await fileSystem.unlink(segment.file.path)
     if (segments.length > 0) await fileSystem.syncFolder(paths.values)
+    // Not before the segments are gone: their ids would be free again.
+    await mark.putBack()
   } catch {
     // The error that led here is the one to tell.
   }

@@ -13,10 +13,11 @@ import type { Meta } from '../index/meta.ts'
 import { PageStore } from '../index/page-store.ts'
 import { PAGE_BYTES, PAGE_LEAF, pageCount, pageError, pageType, type Page } from '../index/page.ts'
 import { childAt } from '../index/internal.ts'
+import type { Metadata } from '../metadata.ts'
 import { openSegments, readMetadata, readMetas } from '../recovery.ts'
+import { firstFreeRid } from '../rid-recovery.ts'
+import type { Slicer } from '../slicer.ts'
 import { LoggedLeaves } from '../value-log/logged-leaves.ts'
-import { scanSegment } from '../value-log/scan.ts'
-import { ridOf } from '../value-log/record.ts'
 import type { SegmentSet } from '../value-log/segment-set.ts'
 import { ValueLog } from '../value-log/value-log.ts'
 import type { OfflineRewriteDeps } from './rewrite.ts'
@@ -38,12 +39,15 @@ export interface Source {
   meta: Meta
   roots: { userRoot: number; systemRoot: number }
   set: SegmentSet
+  /** undefined: none that could be read. */
+  metadata: Metadata | undefined
   valueLog: ValueLog
   /** Entries that are no tombstones, leaf by leaf, in key order over the whole tree. */
   leaves: (root: number) => Generator<Entry[]>
 }
 
-export function openSource(
+/** `watch` is told the bytes read where only the records tell which ids are free. */
+export async function openSource(
   opened: {
     paths: FolderPaths
     index: OpenFile
@@ -51,10 +55,15 @@ export function openSource(
     dictionaries: DictionaryStore
   },
   deps: OfflineRewriteDeps,
-  segmentBytes: number,
-): Source {
+  how: {
+    segmentBytes: number
+    slicer: Slicer
+    watch: (done: number, total: number) => void
+  },
+): Promise<Source> {
   const { paths, index, set, dictionaries } = opened
   const { fileSystem, clock } = deps
+  const { segmentBytes, slicer, watch } = how
   const { kind, candidates } = readMetas(index, paths.index)
   const [current] = candidates
   if (current === undefined) throw new EngineError('ENGINE_CORRUPT', `${paths.index}: no meta page`)
@@ -67,6 +76,7 @@ export function openSource(
     cacheBytes: CACHE_BYTES,
     readLogged: (ref) => leaves.read(ref),
   })
+  const nextRid = await slicer.run(firstFreeRid(set, kind, metadata, watch))
   const valueLog = new ValueLog(set, {
     fileSystem,
     folder: paths.values,
@@ -75,7 +85,7 @@ export function openSource(
     dictionaries,
     segmentBytes,
     nextSeq: Math.max(highestSeq + 1, metadata?.nextSeq ?? 1),
-    nextRid: metadata?.ridReservedUntil ?? highestRid(set, kind) + 1n,
+    nextRid,
     seq: () => 0,
     now: () => clock.now(),
   })
@@ -83,19 +93,7 @@ export function openSource(
     userRoot: pages.rootId(meta.userRoot, meta.userLeaf),
     systemRoot: pages.rootId(meta.systemRoot, meta.systemLeaf),
   }
-  return { kind, meta, roots, set, valueLog, leaves: (root) => leavesOf(pages, root) }
-}
-
-/** In a foreign folder only a scan of all segments tells which record ids are free (B7). */
-function highestRid(set: SegmentSet, kind: ChecksumKind): bigint {
-  let highest = 0n
-  for (const segment of set) {
-    const scan = scanSegment(segment.file, kind, (record) => {
-      for (const rid of record.rids) if (ridOf(rid) > highest) highest = ridOf(rid)
-    })
-    while (scan.next().done !== true);
-  }
-  return highest
+  return { kind, meta, roots, set, metadata, valueLog, leaves: (root) => leavesOf(pages, root) }
 }
 
 /** Each page once, so that a cycle ends; in key order, or it is damage. */

@@ -34,6 +34,7 @@ import {
   type FileCall,
 } from '../support/fault-file-system.ts'
 import { SEED, randomFrom } from '../support/random.ts'
+import { recordIds } from '../support/record-ids.ts'
 import { openForLife } from '../support/scripted-life.ts'
 
 let closed = ''
@@ -214,6 +215,36 @@ describe('the offline rewrite', () => {
     expect(contents(dir)).toEqual(before)
   })
 
+  test('without metadata it reads the record ids in slices first, says how far it is, and can be cancelled there', async () => {
+    const dir = memoryFolder()
+    const engine = await openForLife(dir, quickFileSystem)
+    for (let i = 0; i < 40; i++) await engine.put(key(i), value(i, 5000))
+    await engine.close()
+    fs.rmSync(path.join(dir, 'maindb', 'restage_meta.json'))
+    const bytes = [...segmentFiles(dir).values()].reduce((a, b) => a + b, 0)
+    const before = contents(dir)
+    const cancel = new AbortController()
+    const told: OfflineRewriteProgress[] = []
+    const refused = rewrite(dir, {
+      signal: cancel.signal,
+      onProgress: (progress) => {
+        told.push(progress)
+        if (told.length === 1) cancel.abort()
+      },
+    })
+    await expect(refused).rejects.toMatchObject({ code: 'ENGINE_ABORTED' })
+    expect(told).toEqual([
+      { phase: 'record_ids', done: expect.any(Number) as number, total: bytes },
+    ])
+    expect(contents(dir)).toEqual(before)
+    await rewrite(dir, { onProgress: (progress) => told.push(progress) })
+    const read = told.filter(({ phase }) => phase === 'record_ids').map(({ done }) => done)
+    expect(read.slice(1)).toEqual([...read.slice(1)].sort((a, b) => a - b))
+    expect(read.at(-1)).toBeLessThanOrEqual(bytes)
+    const phases = told.slice(1).map(({ phase }) => phase)
+    expect([...new Set(phases)]).toEqual(['record_ids', 'survey', 'copy', 'delete'])
+  })
+
   test('cancelled after any slice it leaves the folder as it was', async () => {
     let slices = 0
     await rewrite(copyFolder(closed, memoryFolder()), {
@@ -324,6 +355,23 @@ async function callsOfRewrite(): Promise<FileCall[]> {
   return calls
 }
 
+/** A life that moves every value, and is over when the moves are in the journal alone. */
+async function killBehindRewrite(disk: FaultFileSystem): Promise<void> {
+  const process = disk.process()
+  const engine = await openForLife(disk.root, process.fileSystem)
+  const living = engine.state().segments.filter((s) => s.bytesLive > 0)
+  let done = 0
+  let moved = 0
+  engine.subscribe((event) => {
+    if (event.type !== 'rewrite_done') return
+    moved += event.report.recordsCopied
+    if (++done === living.length) process.kill()
+  })
+  await engine.maintenance.rewrite(living.map((s) => s.segmentId)).catch(() => undefined)
+  expect(done).toBe(living.length)
+  expect(moved).toBeGreaterThan(0)
+}
+
 describe(`cut short (seed ${SEED})`, () => {
   test('by a kill before any call: the next opening has everything, and nothing more', async () => {
     const calls = await callsOfRewrite()
@@ -341,6 +389,28 @@ describe(`cut short (seed ${SEED})`, () => {
       tally.kills++
       removeFolder(disk.root)
     }
+  }, 120_000)
+
+  test('by a kill before any call, and the next process right behind a rewrite: no id is there twice, no key has the value of another', async () => {
+    const calls = await callsOfRewrite()
+    let twice = 0
+    for (let n = 1; n <= calls.length; n++) {
+      const disk = diskOf(closed)
+      const first = disk.process()
+      disk.onCall = () => {
+        if (disk.calls === n) first.kill()
+      }
+      await rewrite(disk.root, { fileSystem: first.fileSystem }).catch(() => undefined)
+      disk.onCall = () => undefined
+      const where = `killed at call ${n}, ${calls[n - 1]}`
+      await killBehindRewrite(disk)
+      const ids = recordIds(disk.root)
+      expect(new Set(ids).size, where).toBe(ids.length)
+      await expectHolds(disk.root, model, where)
+      twice++
+      removeFolder(disk.root)
+    }
+    expect(twice).toBe(calls.length)
   }, 120_000)
 
   test.each(['EIO', 'ENOSPC', 'EMFILE'] as const)(

@@ -23,6 +23,7 @@ import {
   yieldNow,
   type Fixture,
 } from '../support/engine-fixture.ts'
+import { recordIds } from '../support/record-ids.ts'
 
 const OPTIONS: EngineOptions = { inlineThreshold: 64, segmentBytes: 8192 }
 
@@ -419,22 +420,6 @@ describe('age', () => {
 })
 
 describe('record ids (B7)', () => {
-  /** Ids of plain records in a segment file, by walking its headers. */
-  function ridsIn(dir: string): bigint[] {
-    const rids: bigint[] = []
-    for (const name of segmentFiles(dir).keys()) {
-      const bytes = fs.readFileSync(path.join(dir, 'maindb', 'value_vlog', name))
-      for (let at = 0; at + 20 <= bytes.length; at += 20 + bytes.readUInt32LE(at + 16)) {
-        const grouped = (bytes.readUInt8(at + 5) & 1) === 1
-        const count = grouped ? bytes.readUInt8(at + 22) : 1
-        for (let i = 0; i < count; i++) {
-          rids.push(bytes.readBigUInt64LE(grouped ? at + 32 + i * 8 : at + 8))
-        }
-      }
-    }
-    return rids
-  }
-
   test.each(['kept', 'deleted'])(
     'never repeat over openings, rewrites and an empty newest segment, metadata %s',
     async (metadata) => {
@@ -452,7 +437,7 @@ describe('record ids (B7)', () => {
         if (metadata === 'deleted') fs.rmSync(path.join(folder, 'restage_meta.json'))
         ;({ engine } = await openFixture(OPTIONS, { dir }))
       }
-      const rids = ridsIn(dir)
+      const rids = recordIds(dir)
       expect(rids.length).toBeGreaterThan(10)
       expect(new Set(rids).size).toBe(rids.length)
       await engine.close()

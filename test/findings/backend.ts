@@ -207,9 +207,9 @@ export const BACKEND: readonly PutBack[] = [
     defect: 'only the newest segment is looked through for the highest record id',
     edits: [
       {
-        file: 'engine/recovery.ts',
-        find: 'for (const segment of set) {\n    const scan = scanSegment(',
-        replace: 'for (const segment of [...set].slice(-1)) {\n    const scan = scanSegment(',
+        file: 'engine/rid-recovery.ts',
+        find: 'for (const segment of segments) {\n    let at = 0',
+        replace: 'for (const segment of segments.slice(-1)) {\n    let at = 0',
       },
     ],
     test: { file: REWRITE, name: '33, B7: without a high-water mark the first id is above those' },
@@ -219,10 +219,10 @@ export const BACKEND: readonly PutBack[] = [
     defect: 'the newest segment that is not empty is taken to hold the highest record id',
     edits: [
       {
-        file: 'engine/recovery.ts',
-        find: 'for (const segment of set) {\n    const scan = scanSegment(',
+        file: 'engine/rid-recovery.ts',
+        find: 'for (const segment of segments) {\n    let at = 0',
         replace:
-          'for (const segment of [...set].filter((s) => s.bytesTotal > 0).slice(-1)) {\n    const scan = scanSegment(',
+          'for (const segment of segments.filter((s) => s.bytesTotal > 0).slice(-1)) {\n    let at = 0',
       },
     ],
     test: {

@@ -1,5 +1,5 @@
 /** Rules of the engine that no finding names: what is durable when, what may go, what must not be believed. */
-import type { PutBack } from './put-back.ts'
+import type { Edit, PutBack } from './put-back.ts'
 
 const POWER = 'test/engine/power-cut.test.ts'
 const CACHE = 'test/engine/key-cache.test.ts'
@@ -7,8 +7,19 @@ const PINS = 'test/engine/pins-and-gc.test.ts'
 const WAITS = 'test/engine/waits.test.ts'
 const CLEANUP = 'test/engine/maintenance/cleanup.test.ts'
 const LIFE = 'test/engine/lifecycle.test.ts'
+const IDS = 'test/engine/record-ids.test.ts'
 const DURABLE_LIFE = 'before any sync of a durable life keeps what was acknowledged'
 const NAMED_EARLY = 'meets no meta page that names a page or a value which is not on disk yet'
+const RAISES_NO_MARK: Edit = {
+  file: 'engine/offline-rewrite/rewrite.ts',
+  find: '    await mark.raise(source.metadata, source.valueLog)\n',
+  replace: '',
+}
+const TRUSTS_THE_MARK: Edit = {
+  file: 'engine/rid-recovery.ts',
+  find: 'if (segment.seq < metadata.nextSeq) continue',
+  replace: 'if (segment.seq > 0) continue',
+}
 
 export const RULES: readonly PutBack[] = [
   {
@@ -432,6 +443,45 @@ export const RULES: readonly PutBack[] = [
       },
     ],
     test: { file: PINS, name: 'never repeat over openings, rewrites and an empty newest segment' },
+  },
+  {
+    id: 'record-ids-once',
+    defect: 'an offline rewrite takes ids that only its end says are taken',
+    edits: [RAISES_NO_MARK],
+    test: { file: IDS, name: 'an offline rewrite has its record ids set aside on disk' },
+  },
+  {
+    id: 'record-ids-once',
+    defect: 'nobody looks whether a killed offline rewrite left ids above the mark',
+    edits: [TRUSTS_THE_MARK],
+    test: { file: IDS, name: 'are not used again by' },
+  },
+  {
+    id: 'record-ids-once',
+    defect: 'after a killed offline rewrite its ids are handed out again',
+    edits: [RAISES_NO_MARK, TRUSTS_THE_MARK],
+    test: {
+      file: 'test/engine/offline-rewrite.test.ts',
+      name: 'by a kill before any call, and the next process right behind a rewrite',
+    },
+  },
+  {
+    id: 'record-ids-once',
+    defect: 'of two records with one id the first in the order of names counts',
+    edits: [
+      {
+        file: 'engine/rid-recovery.ts',
+        find: 'known === undefined || (isOurs && !known.isOurs)',
+        replace: 'known === undefined',
+      },
+    ],
+    test: { file: IDS, name: 'and used again by openings since: the journal means those' },
+  },
+  {
+    id: 'record-ids-once',
+    defect: 'an id in two segments of equal right opens with either value',
+    edits: [{ file: 'engine/rid-recovery.ts', find: 'known.rival = place.segment', replace: '' }],
+    test: { file: IDS, name: 'in two segments of equal right: refused with both names' },
   },
   {
     id: 'readers-see-their-moment',
