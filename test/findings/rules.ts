@@ -108,8 +108,8 @@ export const RULES: readonly PutBack[] = [
     edits: [
       {
         file: 'engine/file-system.ts',
-        find: '  fileSystem.rename(temporary, file)\n  await fileSystem.syncFolder(path.dirname(file))\n',
-        replace: '  fileSystem.rename(temporary, file)\n',
+        find: '  await fileSystem.rename(temporary, file)\n  await fileSystem.syncFolder(path.dirname(file))\n',
+        replace: '  await fileSystem.rename(temporary, file)\n',
       },
     ],
     test: { file: WAITS, name: 'a replaced file survives a power cut behind it, name and all' },
