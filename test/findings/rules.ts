@@ -752,7 +752,7 @@ export const RULES: readonly PutBack[] = [
     edits: [
       {
         file: 'engine/maintenance/rewriting.ts',
-        find: '    } finally {\n      // Also when GC failed',
+        find: '    } finally {\n      // Also when GC failed: totals',
         replace:
           '    } catch (error) {\n      throw error\n    }\n    {\n      // Also when GC failed',
       },
