@@ -1,5 +1,6 @@
 /** The plain parts of what maintenance sees of the engine: those that need no state of the engine's own. */
 import { dirname } from 'node:path'
+import { EngineError } from './errors.ts'
 import { readSmallFile, removeIfPresent, replaceFile, type FileSystem } from './file-system.ts'
 import type { FolderPaths } from './folder.ts'
 import type { MaintenanceHost } from './maintenance/host.ts'
@@ -12,8 +13,9 @@ const STATE_BYTES_MAX = 2 ** 25
 
 /**
  * The state file, replaced as a whole and durable when it is said to be. One that stands only where the
- * other layout has it is taken from there and moves with the next save; of two the one of this layout
- * counts, and `ignored` hears that the other was removed.
+ * other layout has it, or that alone can be read, is taken from there and moves with the next save; of two
+ * the one of this layout counts, and `ignored` hears that the other was removed. `loadState` rejects with
+ * what could not be read and what the next save does with it.
  */
 export function stateText(
   fileSystem: FileSystem,
@@ -26,6 +28,10 @@ export function stateText(
     const bytes = readSmallFile(fileSystem, file, STATE_BYTES_MAX)
     return bytes === undefined ? null : Buffer.from(bytes).toString('utf8')
   }
+  const unread = (error: unknown, becomes: string): unknown =>
+    error instanceof EngineError
+      ? new EngineError(error.code, `${error.message}; ${becomes}`, error)
+      : error
   const remove = async (file: string): Promise<void> => {
     const removed = await removeIfPresent(fileSystem, file)
     if (removed) await fileSystem.syncFolder(dirname(file))
@@ -38,14 +44,46 @@ export function stateText(
       if (json === null) await remove(state)
     },
     loadState: async () => {
-      const text = read(state)
+      let text: string | null
+      try {
+        text = read(state)
+      } catch (error) {
+        const problem = unread(error, afterSave(fileSystem, state))
+        // As for a reading: what stands in this place is no state file, so the other is the only one.
+        if (!isFile(otherState) || !(problem instanceof EngineError)) throw problem
+        ignored(`${problem.message}; ${otherState} counts`)
+        text = null
+      }
       if (!isFile(otherState)) return text
-      if (text === null) return read(otherState)
-      await remove(otherState)
-      ignored(`there were two state files; ${state} counts, ${otherState} was removed`)
+      if (text === null) {
+        try {
+          return read(otherState)
+        } catch (error) {
+          throw unread(error, 'the next save removes it')
+        }
+      }
+      const two = `there were two state files; ${state} counts, ${otherState}`
+      try {
+        await remove(otherState)
+        ignored(`${two} was removed`)
+      } catch (error) {
+        // Not worth the debt that was just read: the next save tries again.
+        if (!(error instanceof EngineError)) throw error
+        ignored(`${two} could not be removed: ${error.message}`)
+      }
       return text
     },
   }
+}
+
+/** What the next save does with something that stands in the state file's place. */
+function afterSave(fileSystem: FileSystem, file: string): string {
+  const stat = fileSystem.stat(file)
+  if (stat?.isDirectory === true) return 'nothing can be saved until that folder is moved away'
+  if (stat?.isSymbolicLink === true) {
+    return 'the next save puts a file in the place of this link, and leaves alone what it leads to'
+  }
+  return 'the next save replaces it'
 }
 
 /**

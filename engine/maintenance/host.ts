@@ -83,6 +83,6 @@ export interface MaintenanceHost {
   jsonOf(value: unknown): Promise<string>
   /** Atomically replaces `vlog_generation_state.json`; null removes it. Durable when the promise resolves. */
   saveState(json: string | null): Promise<void>
-  /** Text of the state file at open; null when absent. */
+  /** Text of the state file at open; null when absent. Rejects when it cannot be read: ENGINE_IO, ENGINE_CORRUPT. */
   loadState(): Promise<string | null>
 }

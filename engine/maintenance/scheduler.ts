@@ -129,12 +129,12 @@ export class MaintenanceScheduler implements MaintenanceControl {
 
   /**
    * Reads the persisted state, of any length, and starts the timers in auto mode. Call once, when the
-   * segments are known. A state file that cannot be used is evented and then empty; penalties that
-   * are over leave the file (D5).
+   * segments are known. A state file that cannot be used is evented and then empty, and one that cannot
+   * even be read is an `error` of the scheduler besides; penalties that are over leave the file (D5).
    */
   async load(): Promise<void> {
     const { confirmDelayMs } = this.#environment.options
-    const text = await this.#host.loadState()
+    const text = await this.#loadText()
     const found = decodeState(text, confirmDelayMs)
     const { debt, problem } = found
     if (problem !== null) this.#host.emit({ type: 'state_file_ignored', problem }, null)
@@ -155,6 +155,18 @@ export class MaintenanceScheduler implements MaintenanceControl {
     this.#suppression.reason()
     this.#started = true
     this.#wakes.arm()
+  }
+
+  /** null: none, or one that cannot be read. Debt can be planned again, so the store opens without it. */
+  async #loadText(): Promise<string | null> {
+    try {
+      return await this.#host.loadState()
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error
+      this.#host.emit({ type: 'state_file_ignored', problem: error.message }, null)
+      this.#memory.update({ state: 'error' }, null)
+      return null
+    }
   }
 
   /**

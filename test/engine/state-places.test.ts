@@ -119,4 +119,62 @@ describe('the state file', () => {
         .join(', ')} and 2 more`,
     )
   })
+
+  test.each<[what: string, make: (file: string) => void, problem: RegExp, reading: string]>([
+    [
+      'a folder',
+      (file) => fs.mkdirSync(path.join(file, 'inside'), { recursive: true }),
+      /; nothing can be saved until that folder is moved away$/,
+      'is no file',
+    ],
+    [
+      'a link to nothing',
+      (file) => fs.symlinkSync('/nonexistent', file),
+      /; the next save puts a file in the place of this link, and leaves alone what it leads to$/,
+      'is a symbolic link, not followed',
+    ],
+    [
+      'a file of 34 MiB',
+      (file) => {
+        fs.writeFileSync(file, '')
+        fs.truncateSync(file, 34 * 2 ** 20)
+      },
+      /has 35651584 bytes, more than the 33554432 of any honest one; the next save replaces it$/,
+      'has 35651584 bytes, more than 16777216; not read',
+    ],
+  ])('that is %s does not refuse the store', async (what, make, problem, reading) => {
+    const dir = memoryFolder()
+    await (await open(dir)).engine.close()
+    make(rootFile(dir))
+    expect((await read(dir)).report.problems).toContain(`${NAME} ${reading}`)
+    const opened = open(dir)
+    await expect(opened).resolves.toHaveProperty('engine')
+    const { engine, ignored } = await opened
+    expect(ignored).toEqual([expect.stringMatching(problem)])
+    expect(ignored[0]).toContain(rootFile(dir))
+    expect(engine.state().scheduler.state).toBe('error')
+    expect(engine.state().debt).toEqual(NO_DEBT)
+    const debt = { queue: [2147483649], ledger: [], stage: null }
+    const saved = engine.maintenance.setDebt(debt)
+    if (what === 'a folder') {
+      // It is somebody's: nothing of it is lost, and whoever saves is told.
+      await expect(saved).rejects.toMatchObject({ code: 'ENGINE_IO' })
+      expect(fs.readdirSync(rootFile(dir))).toEqual(['inside'])
+    } else {
+      await saved
+      expect(fs.lstatSync(rootFile(dir)).isFile()).toBe(true)
+    }
+    await engine.put(key(1), value(1, 100))
+    await engine.close()
+  })
+
+  test('in both places, one of which cannot be read: the other counts', async () => {
+    const dir = copyOfData('treedb-split-mixed')
+    fs.mkdirSync(rootFile(dir))
+    const { engine, ignored } = await open(dir)
+    expect(engine.state().debt.queue).toEqual([2147483649, 2147483650])
+    expect(ignored).toEqual([expect.stringContaining(`; ${mainFile(dir)} counts`)])
+    expect(places(dir)).toEqual([true, true])
+    await engine.close()
+  })
 })

@@ -709,6 +709,18 @@ export const RULES: readonly PutBack[] = [
     },
   },
   {
+    id: 'unreadable-state-file-opens',
+    defect: 'a state file that cannot be read refuses the whole store',
+    edits: [
+      {
+        file: 'engine/maintenance/scheduler.ts',
+        find: "this.#memory.update({ state: 'error' }, null)\n      return null",
+        replace: 'throw error',
+      },
+    ],
+    test: { file: 'test/engine/state-places.test.ts', name: 'that is a folder does not refuse' },
+  },
+  {
     id: 'finished-sources-cleaned-up',
     defect:
       'a cancelled or failed later source leaves the finished ones uncollected and unremembered',
