@@ -297,7 +297,7 @@ class RestageEngine implements Engine {
     skipped: string | null
   }> {
     const checkpoint = await this.#runCheckpoint('foreground')
-    return { checkpoint, ...(await this.maintenance.kickFromCheckpoint()) }
+    return { checkpoint, ...(await this.maintenance.kickFromCheckpoint(checkpoint)) }
   }
 
   async #runCheckpoint(

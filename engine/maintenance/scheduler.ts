@@ -48,7 +48,7 @@ import {
   type PassCall,
   type PassEnvironment,
 } from './pass-environment.ts'
-import type { ManualRequest } from './pass-input.ts'
+import type { ManualRequest, PassInput } from './pass-input.ts'
 import { planEvent } from './pass-plans.ts'
 import { coolingOf, liftPenalties } from './penalties.ts'
 import { checkRewriteOptions } from './rewrite-options.ts'
@@ -60,6 +60,14 @@ import { Suppression } from './suppression.ts'
 import { AUTOMATIC, callFor, Wakes } from './wakes.ts'
 
 const PHASES: readonly MaintenancePhase[] = ['steady', 'restore', 'catch_up']
+
+/** Why a checkpoint does not kick by itself where one that is asked for may. */
+const OF_AUTOMATIC: readonly KickSkip['reason'][] = [
+  'step_mode',
+  'disabled',
+  'stage_pending',
+  'foreground_hot_no_debt',
+]
 
 /** What became of a checkpoint kick: a pass, or the reason there was none, in words. */
 export interface KickAnswer {
@@ -92,6 +100,8 @@ export class MaintenanceScheduler implements MaintenanceControl {
   #closed = false
   /** The kick now running, for callers that ask what became of it. */
   #kick: Promise<KickAnswer> | null = null
+  /** What became of the kicks of checkpoints, for whoever asks for one after its own checkpoint. */
+  readonly #kicks = new WeakMap<CheckpointReport, Promise<KickAnswer>>()
 
   constructor(
     host: MaintenanceHost,
@@ -476,25 +486,38 @@ export class MaintenanceScheduler implements MaintenanceControl {
     if (this.#closed) {
       this.#skipKick({ reason: 'closing', text: 'The store is closing.', gate: null })
     } else {
-      this.#background(this.#kickNow(true))
+      const { refusal, answer } = this.#kickNow(true)
+      this.#background(answer)
+      // Refused only because nobody had asked for it: whoever does gets one of its own.
+      if (refusal === null || !OF_AUTOMATIC.includes(refusal)) this.#kicks.set(report, answer)
     }
   }
 
-  /** A kick as after a checkpoint of now, also in step mode; not while paused. */
-  async kickFromCheckpoint(): Promise<KickAnswer> {
+  /**
+   * A kick as after a checkpoint of now, also in step mode; not while paused. In auto mode the checkpoint that
+   * the caller means, `report` if it has one, has kicked already: what came of that is the answer.
+   */
+  async kickFromCheckpoint(report?: CheckpointReport): Promise<KickAnswer> {
     this.#mustBeOpen()
-    // In auto mode the checkpoint that the caller means has kicked already: its kick is the answer.
-    return this.#kick ?? this.#kickNow(false)
+    const kicked = report === undefined ? undefined : this.#kicks.get(report)
+    return kicked ?? this.#kick ?? this.#kickNow(false).answer
   }
 
   /** Its own gates first: a kick that is refused does not take the slot and is not counted (D10). */
-  async #kickNow(automatic: boolean): Promise<KickAnswer> {
+  #kickNow(automatic: boolean): {
+    refusal: KickSkip['reason'] | null
+    answer: Promise<KickAnswer>
+  } {
     const input = passInput(this.#environment, callFor('checkpoint_kick', { automatic }))
     const refusal = kickRefusal(input, () => this.#suppression.look())
-    if (refusal !== null) {
-      if (refusal.reason === 'stage_pending') this.#countStaged()
-      return this.#skipKick(refusal)
-    }
+    if (refusal === null) return { refusal, answer: this.#kickAdmitted(input) }
+    const { reason } = refusal
+    if (reason === 'stage_pending') this.#countStaged()
+    return { refusal: reason, answer: Promise.resolve(this.#skipKick(refusal)) }
+  }
+
+  async #kickAdmitted(input: PassInput): Promise<KickAnswer> {
+    const { automatic } = input
     if (this.#slotHolder() !== null) {
       const text = this.#slot === null ? 'The debt is being set.' : 'Another pass is running.'
       if (!automatic) return this.#skipKick({ reason: 'already_active', text, gate: null })

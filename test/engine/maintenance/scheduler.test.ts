@@ -303,6 +303,41 @@ describe('checkpoint kick', () => {
     expect(host.rewrites).toHaveLength(1)
   })
 
+  test('one checkpoint that is asked for with its kick is one kick or one skip', async () => {
+    const { host, scheduler } = await world(THREE, { mode: 'auto' })
+    const asked = () => {
+      const report = checkpoint()
+      scheduler.afterCheckpoint(report)
+      return scheduler.kickFromCheckpoint(report)
+    }
+    expect(await asked()).toMatchObject({ skipped: null, pass: { source: 'checkpoint_kick' } })
+    expect(scheduler.counters()).toMatchObject({ checkpointKicks: 1, checkpointKickSkips: 0 })
+    await scheduler.setDebt({ queue: [], ledger: [], stage: null })
+    host.clock.advance(100)
+    const refused = await asked()
+    expect(refused.skipped).toMatch(/^The last checkpoint kick was 100 ms ago/)
+    expect(scheduler.counters().checkpointKickSkips).toBe(1)
+    scheduler.pause()
+    expect(await asked()).toEqual({ pass: null, skipped: 'The scheduler is paused.' })
+    expect(host.eventsOf('checkpoint_kick_skip').map(({ reason }) => reason)).toEqual([
+      'min_interval',
+      'paused',
+    ])
+  })
+
+  test('one that is asked for runs where checkpoints do not kick by themselves', async () => {
+    const debt = debtOf(QUEUE.ledger, staged(T0))
+    for (const maintenance of [{}, { disableCheckpointKick: true }]) {
+      const { scheduler } = await world(THREE, { debt, mode: 'auto', maintenance })
+      const report = checkpoint()
+      scheduler.afterCheckpoint(report)
+      expect(await scheduler.kickFromCheckpoint(report)).toMatchObject({
+        skipped: null,
+        pass: { blockedBy: 'stage_not_pending' },
+      })
+    }
+  })
+
   test('paused, nothing is kicked; asked-for passes run', async () => {
     const { host, scheduler } = await world(THREE, { debt: QUEUE, mode: 'auto' })
     scheduler.pause()
