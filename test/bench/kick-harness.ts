@@ -39,6 +39,13 @@ export interface Metrics {
   longest_turn_cpu_ms: number
 }
 
+/** Puts and gets that are issued one after another while kicks run, each timed from its call to its answer. */
+export interface Foreground {
+  puts: number
+  longest_put_ms: number
+  longest_get_ms: number
+}
+
 export interface Variant {
   policy: MaintenancePolicy
   restage: 'on' | 'off'
@@ -181,6 +188,27 @@ async function withStallWatch<T>(
   return { result, stallMs, turnCpuMs }
 }
 
+/** Of new keys, so that nothing which is queued gets staler; each turn of the thread has one put and one get. */
+async function withForeground<T>(
+  engine: Engine,
+  foreground: Foreground,
+  work: () => Promise<T>,
+): Promise<T> {
+  const running = { ended: false }
+  const result = work().finally(() => (running.ended = true))
+  while (!running.ended) {
+    const number = foreground.puts++
+    const put = performance.now()
+    await engine.put(keyOf(KEYS + number), valueOf(number, 2))
+    foreground.longest_put_ms = Math.max(foreground.longest_put_ms, performance.now() - put)
+    const get = performance.now()
+    engine.get(keyOf(number % KEYS))
+    foreground.longest_get_ms = Math.max(foreground.longest_get_ms, performance.now() - get)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  return result
+}
+
 /** As its policy runs it: the queue runner takes over where a kick leaves the queue to it. */
 async function kick(engine: Engine): Promise<PassReport> {
   const report = await engine.maintenance.runPass('checkpoint_kick')
@@ -188,7 +216,26 @@ async function kick(engine: Engine): Promise<PassReport> {
   return engine.maintenance.runPass('rewrite_queue_pending')
 }
 
-export async function runKick(variant: Variant, opener: Opener = openEngine): Promise<Metrics> {
+/** Of kicks that have the store to themselves: the watch issues no operation that could change them. */
+export function runKick(variant: Variant, opener: Opener = openEngine): Promise<Metrics> {
+  return run(variant, opener, null)
+}
+
+/** The same kicks in a busy store. A put that waits for a lock shows here and in no stall of the thread. */
+export async function runKickUnderPuts(
+  variant: Variant,
+  opener: Opener = openEngine,
+): Promise<Metrics & Foreground> {
+  const foreground = { puts: 0, longest_put_ms: 0, longest_get_ms: 0 }
+  const metrics = await run(variant, opener, foreground)
+  return { ...metrics, ...foreground }
+}
+
+async function run(
+  variant: Variant,
+  opener: Opener,
+  foreground: Foreground | null,
+): Promise<Metrics> {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'restage-kick-'))
   const fifth = await seed(opener, dir, variant)
   const engine = await open(opener, dir, variant)
@@ -204,7 +251,9 @@ export async function runKick(variant: Variant, opener: Opener = openEngine): Pr
     if (debt.queue.length === 0 || debt.stage !== null) break
     if (kicks > 0) await new Promise((resolve) => setTimeout(resolve, RETRY_SLEEP_MS))
     const kickStarted = performance.now()
-    const watched = await withStallWatch(() => kick(engine))
+    const watched = await withStallWatch(() =>
+      foreground === null ? kick(engine) : withForeground(engine, foreground, () => kick(engine)),
+    )
     const kickMs = performance.now() - kickStarted
     maxKickMs = Math.max(maxKickMs, kickMs)
     kicksMs += kickMs

@@ -483,7 +483,7 @@ export const SERVER: readonly PutBack[] = [
         replace: "else if (long === '--workload') read.push(opposite)",
       },
     ],
-    test: { file: COMMAND_LINE, name: '--rw=false allows nothing' },
+    test: { file: COMMAND_LINE, name: 'a no allows nothing: --rw=false' },
   },
   {
     id: 'loop-reports-each-pass',

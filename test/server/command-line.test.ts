@@ -114,7 +114,7 @@ describe('options as upstream spells them', () => {
     expect(await report('maint-once', dir, rw, on, ...mode)).toMatchObject({ acquired: true })
   })
 
-  test('--rw=false allows nothing', async () => {
+  test('a no allows nothing: --rw=false', async () => {
     expect(await restageHere('maint-once', MIXED, '--rw', '--rw=false')).toMatchObject({ code: 2 })
     // gc writes without it, but not against a no.
     const dir = copyFolder(MIXED, memoryFolder())

@@ -93,7 +93,7 @@ afterEach(() => {
  * From now to its closing, or to the end of the test: the events folded over the state give the state. And
  * whoever changes an event that was told, or a thing it names, fails: the recording writes it later.
  */
-function watchFold(engine: Engine): void {
+export function watchFold(engine: Engine): void {
   let folded = engine.state()
   const unsubscribe = engine.subscribe((event) => {
     freeze(event)
