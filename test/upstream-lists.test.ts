@@ -4,6 +4,7 @@
  */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
+import ts from 'typescript'
 import { expect, test } from 'vitest'
 
 const ROOT = path.resolve(import.meta.dirname, '..')
@@ -103,11 +104,71 @@ const BACKEND_FILES = [
 
 /** Of a file below test/engine. */
 function titlesIn(name: string): string[] {
-  const text = fs.readFileSync(path.join(ROOT, 'test/engine', name), 'utf8')
-  return [...text.matchAll(/^ +'(.+)',$|\btest(?:\.each.*)?\('(.+)',/gm)].map(
-    ([, alone, behind]) => alone ?? behind ?? '',
-  )
+  return titlesOf(fs.readFileSync(path.join(ROOT, 'test/engine', name), 'utf8'))
 }
+
+/** Titles of tests and of their groups; what a table fills into one belongs to it. */
+function titlesOf(text: string): string[] {
+  const titles: string[] = []
+  const visit = (node: ts.Node): void => {
+    if (ts.isCallExpression(node)) {
+      const [title] = node.arguments
+      const made = madeBy(node.expression)
+      if (made !== null && title !== undefined && ts.isStringLiteralLike(title)) {
+        const rows = /%s|\$/.test(title.text) ? made.map((row) => `${title.text} ${row}`) : []
+        titles.push(title.text, ...rows)
+      }
+    }
+    ts.forEachChild(node, visit)
+  }
+  visit(ts.createSourceFile('test.ts', text, ts.ScriptTarget.ES2023, true))
+  return titles
+}
+
+/** Of `test`, `describe` and `it`, alone or with what they have: the first words of the rows; null = of something else. */
+function madeBy(callee: ts.Expression): string[] | null {
+  if (ts.isIdentifier(callee)) return ['test', 'describe', 'it'].includes(callee.text) ? [] : null
+  if (ts.isPropertyAccessExpression(callee)) {
+    return callee.name.text === 'skip' || callee.name.text === 'todo'
+      ? null
+      : madeBy(callee.expression)
+  }
+  if (!ts.isCallExpression(callee) || madeBy(callee.expression) === null) return null
+  const [table] = callee.arguments
+  if (table === undefined || !ts.isArrayLiteralExpression(table)) return []
+  return table.elements
+    .map((row) => (ts.isArrayLiteralExpression(row) ? row.elements[0] : row))
+    .flatMap((first) => (first !== undefined && ts.isStringLiteralLike(first) ? [first.text] : []))
+}
+
+test('a name that stands somewhere in a file is the title of no test', () => {
+  const text = `
+    const NAMES = [
+      'InAList',
+    ]
+    describe('InAGroup', () => {
+      test.each([
+        ['InATable', 1],
+        ['InIt', 2],
+      ])('of a table: %s', () => expect(NAMES).toContain(
+        'InAnArgument',
+      ))
+      test.each([['NotSaid']])('whose rows are not said', () => undefined)
+      test.skip('Skipped', () => undefined)
+      test(
+        'OnALineOfItsOwn',
+        () => undefined,
+      )
+    })`
+  expect(titlesOf(text)).toEqual([
+    'InAGroup',
+    'of a table: %s',
+    'of a table: %s InATable',
+    'of a table: %s InIt',
+    'whose rows are not said',
+    'OnALineOfItsOwn',
+  ])
+})
 
 const TITLES = fs
   .readdirSync(path.join(ROOT, 'test/engine'), { recursive: true, encoding: 'utf8' })
