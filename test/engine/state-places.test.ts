@@ -142,13 +142,13 @@ describe('the state file', () => {
       /has 35651584 bytes, more than the 33554432 of any honest one; the next save replaces it$/,
       'has 35651584 bytes, more than 16777216; not read',
     ],
-  ])('that is %s does not refuse the store', async (what, make, problem, reading) => {
+  ])('does not refuse the store when it is %s', async (what, make, problem, reading) => {
     const dir = memoryFolder()
     await (await open(dir)).engine.close()
     make(rootFile(dir))
     expect((await read(dir)).report.problems).toContain(`${NAME} ${reading}`)
     const opened = open(dir)
-    await expect(opened).resolves.toHaveProperty('engine')
+    expect(await opened.then(() => 'opened', String)).toBe('opened')
     const { engine, ignored } = await opened
     expect(ignored).toEqual([expect.stringMatching(problem)])
     expect(ignored[0]).toContain(rootFile(dir))

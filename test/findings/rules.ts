@@ -231,8 +231,8 @@ export const RULES: readonly PutBack[] = [
     edits: [
       {
         file: 'engine/maintenance/reclaim.ts',
-        find: 'if (!dryRun && set.dead().some((s) => set.isRecoverable(s))) await parts.checkpoint()',
-        replace: '',
+        find: 'if (frees) await parts.checkpoint()',
+        replace: 'if (frees) await Promise.resolve()',
       },
       {
         file: 'engine/maintenance/gc-survey.ts',
@@ -718,7 +718,10 @@ export const RULES: readonly PutBack[] = [
         replace: 'throw error',
       },
     ],
-    test: { file: 'test/engine/state-places.test.ts', name: 'that is a folder does not refuse' },
+    test: {
+      file: 'test/engine/state-places.test.ts',
+      name: 'does not refuse the store when it is',
+    },
   },
   {
     id: 'finished-sources-cleaned-up',
@@ -743,7 +746,7 @@ export const RULES: readonly PutBack[] = [
         replace: 'const { signal } = this',
       },
     ],
-    test: { file: CLEANUP, name: 'are cleaned up when a later one is cancelled' },
+    test: { file: CLEANUP, name: 'are cleaned up when a later one' },
   },
   {
     id: 'closing-collects-nothing',

@@ -461,9 +461,9 @@ export const SCHEDULER: readonly PutBack[] = [
     edits: [
       {
         file: 'engine/maintenance/rewriting.ts',
-        find: 'for (const segmentId of sourceIds) {\n      const segment = now.get(segmentId)',
+        find: 'if (!sourceIds.includes(segmentId)) continue\n      const segment = now.get(segmentId)',
         replace:
-          'for (const segmentId of sourceIds) {\n      await host.reclaim({ dryRun: true, observed: [segmentId] })\n      const segment = now.get(segmentId)',
+          'if (!sourceIds.includes(segmentId)) continue\n      await host.reclaim({ dryRun: true, observed: [segmentId] })\n      const segment = now.get(segmentId)',
       },
     ],
     test: {
