@@ -5,7 +5,8 @@
  *   treedb debug vlog_maint <words> <key=value>...                                        (March 2026)
  *   ts=<RFC3339> treedb debug vlog_maint db=<name> wal_dir=<path> <words> <key=value>...  (later)
  *
- * Words come first, then pairs separated by one blank. Free text (`err=`, `text=`, `path=`) may hold
+ * Name and path of a store may hold blanks: they end where a known event's words begin. Words come first, then
+ * pairs separated by one blank. Free text (`err=`, `text=`, `path=`) may hold
  * blanks and runs to the end of the line, or to the one pair that upstream puts behind it. An event
  * that upstream does not have prints in the same manner under our own word. What an upstream line has no
  * field for (ids behind a count, gates) is lost, unless the line is printed whole: then it ends with
@@ -13,6 +14,7 @@
  * as one more field.
  */
 import { rfc3339 } from './rfc3339.ts'
+import { endOfEvent } from './trace-words.ts'
 import type { EngineEvent, RewriteFacts, PassSource } from './types.ts'
 
 export interface TraceLine {
@@ -38,7 +40,7 @@ export type ParsedTraceLine =
 export interface TraceStyle {
   /** `march`: no time, no store. */
   prefix: 'march' | 'dated'
-  /** Name and directory of the store, for the dated prefix; absent = left out. */
+  /** Name and directory of the store, for the dated prefix; absent or empty = left out. */
   db?: string
   walDir?: string
   /** Append the event as JSON. */
@@ -57,8 +59,8 @@ export function printTraceLine(event: EngineEvent, style: TraceStyle): string {
   const line: TraceLine = { ts: null, db: null, walDir: null, words, fields: present(fields) }
   if (style.prefix === 'dated') {
     line.ts = rfc3339(event.atMs)
-    line.db = style.db ?? null
-    line.walDir = style.walDir ?? null
+    line.db = nameOf(style.db)
+    line.walDir = nameOf(style.walDir)
   }
   if (style.whole === true) line.fields.push(['event', oneToken(event)])
   return formatTraceLine(line)
@@ -91,6 +93,12 @@ const whole = (value: number): string => String(Math.round(value))
 /** One line, whatever a message holds; blanks at its ends would not come back. */
 // eslint-disable-next-line no-control-regex -- control characters are what is looked for
 const text = (value: string): string => value.replace(/[\u0000-\u001f\u007f]+/g, ' ').trim()
+
+/** A folder's name may hold anything but its separator, and a line is one line. */
+function nameOf(name = ''): string | null {
+  const words = text(name)
+  return words === '' ? null : words
+}
 
 /** Upstream leaves the source of a kick empty and prints `bypass`. */
 function sourceOf(source: PassSource): string {
@@ -517,28 +525,44 @@ export function parseTraceLine(source: string): ParsedTraceLine {
   if (ts !== null) at = ts[0].length
   if (!line.startsWith(MARKER, at)) return refused(at, `"${MARKER.trimEnd()}"`)
   at += MARKER.length
-  const db = /db=(\S+) /y
-  db.lastIndex = at
-  const dbFound = db.exec(line)
-  if (dbFound !== null) at = db.lastIndex
-  // A path may hold blanks: it ends where an event's word stands alone.
-  const dir = /wal_dir=(.*?) (?=[a-z][a-z0-9_]*(?: |$))/y
-  dir.lastIndex = at
-  const dirFound = dir.exec(line)
-  if (dirFound !== null) at = dir.lastIndex
+  const db = readName(line, at, 'db')
+  if (db !== null) at = db.end
+  const walDir = readName(line, at, 'wal_dir')
+  if (walDir !== null) at = walDir.end
   const words = readWords(line, at)
   if (words.list.length === 0) return refused(at, 'the name of an event')
   const fields = readFields(line, words.end)
   if (!Array.isArray(fields)) return { line: null, refusal: fields }
-  const [db0, walDir] = [dbFound?.[1] ?? null, dirFound?.[1] ?? null]
-  return {
-    line: { ts: ts?.[1] ?? null, db: db0, walDir, words: words.list, fields },
-    refusal: null,
-  }
+  const names = { db: db?.value ?? null, walDir: walDir?.value ?? null }
+  return { line: { ts: ts?.[1] ?? null, ...names, words: words.list, fields }, refusal: null }
 }
 
 function refused(at: number, expected: string): ParsedTraceLine {
   return { line: null, refusal: { at, expected } }
+}
+
+/** null: the line has no such name. `end` is behind the blank that ends it. */
+function readName(
+  line: string,
+  at: number,
+  key: 'db' | 'wal_dir',
+): { value: string; end: number } | null {
+  if (!line.startsWith(`${key}=`, at)) return null
+  const begin = at + key.length + 1
+  let blank = line.indexOf(' ', begin)
+  for (; blank !== -1; blank = line.indexOf(' ', blank + 1)) {
+    if (key === 'db' && line.startsWith('wal_dir=', blank + 1)) break
+    const words = endOfEvent(line, blank + 1)
+    // Such a word may stand in a path, too: then what follows is no list of fields.
+    if (words !== null && Array.isArray(readFields(line, words + 1))) break
+  }
+  // An event of a build that we do not know: it begins where a word stands alone.
+  if (blank === -1) {
+    const stranger = key === 'db' ? / /g : / (?=[a-z][a-z0-9_]*(?: |$))/g
+    stranger.lastIndex = begin
+    blank = stranger.exec(line)?.index ?? -1
+  }
+  return blank === -1 ? null : { value: line.slice(begin, blank), end: blank + 1 }
 }
 
 function readWords(line: string, from: number): { list: string[]; end: number } {

@@ -125,6 +125,44 @@ describe('a trace line', () => {
     )
   })
 
+  test.each([
+    ['old db', '/Users/me/my old data/wal'],
+    ['my db', '/a b c/d'],
+    ['gc_skip', '/data/my stuff'],
+    ['rewrite_plan', '/data/rewrite_plan staged gc_run'],
+    ['a gc_skip x=1 b', '/data/gc_skip x=1 b'],
+    ['line\nbreak', '/a\u2028b'],
+  ])('of a store named %j in %j gives both back', (db, walDir) => {
+    for (const event of EVENTS) {
+      for (const style of [{ db, walDir }, { walDir }, { db }]) {
+        const line = parsed(printTraceLine(event, { prefix: 'dated', ...style }))
+        expect(line.db).toBe('db' in style ? db.replace('\n', ' ') : null)
+        expect(line.walDir).toBe('walDir' in style ? walDir : null)
+        expect(line.words).toEqual(parsed(printTraceLine(event, { prefix: 'march' })).words)
+      }
+    }
+  })
+
+  test('of any name and path gives both back', () => {
+    const word = fc.constantFrom('/a', 'b', 'c.d', '/', ...EVENTS.map(({ type }) => type))
+    const name = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.array(word, { maxLength: 6 }).map((words) => words.join(' ')),
+    )
+    fc.assert(
+      fc.property(fc.constantFrom(...EVENTS), name, name, fc.boolean(), (event, ...rest) => {
+        const [db, walDir, whole] = rest
+        const line = parsed(printTraceLine(event, { prefix: 'dated', db, walDir, whole }))
+        // eslint-disable-next-line no-control-regex -- a line is one line
+        const shown = (text: string) => text.replace(/[\u0000-\u001f\u007f]+/g, ' ').trim() || null
+        expect([line.db, line.walDir]).toEqual([shown(db), shown(walDir)])
+        expect(line.words).toEqual(parsed(printTraceLine(event, { prefix: 'march' })).words)
+        if (whole) expect(eventOfLine(line)).toEqual(event)
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
   test('has upstream’s words, order and formats', () => {
     const line = (type: EngineEvent['type'], change: object = {}): string => {
       const event = EVENTS.find((e) => e.type === type)

@@ -709,6 +709,18 @@ export const RULES: readonly PutBack[] = [
     },
   },
   {
+    id: 'path-ends-at-a-known-word',
+    defect: 'a path in a trace line ends where any word stands alone',
+    edits: [
+      {
+        file: 'engine/trace-line.ts',
+        find: 'const words = endOfEvent(line, blank + 1)\n',
+        replace: 'const words = endOfEvent(line, blank + 1) === null ? null : null\n',
+      },
+    ],
+    test: { file: 'test/engine/trace-line.test.ts', name: 'of any name and path gives both back' },
+  },
+  {
     id: 'unreadable-state-file-opens',
     defect: 'a state file that cannot be read refuses the whole store',
     edits: [
