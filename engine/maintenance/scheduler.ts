@@ -14,7 +14,6 @@ import type {
   Breakpoint,
   CheckpointReport,
   Counters,
-  Gate,
   GcReport,
   MaintenanceOptions,
   MaintenancePhase,
@@ -34,21 +33,16 @@ import type {
   VacuumPlan,
   VacuumReport,
 } from '../types.ts'
-import { kickGates, kickRefusal, type KickSkip } from './admission.ts'
 import { refitBucket } from './budget.ts'
 import { filtersFor } from './decide-fresh.ts'
 import { staleTriggerFloor, totalBytes } from './floors.ts'
 import type { MaintenanceHost } from './host.ts'
+import { Kicks, type KickAnswer } from './kicks.ts'
 import { clampStage, segmentLookup } from './ledger.ts'
 import { MaintenanceMemory, restingState } from './memory.ts'
 import { Pass, restaged } from './pass.ts'
-import {
-  describeError,
-  passInput,
-  type PassCall,
-  type PassEnvironment,
-} from './pass-environment.ts'
-import type { ManualRequest, PassInput } from './pass-input.ts'
+import { describeError, type PassCall, type PassEnvironment } from './pass-environment.ts'
+import type { ManualRequest } from './pass-input.ts'
 import { planEvent } from './pass-plans.ts'
 import { coolingOf, liftPenalties } from './penalties.ts'
 import { checkRewriteOptions } from './rewrite-options.ts'
@@ -60,20 +54,6 @@ import { Suppression } from './suppression.ts'
 import { AUTOMATIC, callFor, Wakes } from './wakes.ts'
 
 const PHASES: readonly MaintenancePhase[] = ['steady', 'restore', 'catch_up']
-
-/** Why a checkpoint does not kick by itself where one that is asked for may. */
-const OF_AUTOMATIC: readonly KickSkip['reason'][] = [
-  'step_mode',
-  'disabled',
-  'stage_pending',
-  'foreground_hot_no_debt',
-]
-
-/** What became of a checkpoint kick: a pass, or the reason there was none, in words. */
-export interface KickAnswer {
-  pass: PassReport | null
-  skipped: string | null
-}
 
 interface Slot {
   pass: Pass
@@ -89,6 +69,7 @@ export class MaintenanceScheduler implements MaintenanceControl {
   readonly #stepper: Stepper
   readonly #suppression: Suppression
   readonly #wakes: Wakes
+  readonly #kicks: Kicks
   readonly #previews: Previews
   #slot: Slot | null = null
   #lastPassId = 0
@@ -98,10 +79,6 @@ export class MaintenanceScheduler implements MaintenanceControl {
   /** Writes outside of passes that are under way; closing waits for them. */
   readonly #underWay = new Set<Promise<unknown>>()
   #closed = false
-  /** The kick now running, for callers that ask what became of it. */
-  #kick: Promise<KickAnswer> | null = null
-  /** What became of the kicks of checkpoints, for whoever asks for one after its own checkpoint. */
-  readonly #kicks = new WeakMap<CheckpointReport, Promise<KickAnswer>>()
 
   constructor(
     host: MaintenanceHost,
@@ -130,7 +107,15 @@ export class MaintenanceScheduler implements MaintenanceControl {
       isRunning: () => this.#started && !this.#closed,
       isSlotTaken: () => this.#slotHolder() !== null,
       run: (call) => this.#background(this.#run(call)),
-      runKick: (source) => this.#background(this.#runKick({ source, ...AUTOMATIC })),
+      runKick: (source) => this.#background(this.#kicks.run({ source, ...AUTOMATIC })),
+    })
+    this.#kicks = new Kicks(this.#environment, this.#suppression, {
+      slotHolder: () => this.#slotHolder(),
+      latch: () => {
+        if (this.#slot !== null) this.#collide('checkpoint_kick', this.#slot)
+        this.#wakes.latchKick()
+      },
+      run: (call) => this.#run(call),
     })
     this.#previews = new Previews(this.#environment, this.#suppression, this.#wakes)
   }
@@ -484,12 +469,9 @@ export class MaintenanceScheduler implements MaintenanceControl {
     const kicks = reason === 'foreground' || reason === 'interval' || reason === 'size'
     if (!kicks || noop || !this.#started) return
     if (this.#closed) {
-      this.#skipKick({ reason: 'closing', text: 'The store is closing.', gate: null })
+      this.#kicks.skip({ reason: 'closing', text: 'The store is closing.', gate: null })
     } else {
-      const { refusal, answer } = this.#kickNow(true)
-      this.#background(answer)
-      // Refused only because nobody had asked for it: whoever does gets one of its own.
-      if (refusal === null || !OF_AUTOMATIC.includes(refusal)) this.#kicks.set(report, answer)
+      this.#background(this.#kicks.after(report))
     }
   }
 
@@ -499,88 +481,13 @@ export class MaintenanceScheduler implements MaintenanceControl {
    */
   async kickFromCheckpoint(report?: CheckpointReport): Promise<KickAnswer> {
     this.#mustBeOpen()
-    const kicked = report === undefined ? undefined : this.#kicks.get(report)
-    return kicked ?? this.#kick ?? this.#kickNow(false).answer
+    return this.#kicks.asked(report)
   }
 
-  /** Its own gates first: a kick that is refused does not take the slot and is not counted (D10). */
-  #kickNow(automatic: boolean): {
-    refusal: KickSkip['reason'] | null
-    answer: Promise<KickAnswer>
-  } {
-    const input = passInput(this.#environment, callFor('checkpoint_kick', { automatic }))
-    const refusal = kickRefusal(input, () => this.#suppression.look())
-    if (refusal === null) return { refusal, answer: this.#kickAdmitted(input) }
-    const { reason } = refusal
-    if (reason === 'stage_pending') this.#countStaged()
-    return { refusal: reason, answer: Promise.resolve(this.#skipKick(refusal)) }
-  }
+  // ---------------------------------------------------------------- the slot
 
-  async #kickAdmitted(input: PassInput): Promise<KickAnswer> {
-    const { automatic } = input
-    if (this.#slotHolder() !== null) {
-      const text = this.#slot === null ? 'The debt is being set.' : 'Another pass is running.'
-      if (!automatic) return this.#skipKick({ reason: 'already_active', text, gate: null })
-      if (this.#slot !== null) this.#collide('checkpoint_kick', this.#slot)
-      this.#wakes.latchKick()
-      return { pass: null, skipped: text }
-    }
-    const gates = kickGates(input)
-    this.#kick = this.#runKick({ source: 'checkpoint_kick', automatic, kickGates: gates })
-    try {
-      return await this.#kick
-    } finally {
-      this.#kick = null
-    }
-  }
-
-  #countStaged(): void {
-    const { stage } = this.#memory.debt
-    const due = stage !== null && stage.dueAtMs <= this.#host.clock.now()
-    const counter = due ? 'passSkipsStageDueReserved' : 'passSkipsStageNotDue'
-    this.#memory.count({ [counter]: 1 }, null)
-  }
-
-  async #runKick(how: {
-    source: 'checkpoint_kick' | 'checkpoint_pending'
-    automatic: boolean
-    kickGates?: Gate[]
-  }): Promise<KickAnswer> {
-    const { rewriteRuns, gcRuns } = this.#memory.counters
-    this.#host.emit({ type: 'checkpoint_kick_start' }, null)
-    this.#memory.update({ lastCheckpointKickAtMs: this.#host.clock.now() }, null)
-    this.#memory.count({ checkpointKicks: 1 }, null)
-    // No wait since the slot was found free, so it still is.
-    const { source, automatic, kickGates: gates = [] } = how
-    const { report } = await this.#run(callFor(source, { automatic, kickGates: gates }))
-    const after = this.#memory.counters
-    this.#memory.count(
-      {
-        checkpointKickRewriteRuns: after.rewriteRuns > rewriteRuns ? 1 : 0,
-        checkpointKickGcRuns: after.gcRuns > gcRuns ? 1 : 0,
-      },
-      null,
-    )
-    this.#host.emit(
-      {
-        type: 'checkpoint_kick_done',
-        rewriteRunsBefore: rewriteRuns,
-        rewriteRunsAfter: after.rewriteRuns,
-        gcRunsBefore: gcRuns,
-        gcRunsAfter: after.gcRuns,
-        pending: this.#memory.facts.checkpointKickPending,
-      },
-      null,
-    )
-    return { pass: report, skipped: null }
-  }
-
-  #skipKick(why: Pick<KickSkip, 'reason' | 'text' | 'gate'>): KickAnswer {
-    const segments = this.#host.segments().length
-    const queueLen = this.#memory.debt.queue.length
-    this.#host.emit({ type: 'checkpoint_kick_skip', ...why, segments, queueLen }, null)
-    this.#memory.count({ checkpointKickSkips: 1 }, null)
-    return { pass: null, skipped: why.text }
+  async #manual(request: ManualRequest): Promise<PassReport> {
+    return (await this.#run(callFor('manual', { request }))).report
   }
 
   #collide(source: PassSource, slot: Slot): void {
@@ -589,12 +496,6 @@ export class MaintenanceScheduler implements MaintenanceControl {
     const { checkpointKickPending: checkpointPending, deferredPending } = this.#memory.facts
     const facts = { source, active, checkpointPending, deferredPending }
     this.#host.emit({ type: 'maintenance_retry_collision', ...facts }, null)
-  }
-
-  // ---------------------------------------------------------------- the slot
-
-  async #manual(request: ManualRequest): Promise<PassReport> {
-    return (await this.#run(callFor('manual', { request }))).report
   }
 
   /** Why no pass can begin now; null: the slot is free. Everybody who starts one asks here. */

@@ -275,7 +275,7 @@ export const SCHEDULER: readonly PutBack[] = [
         file: 'engine/maintenance/scheduler.ts',
         find: "const plan = planRewrite(request)\n    this.#host.emit(planEvent('dry_run'",
         replace:
-          "void this.#kickNow(false).answer\n    const plan = planRewrite(request)\n    this.#host.emit(planEvent('dry_run'",
+          "void this.#kicks.asked()\n    const plan = planRewrite(request)\n    this.#host.emit(planEvent('dry_run'",
       },
     ],
     test: { file: SOURCES, name: 'F17: planning changes nothing, not the file, the counters' },

@@ -173,7 +173,7 @@ describe('debt that is being set', () => {
     const { host, scheduler, set, release } = await setting({ mode: 'step' })
     expect(await scheduler.kickFromCheckpoint()).toEqual({
       pass: null,
-      skipped: 'The debt is being set.',
+      skipped: 'The slot is taken: the debt is being set.',
     })
     await expect(scheduler.runPass('periodic')).rejects.toMatchObject({ code: 'ENGINE_BUSY' })
     await expect(scheduler.setDebt(QUEUE)).rejects.toMatchObject({ code: 'ENGINE_BUSY' })
