@@ -393,6 +393,7 @@ class RestageEngine implements Engine {
       memtableBytes: keySpace.memtableBytes,
       journalBytes: journal?.bytes ?? 0,
       indexFileBytes: pages.fileBytes,
+      passesNotMade: this.maintenance.passesNotMade,
       valueLog: valueLog.reads,
       retainedPrune: this.#prunes.counts(),
       lastWriteAtMs: this.#lastWriteAtMs,

@@ -19,6 +19,12 @@ export interface EngineGauges {
   indexFileBytes: number
   lastWriteAtMs: number | null
   lastReadAtMs: number | null
+  /**
+   * Passes of this opening that were due and were not made, because there was nothing for them: ticks of a store at
+   * rest, or that found the slot taken, and kicks that found the debt staged. Those that a phase or the pause
+   * file held back are counters. Absent: a folder that is only read, or an older recording.
+   */
+  passesNotMade?: number
   /** Reads of the value log in this opening; absent: a folder that is only read. */
   valueLog?: ValueLogReads
   /** Absent: a folder that is only read. */

@@ -9,7 +9,13 @@
  */
 import { isKick } from './maintenance/pass-input.ts'
 import { STAT_FORMS, type StatForm } from './stat-keys.ts'
-import type { EngineGauges, EngineState, MaintenanceOptions, SegmentInfo } from './types.ts'
+import type {
+  Counters,
+  EngineGauges,
+  EngineState,
+  MaintenanceOptions,
+  SegmentInfo,
+} from './types.ts'
 
 export { STAT_FORMS, type StatForm }
 
@@ -171,7 +177,7 @@ function schedulerStats({ state, gauges, options }: StatsInput): Record<string, 
     scheduler_last_reason: scheduler.lastReason,
     maintenance_phase: scheduler.phase,
     'maintenance.active': scheduler.activePass !== null,
-    'maintenance.attempts': counters.passes + counters.passCollisions,
+    'maintenance.attempts': attempts(counters, gauges),
     'maintenance.acquired': counters.passes,
     'maintenance.collisions': counters.passCollisions,
     'maintenance.pass.total_ms': ms(counters.passElapsedMs),
@@ -192,6 +198,13 @@ function schedulerStats({ state, gauges, options }: StatsInput): Record<string, 
     churn_bytes_total: gauges.bytesPut,
     churn_bytes_per_sec: scheduler.churnBytesPerSecond,
   }
+}
+
+/** Whatever wanted the slot, also what upstream's scheduler finds out only when it has it; null = not known. */
+function attempts(counters: Counters, { passesNotMade }: EngineGauges): number | null {
+  if (passesNotMade === undefined) return null
+  const { passes, passCollisions, passSkipsPhase, passSkipsPauseFile } = counters
+  return passes + passCollisions + passSkipsPhase + passSkipsPauseFile + passesNotMade
 }
 
 function configured({ state, options, segmentBytes }: StatsInput): Record<string, Value> {

@@ -28,6 +28,8 @@ export interface KickTarget {
   slotHolder(): string | null
   /** A kick by itself found the slot taken: it is remembered. */
   latch(): void
+  /** One was refused because debt is staged: upstream would have tried. */
+  noPass(): void
   run(call: PassCall): Promise<{ report: PassReport }>
 }
 
@@ -94,6 +96,7 @@ export class Kicks {
     const due = stage !== null && stage.dueAtMs <= host.clock.now()
     const counter = due ? 'passSkipsStageDueReserved' : 'passSkipsStageNotDue'
     memory.count({ [counter]: 1 }, null)
+    this.#target.noPass()
   }
 
   /** The slot must be free. */

@@ -7,7 +7,9 @@ import type { EngineEventBody, PlanFilters, RewritePlan } from '../types.ts'
 import { bound, type CancelCause } from './bounds.ts'
 import { decidePass } from './decide.ts'
 import type { Decision, PlanMade } from './decision.ts'
+import type { MaintenanceMemory } from './memory.ts'
 import type { Pass } from './pass.ts'
+import type { PassEnvironment } from './pass-environment.ts'
 import type { PassInput } from './pass-input.ts'
 import { coolingOf } from './penalties.ts'
 
@@ -91,15 +93,7 @@ export class PassPlans {
       const plan = await host.plan({ segments, filters, nowMs, cooling }, bounds.signal)
       const elapsedMs = host.clock.monotonic() - begun
       this.#elapsedMs.set(plan, elapsedMs)
-      const { length } = plan.sourceSegmentIds
-      memory.count(
-        {
-          planRuns: 1,
-          planElapsedMs: elapsedMs,
-          ...(length === 0 ? { planEmpty: 1 } : { planSelected: 1, planSelectedSegments: length }),
-        },
-        passId,
-      )
+      countPlan(memory, { plan, elapsedMs }, passId)
       return plan
     } catch (error) {
       const cause = bounds.cause()
@@ -107,7 +101,9 @@ export class PassPlans {
         memory.count({ planRuns: 1, planErrors: 1, rewriteFailedRuns: 1 }, passId)
         throw error
       }
-      this.#cancelled(cause, host.clock.monotonic() - begun)
+      const elapsedMs = host.clock.monotonic() - begun
+      planCancelled(environment, { why: cause, elapsedMs }, passId)
+      this.#pass.steps.push({ kind: 'plan_canceled', why: cause, elapsedMs })
       if (cause === 'aborted') throw error
       return null
     } finally {
@@ -115,16 +111,33 @@ export class PassPlans {
       bounds.release()
     }
   }
+}
 
-  /** Nothing is stamped as planned; the backoff holds the next plan back. */
-  #cancelled(why: CancelCause, elapsedMs: number): void {
-    const pass = this.#pass
-    const { memory, host } = pass.environment
-    memory.count({ planRuns: 1, planCanceled: 1 }, pass.passId)
-    memory.update({ lastPlanCanceledAtMs: host.clock.now(), ageBlockedUntilMs: null }, pass.passId)
-    pass.emit({ type: 'rewrite_plan_canceled', why, durMs: elapsedMs })
-    pass.steps.push({ kind: 'plan_canceled', why, elapsedMs })
-  }
+/** A plan that was made to its end. */
+export interface PlanRun {
+  plan: RewritePlan
+  elapsedMs: number
+}
+
+export function countPlan(
+  memory: MaintenanceMemory,
+  { plan, elapsedMs }: PlanRun,
+  passId: number | null,
+): void {
+  const { length } = plan.sourceSegmentIds
+  const came = length === 0 ? { planEmpty: 1 } : { planSelected: 1, planSelectedSegments: length }
+  memory.count({ planRuns: 1, planElapsedMs: elapsedMs, ...came }, passId)
+}
+
+/** Nothing is stamped as planned; the backoff holds the next plan back. */
+export function planCancelled(
+  { memory, host }: Pick<PassEnvironment, 'memory' | 'host'>,
+  { why, elapsedMs }: { why: CancelCause; elapsedMs: number },
+  passId: number | null,
+): void {
+  memory.count({ planRuns: 1, planCanceled: 1 }, passId)
+  memory.update({ lastPlanCanceledAtMs: host.clock.now(), ageBlockedUntilMs: null }, passId)
+  host.emit({ type: 'rewrite_plan_canceled', why, durMs: elapsedMs }, passId)
 }
 
 /** The body of a `rewrite_plan` event. */

@@ -115,6 +115,7 @@ export class MaintenanceScheduler implements MaintenanceControl {
         if (this.#slot !== null) this.#collide('checkpoint_kick', this.#slot)
         this.#wakes.latchKick()
       },
+      noPass: () => this.#wakes.noPass(),
       run: (call) => this.#run(call),
     })
     this.#previews = new Previews(this.#environment, this.#suppression, this.#wakes)
@@ -193,6 +194,11 @@ export class MaintenanceScheduler implements MaintenanceControl {
 
   counters(): Counters {
     return this.#memory.counters
+  }
+
+  /** See EngineGauges. */
+  get passesNotMade(): number {
+    return this.#wakes.passesNotMade
   }
 
   /** Events for what was counted and not told yet. */

@@ -4,22 +4,31 @@
  * pass makes its own, and given up when the foreground comes back.
  */
 import type { Decision } from './decision.ts'
-import { bound } from './bounds.ts'
+import { bound, type CancelCause } from './bounds.ts'
 import type { PassEnvironment } from './pass-environment.ts'
 import type { PassInput } from './pass-input.ts'
-import { decideUnplanned, decideWithPlans } from './pass-plans.ts'
+import { decideUnplanned, decideWithPlans, type PlanRun } from './pass-plans.ts'
 import { coolingOf } from './penalties.ts'
 
-/** A decision; `given_up`: the foreground or whoever looked ended it; `unplanned`: time or an error did. */
-export type Looked = Decision | 'given_up' | 'unplanned'
+export interface Looked {
+  /** null: it needs a plan that could not be made. */
+  decision: Decision | null
+  /** Those that were made for it, in order. */
+  plans: PlanRun[]
+  /** What ended the plan that it needed; null: nothing did, or an error. */
+  ended: { why: CancelCause; elapsedMs: number } | null
+}
 
 /** At once where no plan is wanted. The promise never rejects. */
 export function lookAhead(
   environment: Pick<PassEnvironment, 'host' | 'options'>,
   input: PassInput,
   signal: AbortSignal,
-): Decision | Promise<Looked> {
-  return decideUnplanned(input) ?? planAhead(environment, input, signal)
+): Looked | Promise<Looked> {
+  const decision = decideUnplanned(input)
+  return decision === null
+    ? planAhead(environment, input, signal)
+    : { decision, plans: [], ended: null }
 }
 
 async function planAhead(
@@ -31,14 +40,21 @@ async function planAhead(
   const cooling = coolingOf(penalties, { nowMs, segments }, options)
   const { planTimeoutMs: timeoutMs, planResumeGraceMs: foregroundGraceMs } = options
   const bounds = bound(host, signal, { timeoutMs, foregroundGraceMs })
+  const plans: PlanRun[] = []
+  let begun = host.clock.monotonic()
   try {
-    return await decideWithPlans(input, (filters) =>
-      host.plan({ segments, filters, nowMs, cooling }, bounds.signal),
-    )
+    const decision = await decideWithPlans(input, async (filters) => {
+      begun = host.clock.monotonic()
+      const plan = await host.plan({ segments, filters, nowMs, cooling }, bounds.signal)
+      plans.push({ plan, elapsedMs: host.clock.monotonic() - begun })
+      return plan
+    })
+    return { decision, plans, ended: null }
   } catch {
-    // Not lost: the pass that follows on `unplanned` plans too, and reports what stops it.
-    const cause = bounds.cause()
-    return cause === 'foreground' || cause === 'aborted' ? 'given_up' : 'unplanned'
+    // An error is not lost: the pass that follows plans too, and reports what stops it.
+    const why = bounds.cause()
+    const elapsedMs = host.clock.monotonic() - begun
+    return { decision: null, plans, ended: why === null ? null : { why, elapsedMs } }
   } finally {
     bounds.release()
   }

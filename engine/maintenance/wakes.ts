@@ -11,6 +11,7 @@ import type { Decision } from './decision.ts'
 import { isIdle } from './pass.ts'
 import { passInput, type PassCall, type PassEnvironment } from './pass-environment.ts'
 import { isConfirm, type PassInput } from './pass-input.ts'
+import { countPlan, planCancelled } from './pass-plans.ts'
 import type { Suppression } from './suppression.ts'
 import { lookAhead, type Looked } from './tick-look.ts'
 
@@ -66,6 +67,7 @@ export class Wakes {
   #cancelPauseLook: (() => void) | null = null
   /** Of the tick that plans; null: none does. */
   #look: AbortController | null = null
+  #passesNotMade = 0
 
   constructor(environment: PassEnvironment, suppression: Suppression, target: WakeTarget) {
     this.#environment = environment
@@ -139,6 +141,16 @@ export class Wakes {
   close(): void {
     this.#disarm()
     this.#forget()
+  }
+
+  /** See EngineGauges. Not evented: a store at rest would tell it every second. */
+  get passesNotMade(): number {
+    return this.#passesNotMade
+  }
+
+  /** One was due, and there was nothing for it. */
+  noPass(): void {
+    this.#passesNotMade += 1
   }
 
   /** A kick found the slot taken; one is remembered, however many came. */
@@ -374,7 +386,11 @@ export class Wakes {
    */
   #tick(): void {
     this.#ticks += 1
-    if (this.#target.isSlotTaken() || this.#look !== null || this.#isHeldBack('periodic')) return
+    if (this.#target.isSlotTaken() || this.#look !== null) {
+      this.noPass()
+      return
+    }
+    if (this.#isHeldBack('periodic')) return
     const call = tickCall(this.#ticks, this.#environment.options)
     const input = passInput(this.#environment, call)
     const abort = new AbortController()
@@ -384,30 +400,48 @@ export class Wakes {
       return
     }
     this.#look = abort
-    void looked.then((decision) => {
+    void looked.then((found) => {
+      // Whoever ended it changed what it was made for, or closed: it is as if never made.
       if (abort.signal.aborted) return
       this.#look = null
       // A plan took its time: another pass may run by now, or something hold this one back.
-      if (this.#target.isSlotTaken() || this.#isHeldBack('periodic')) return
-      this.#afterLook(call, input, decision)
+      const isTaken = this.#target.isSlotTaken()
+      if (isTaken || this.#isHeldBack('periodic')) {
+        this.#countPlans(found)
+        if (isTaken) this.noPass()
+        return
+      }
+      this.#afterLook(call, input, found)
     })
   }
 
   #afterLook(call: PassCall, input: PassInput, looked: Looked): void {
-    if (looked === 'given_up') return
-    if (looked === 'unplanned' || !isIdle(looked)) {
-      this.#idleWhy = null
+    const { decision, ended } = looked
+    const idle = decision !== null && isIdle(decision) ? decision : null
+    const why = idle === null ? null : idleReason(idle)
+    const isNew = idle === null || (why !== null && why !== this.#idleWhy)
+    if (ended === null && isNew) {
+      // It plans again, over the segments of its own moment, and counts that: once for one piece of work.
+      this.#idleWhy = why
       this.#target.run(call)
       return
     }
-    const why = idleReason(looked)
-    if (why !== null && why !== this.#idleWhy) {
-      this.#idleWhy = why
-      this.#target.run(call)
-    } else if (looked.planHoldMs !== null) {
-      const { planHoldMs } = looked
+    this.noPass()
+    this.#countPlans(looked)
+    if (idle !== null && idle.planHoldMs !== null) {
+      const { planHoldMs } = idle
       this.#environment.memory.update({ lastPlanAtMs: input.nowMs, planHoldMs }, null)
     }
+  }
+
+  /** Of a look that no pass follows, as a pass counts its own. */
+  #countPlans({ plans, ended }: Looked): void {
+    const { memory } = this.#environment
+    for (const run of plans) countPlan(memory, run, null)
+    if (ended === null) return
+    planCancelled(this.#environment, ended, null)
+    // That ended a wait for age as well.
+    this.#armDeferred()
   }
 }
 

@@ -8,7 +8,14 @@ import {
   type StatsInput,
 } from '../../engine/stats.ts'
 import type { Counters, SegmentInfo } from '../../engine/types.ts'
-import { eagerClock, key, memoryFolder, openFixture, value } from '../support/engine-fixture.ts'
+import {
+  eagerClock,
+  key,
+  memoryFolder,
+  openFixture,
+  value,
+  yieldNow,
+} from '../support/engine-fixture.ts'
 import { NOW, makeGauges, makeSegment, makeState, options, segmentId } from '../web/fixtures.ts'
 
 const temperatures = (of: string): string[] =>
@@ -221,6 +228,7 @@ function busy(): StatsInput {
     },
     gauges: makeGauges({
       bytesPut: 900,
+      passesNotMade: 6,
       memtableBytes: 40,
       retainedPrune: {
         lastStatus: 'completed',
@@ -356,6 +364,45 @@ describe('statistics', () => {
     for (let i = 0; i < 12; i++) engine.get(key(i))
     const read = Number(now()['treedb.vlog.mmap_read.fallback_readat'])
     expect(read - Number(after['treedb.vlog.mmap_read.fallback_readat'])).toBe(12)
+    await engine.close()
+  })
+
+  test('attempts are whatever wanted the slot: nothing that is skipped is missing from them', async () => {
+    const { engine, clock } = await openFixture(
+      { mode: 'auto', phase: 'restore', segmentBytes: 4096, maintenance: { triggerTotalBytes: 0 } },
+      { dir: memoryFolder() },
+    )
+    const { maintenance } = engine
+    const of = (name: string): number => {
+      const { options } = engine.info
+      const input = { state: engine.state(), gauges: engine.gauges(), options, segmentBytes: 4096 }
+      return Number(statsOf(input)[`treedb.cache.vlog_generation.maintenance.${name}`])
+    }
+    const ticks = async (count: number): Promise<void> => {
+      for (let n = 0; n < count; n++) {
+        clock.advance(1_000)
+        do await yieldNow()
+        while (engine.state().scheduler.activePass !== null)
+      }
+    }
+    for (let i = 0; i < 12; i++) await engine.put(key(i), value(i, 700))
+    await engine.checkpoint()
+    await ticks(30)
+    expect([of('attempts'), of('acquired'), of('skip.maintenance_phase')]).toEqual([30, 0, 30])
+    // Staged: kicks leave it alone, and so do ticks, of which the first says so.
+    const [sealed] = engine.state().segments
+    const queue = sealed === undefined ? [] : [sealed.segmentId]
+    const observedAtMs = clock.now()
+    const stage = { observedAtMs, dueAtMs: observedAtMs + 30_000, minStaleRatio: 0.2 }
+    await maintenance.setDebt({ queue, ledger: [], stage })
+    maintenance.setPhase('steady')
+    for (let kick = 0; kick < 11; kick++) {
+      await engine.put(key(0), value(kick, 700))
+      await engine.checkpoint()
+    }
+    expect([of('attempts'), of('acquired'), of('skip.stage_gate_not_due')]).toEqual([41, 0, 11])
+    await ticks(3)
+    expect([of('attempts'), of('acquired'), of('skip.stage_gate_not_due')]).toEqual([44, 1, 12])
     await engine.close()
   })
 })

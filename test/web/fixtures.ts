@@ -96,6 +96,7 @@ export function makeGauges(overrides: Partial<EngineGauges> = {}): EngineGauges 
     indexFileBytes: 0,
     lastWriteAtMs: null,
     lastReadAtMs: null,
+    passesNotMade: 0,
     ...overrides,
   }
 }

@@ -160,7 +160,51 @@ describe('a tick', () => {
     expect(host.eventsOf('maintenance_active_acquire')).toEqual([])
   })
 
-  test('whose plan takes too long, or fails, leaves it to a pass, which reports it', async () => {
+  test('counts its plan once, whether a pass follows or not', async () => {
+    const { host, scheduler } = await world(MANY, { mode: 'auto' })
+    await advance(host, 1_000)
+    const { queue } = scheduler.debt()
+    expect(queue.length).toBeGreaterThan(1_000)
+    const planSelectedSegments = queue.length
+    const first = { planRuns: 1, planSelected: 1, planEmpty: 0, planSelectedSegments }
+    expect(scheduler.counters()).toMatchObject(first)
+    // What it says once, and what it only looks at.
+    host.list = [segment(1, 0.1)]
+    await scheduler.setDebt({ queue: [], ledger: [], stage: null })
+    await advance(host, 61_000)
+    expect(host.eventsOf('pass_done')).toHaveLength(2)
+    expect(scheduler.counters()).toMatchObject({ ...first, planRuns: 3, planEmpty: 2 })
+    expect(host.eventsOf('rewrite_plan')).toHaveLength(2)
+  })
+
+  test.each([
+    ['the foreground', 'foreground', { planResumeGraceMs: 300 }],
+    ['time', 'deadline', { planTimeoutMs: 300 }],
+  ])('whose plan %s ends counts and tells that, and the next waits 5 s', async (_, why, limits) => {
+    const maintenance = { quietWriteWindowMs: 0, ...limits }
+    const { host, scheduler } = await world(THREE, { mode: 'auto', maintenance })
+    host.onPlan = () => {
+      for (let turn = 0; turn < 6; turn++) {
+        host.clock.advance(50)
+        host.activity = { ...host.activity, lastWriteAtMs: host.clock.now() }
+      }
+      return Promise.resolve()
+    }
+    await advance(host, 1_000)
+    host.onPlan = () => Promise.resolve()
+    expect(host.eventsOf('rewrite_plan_canceled')).toMatchObject([{ why, passId: null }])
+    expect(host.eventsOf('maintenance_active_acquire')).toEqual([])
+    expect(scheduler.counters()).toMatchObject({ planRuns: 1, planCanceled: 1, planSelected: 0 })
+    const { lastPlanCanceledAtMs } = scheduler.info()
+    expect(lastPlanCanceledAtMs).toBe(T0 + 1_300)
+    while (host.clock.now() < T0 + 6_300 - 1_000) await advance(host, 500, 500)
+    expect(scheduler.counters().planRuns).toBe(1)
+    await advance(host, 2_000)
+    expect(scheduler.counters()).toMatchObject({ planRuns: 2, planSelected: 1 })
+    expect(scheduler.debt().stage).not.toBeNull()
+  })
+
+  test('whose plan fails leaves it to a pass, which reports it', async () => {
     const { host, scheduler } = await world(THREE, { mode: 'auto' })
     host.onPlan = () => Promise.reject(new EngineError('ENGINE_IO', 'no'))
     await advance(host, 1_000)
