@@ -71,6 +71,11 @@ export interface FileSystem {
   readFile(file: string): Uint8Array | undefined
   /** ENGINE_LOCKED, naming the holder, when someone else has it; the file's text is for people only. */
   lock(file: string): FolderLock
+  /**
+   * Somebody has the lock; false when the file is absent. Asked by a shared lock of a moment, without
+   * writing. Absent: nobody can tell.
+   */
+  isLocked?(file: string): boolean
 }
 
 /** Write beside, sync, rename over, sync the folder: a crash leaves the old file or the new one. */
@@ -117,7 +122,7 @@ export function readSmallFile(
 }
 
 interface NativeLocks {
-  tryLock(fd: number): boolean
+  tryLock(fd: number, offset?: number, length?: number, how?: { shared: boolean }): boolean
   unlock(fd: number): void
 }
 
@@ -419,7 +424,8 @@ export const nodeFileSystem: FileSystem = {
     } catch (error) {
       throw ioError(`cannot open the lock ${file}`, error)
     }
-    if (!locks.tryLock(fd)) {
+    // Once more: whoever asks `isLocked` has it for some microseconds.
+    if (!locks.tryLock(fd) && !locks.tryLock(fd)) {
       const text = fs.readFileSync(fd, 'utf8').trim()
       fs.closeSync(fd)
       throw new EngineError(
@@ -442,6 +448,21 @@ export const nodeFileSystem: FileSystem = {
         locks.unlock(fd)
         fs.closeSync(fd)
       },
+    }
+  },
+
+  isLocked(file) {
+    const locks = requireNative('fs-native-extensions') as NativeLocks
+    let fd: number | undefined
+    try {
+      fd = openRegular(file, 'read')
+      // Closing gives it up.
+      return !locks.tryLock(fd, 0, 0, { shared: true })
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return false
+      throw ioError(`cannot look at the lock ${file}`, error)
+    } finally {
+      if (fd !== undefined) fs.closeSync(fd)
     }
   },
 }

@@ -1,6 +1,7 @@
 /**
  * What maintenance would do with a folder that was only read: the planner's choice and GC's, over a
- * reading. Nothing is opened, so nothing can change (B8, F17).
+ * reading that said what an opening for writing would have (`opened`). Nothing is opened, so nothing can
+ * change (B8, F17).
  */
 import { isWorthMoving } from './index-vacuum.ts'
 import { FIRST_TREE_PAGE, indexFileBytes } from './index/page-store.ts'
@@ -13,7 +14,14 @@ import { gcReportOf } from './maintenance/gc-survey.ts'
 import { coolingOf } from './maintenance/penalties.ts'
 import { planRewrite } from './maintenance/planner.ts'
 import { resolveOptions } from './options.ts'
-import type { GcReport, MaintenanceOptions, PlanFilters, RewritePlan, SegmentId } from './types.ts'
+import type {
+  GcReport,
+  MaintenanceOptions,
+  PlanFilters,
+  RewritePlan,
+  SegmentId,
+  SegmentInfo,
+} from './types.ts'
 
 /**
  * Filters that are not given are those of the automatic stale-ratio plan under these options. Segments
@@ -27,7 +35,8 @@ export function planFolder(
     nowMs: number
   },
 ): RewritePlan {
-  const { segments, penalties } = reading.state
+  const { penalties } = reading.state
+  const segments = segmentsOf(reading)
   const { nowMs } = how
   const { maintenance } = resolveOptions({ maintenance: how.options ?? {} })
   const floor = staleTriggerFloor(totalBytes(segments), maintenance)
@@ -60,5 +69,16 @@ export function vacuumFolder({ report }: FolderReading): {
 
 /** A dry GC: an opening for writing would checkpoint first, so old roots and the journal keep nothing. */
 export function gcFolder(reading: FolderReading, observed?: readonly SegmentId[]): GcReport {
-  return gcReportOf(reading.state.segments, { dryRun: true, checkpointFrees: true, observed })
+  return gcReportOf(segmentsOf(reading), { dryRun: true, checkpointFrees: true, observed })
+}
+
+function segmentsOf({ opened, state }: FolderReading): SegmentInfo[] {
+  return opened ?? state.segments
+}
+
+/** Segments whose age is that of their file, which copying resets (X5): no seal time is kept of them. */
+export function datedByFile(reading: FolderReading): SegmentId[] {
+  return segmentsOf(reading)
+    .filter(({ ageSource }) => ageSource === 'mtime')
+    .map(({ segmentId }) => segmentId)
 }

@@ -39,6 +39,7 @@ export interface FolderPaths {
 }
 
 export const STATE_FILE = 'vlog_generation_state.json'
+export const LOCK_FILE = 'LOCK'
 
 /** Folder of index.db, below the root. */
 const MAIN_FOLDER = 'maindb'
@@ -97,7 +98,7 @@ function pathsOf(root: string, main: string, layout: 'split' | 'wal'): FolderPat
     valuesName: nameOf(values),
     segmentFolders: segmentFolders.map((absolute) => ({ absolute, name: nameOf(absolute) })),
     journal: path.join(main, 'wal'),
-    lock: path.join(main, 'LOCK'),
+    lock: path.join(main, LOCK_FILE),
     metadata: path.join(main, METADATA_FILE),
     keys: path.join(main, 'restage_keys'),
     state: path.join(stateFolder, STATE_FILE),
@@ -119,7 +120,7 @@ export function refuseLinks(fileSystem: FileSystem, paths: FolderPaths): void {
 
 /** What `maindb` may hold when making it was cut short before index.db came. */
 const LEFT_BY_A_CRASH: ReadonlySet<string> = new Set([
-  'LOCK',
+  LOCK_FILE,
   'wal',
   'value_vlog',
   'format.json',

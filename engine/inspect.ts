@@ -20,6 +20,7 @@ import { Sentences, Slices, UnreadFeatures, counted } from './inspect/findings.t
 import { mapFolder, type FolderMap } from './inspect/folder.ts'
 import { readJournals, type PendingJournal } from './inspect/journal.ts'
 import { IndexFile, chooseMeta, type MetaChoice } from './inspect/meta-choice.ts'
+import { countReplayed, openedState } from './inspect/opened.ts'
 import { RecordReader } from './inspect/record-reader.ts'
 import { readRecording } from './inspect/recording.ts'
 import { References } from './inspect/references.ts'
@@ -39,7 +40,8 @@ import { describeValue, readTrees, type TreesReading } from './inspect/trees.ts'
 import { storeRoot } from './folder.ts'
 import { segmentFileName } from './ids.ts'
 import { resolveOptions } from './options.ts'
-import type { EngineInfo } from './types.ts'
+import type { SegmentFacts } from './metadata.ts'
+import type { EngineInfo, SegmentId } from './types.ts'
 import { loadZstd } from './value-log/zstd.ts'
 
 export type * from './inspect/report.ts'
@@ -65,6 +67,8 @@ export interface InspectRequest {
   keys?: boolean
   /** Lay the pending journal over the keys, as a writer would at its next opening. */
   replay?: boolean
+  /** Say what segments an opening for writing would have: a second walk where a journal waits for replay. */
+  opened?: boolean
   /** Read the whole value log and check every CRC; without it records are walked by their headers. */
   verify?: boolean
 }
@@ -189,6 +193,8 @@ interface Gathered {
   walk: Walk
   trees: TreesReading | undefined
   segments: CountedSegment[]
+  /** The same with the journal replayed; null = not asked for. */
+  replayedSegments: CountedSegment[] | null
   /** null: no tree. */
   keyCount: number | null
   replayed: boolean
@@ -237,21 +243,28 @@ async function readFolder(
     ...(recording === undefined ? {} : { recording }),
   }
   const other = choice?.other ?? null
-  const state = buildState({
+  const segmentsInput = {
     files: folder.segments,
     segments: gathered.segments,
+    nowMs: asked.nowMs,
     prefix: folder.prefix,
-    facts: gathered.files.metadata?.segments ?? new Map(),
-    debt: gathered.files.debt,
-    penalties: gathered.files.penalties,
-    commitSeq,
+    facts: gathered.files.metadata?.segments ?? new Map<SegmentId, SegmentFacts>(),
     journalSegments,
     otherRoot:
       other === null || trees === undefined
         ? null
         : { metaPage: other.pageNumber, segments: trees.otherRootSegments },
     keepersUnknown: lowerBound ?? otherRootUnknown(gathered),
-  })
+  }
+  const { debt, penalties } = gathered.files
+  const state = buildState({ ...segmentsInput, debt, penalties, commitSeq })
+  const opened =
+    gathered.replayedSegments === null
+      ? null
+      : openedState({ ...segmentsInput, segments: gathered.replayedSegments }, state.segments, {
+          fileSystem: scope.fileSystem,
+          base: folder.base,
+        })
   const info = infoOf(folder, gathered.detected ?? null)
   const attachment = {
     readAtMs: asked.nowMs,
@@ -262,7 +275,7 @@ async function readFolder(
     unsupported,
     problems: [...report.problems, ...scope.notes.list()],
   }
-  return { report, state, info, attachment }
+  return { report, state, opened, info, attachment }
 }
 
 async function gather(
@@ -324,10 +337,17 @@ async function gatherWith(
       progress: progressOver(folder, scope),
     })
     sayMissingDictionaries(dictionariesNeeded, dictionaries, scope)
-    const replayed =
-      request.replay === true &&
-      trees !== undefined &&
-      canReplay(journal, files.commandLog, scope.problems)
+    const mayReplay = (): boolean => canReplay(journal, files.commandLog, scope.problems)
+    const recount = (by: MetaChoice): Promise<CountedSegment[]> =>
+      countReplayed(
+        folder,
+        { walk: makeWalk(index, { kind, choice, reader }, scope), choice: by, journal },
+        { ...scope, kind, reader, progress: progressOver(folder, scope) },
+      )
+    const isChanged = choice !== undefined && !journal.isEmpty
+    const replayedSegments =
+      request.opened !== true ? null : isChanged && mayReplay() ? await recount(choice) : segments
+    const replayed = request.replay === true && trees !== undefined && mayReplay()
     if (replayed) replay(trees, journal, reader)
     const keyCount = trees?.keyCount ?? null
     return {
@@ -341,6 +361,7 @@ async function gatherWith(
       walk,
       trees,
       segments,
+      replayedSegments,
       keyCount,
       replayed,
       verified: request.verify === true,

@@ -5,7 +5,7 @@
  * absent.
  */
 import { replaceFile, type FileSystem } from './file-system.ts'
-import type { SegmentId, SegmentOrigin } from './types.ts'
+import type { SegmentId, SegmentInfo, SegmentOrigin } from './types.ts'
 import { SerialTask } from './slicer.ts'
 import type { Segment } from './value-log/segment.ts'
 
@@ -15,6 +15,8 @@ export interface SegmentFacts {
   origin: SegmentOrigin
   createdAtMs: number | null
   sealedAtMs: number | null
+  /** Who says so: `mtime` = it was still written at a crash, and the time of its file was taken. */
+  sealedAtFrom: AgeSource
   /** Sealed and synced; false = a power cut may have damaged its end. */
   isWhole: boolean
 }
@@ -27,6 +29,25 @@ export interface Metadata {
   segments: Map<SegmentId, SegmentFacts>
 }
 
+type AgeSource = SegmentInfo['ageSource']
+
+/**
+ * When a segment that nobody writes any more was sealed, and who says so. What was active at a crash, and what
+ * the metadata does not know, has the time of its last write. A time yet to come, after a clock was set back or
+ * from another machine, is taken as now: it would keep the segment young until then.
+ */
+export function sealTimeOf(
+  facts: SegmentFacts | undefined,
+  mtimeMs: number,
+  nowMs: number,
+): { sealedAtMs: number; ageSource: AgeSource } {
+  const kept = facts?.sealedAtMs ?? null
+  if (facts === undefined || kept === null) {
+    return { sealedAtMs: Math.min(Math.floor(mtimeMs), nowMs), ageSource: 'mtime' }
+  }
+  return { sealedAtMs: Math.min(kept, nowMs), ageSource: facts.sealedAtFrom }
+}
+
 /** Record ids set aside at each opening: a crash wastes at most these, of 2^64. */
 export const RID_RESERVE = 1n << 40n
 
@@ -37,6 +58,7 @@ export function encodeMetadata(metadata: Metadata): string {
       origin: facts.origin,
       created_at_ms: facts.createdAtMs,
       sealed_at_ms: facts.sealedAtMs,
+      ...(facts.sealedAtFrom === 'mtime' ? { sealed_at_from: 'mtime' } : {}),
       whole: facts.isWhole,
     }
   }
@@ -71,6 +93,7 @@ export function decodeMetadata(text: string): Metadata | undefined {
       origin: origin === 'foreground' || origin === 'rewrite' ? origin : 'unknown',
       createdAtMs: timeOrNull(facts['created_at_ms']),
       sealedAtMs: timeOrNull(facts['sealed_at_ms']),
+      sealedAtFrom: facts['sealed_at_from'] === 'mtime' ? 'mtime' : 'metadata',
       isWhole: facts['whole'] === true,
     })
   }
@@ -113,10 +136,11 @@ export class MetadataFile {
   async #save({ set, nextSeq }: LoggedSegments): Promise<void> {
     const facts = new Map<SegmentId, SegmentFacts>()
     for (const segment of set) {
-      if (segment.times.ageSource !== 'metadata') continue
-      const { createdAtMs, sealedAtMs } = segment.times
+      const { createdAtMs, sealedAtMs, ageSource: sealedAtFrom } = segment.times
       const { origin, isWhole } = segment
-      facts.set(segment.id, { origin, createdAtMs, sealedAtMs, isWhole })
+      // Of a foreign one nothing is known but its file.
+      if (sealedAtFrom === 'mtime' && createdAtMs === null && origin === 'unknown') continue
+      facts.set(segment.id, { origin, createdAtMs, sealedAtMs, sealedAtFrom, isWhole })
     }
     const ridReservedUntil = this.#ridReservedUntil
     const text = encodeMetadata({ nextSeq, ridReservedUntil, segments: facts })

@@ -17,7 +17,7 @@ import type { PageStore } from './index/page-store.ts'
 import { walkTree } from './index/tree.ts'
 import type { KeyListRebuild } from './key-list-rebuild.ts'
 import { PAGE_BYTES, makePage, newPage, pageCount, type Page } from './index/page.ts'
-import { decodeMetadata, type Metadata } from './metadata.ts'
+import { decodeMetadata, sealTimeOf, type Metadata } from './metadata.ts'
 import { isGrouped, recordStart, type ValuePointer } from './value-pointer.ts'
 import type { LoggedLeaves } from './value-log/logged-leaves.ts'
 import { Segment } from './value-log/segment.ts'
@@ -77,7 +77,7 @@ export function readMetadata(fileSystem: FileSystem, paths: FolderPaths): Metada
 export function openSegments(
   fileSystem: FileSystem,
   paths: FolderPaths,
-  into: { set: SegmentSet; metadata: Metadata | undefined },
+  into: { set: SegmentSet; metadata: Metadata | undefined; nowMs: number },
 ): number {
   let highest = 0
   for (const folder of paths.segmentFolders) {
@@ -88,7 +88,7 @@ export function openSegments(
       highest = Math.max(highest, seqOf(id))
       if (into.set.get(id) !== undefined) continue
       const place = { file: path.join(folder.absolute, name), name: `${folder.name}/${name}` }
-      into.set.add(openSegment(fileSystem, { id, ...place }, into.metadata))
+      into.set.add(openSegment(fileSystem, { id, ...place }, into))
     }
   }
   return highest
@@ -97,15 +97,13 @@ export function openSegments(
 function openSegment(
   fileSystem: FileSystem,
   found: { id: SegmentId; file: string; name: string },
-  metadata: Metadata | undefined,
+  { metadata, nowMs }: { metadata: Metadata | undefined; nowMs: number },
 ): Segment {
   const { id, file, name } = found
   const stat = fileSystem.stat(file)
   if (stat?.isFile !== true)
     throw new EngineError('ENGINE_CORRUPT', `${file} is not a regular file`)
   const known = metadata?.segments.get(id)
-  // What was still active at a crash has no seal time; its last write is the best there is.
-  const sealedAtMs = known?.sealedAtMs ?? stat.mtimeMs
   return new Segment({
     id,
     file: fileSystem.open(file, 'read'),
@@ -113,8 +111,7 @@ function openSegment(
     origin: known?.origin ?? 'unknown',
     times: {
       createdAtMs: known?.createdAtMs ?? null,
-      sealedAtMs,
-      ageSource: known === undefined ? 'mtime' : 'metadata',
+      ...sealTimeOf(known, stat.mtimeMs, nowMs),
     },
     state: 'sealed',
     firstSeq: 0,

@@ -153,7 +153,7 @@ async function rebuild(files: OpenedFiles, context: StoreContext): Promise<Store
   const slices = slicesOf(context)
   const { kind, candidates } = readMetas(index, paths.index)
   const metadata = readMetadata(fileSystem, paths)
-  const highestSeq = openSegments(fileSystem, paths, { set, metadata })
+  const highestSeq = openSegments(fileSystem, paths, { set, metadata, nowMs: deps.clock.now() })
   const slicer = new Slicer(slices)
   const keyLists = new KeyListRebuild(set)
   const leaves = new LoggedLeaves(set, kind, dictionaries)

@@ -298,6 +298,15 @@ export function grouped(value: number): string {
 
 export { bytesText, countText, durationText, segmentText as segmentName }
 
+/** Said wherever an age may come from a file (X5). */
+export function mtimeText(segments: number): string {
+  const of =
+    segments === 1
+      ? 'the age of 1 segment is that of its file'
+      : `the ages of ${grouped(segments)} segments are those of their files`
+  return `${of}, which copying resets: no seal time is kept`
+}
+
 export function percentText(ratio: number): string {
   return `${(ratio * 100).toFixed(1)} %`
 }

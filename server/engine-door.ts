@@ -13,6 +13,7 @@ export {
   EngineError,
   findIndex,
   folderStatsOf,
+  datedByFile,
   gcFolder,
   inspectFolder,
   latencyBetween,

@@ -68,8 +68,9 @@ function runGc(
     interrupted: INTERRUPTED[options.dryRun ? 'read' : 'worked'],
   }
   return runGuarded('gc', how, async () => {
+    const request = { opened: true }
     const report = options.dryRun
-      ? gcFolder(await readFolder(dir, output, context), options.observed)
+      ? gcFolder(await readFolder(dir, output, { ...context, request }), options.observed)
       : await collect(dir, options, { output, signal: context.signal })
     if (options.json) {
       const json = {

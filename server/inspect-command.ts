@@ -11,6 +11,7 @@ import {
   EXIT_OK,
   grouped,
   INTERRUPTED,
+  mtimeText,
   parseDir,
   readFolder,
   runGuarded,
@@ -18,7 +19,7 @@ import {
   type CommandContext,
   type CommandOutput,
 } from './command-support.ts'
-import type { FolderReading } from './engine-door.ts'
+import { datedByFile, type FolderReading } from './engine-door.ts'
 
 export interface InspectCommand {
   /** As given on the command line. */
@@ -62,7 +63,8 @@ export async function runInspect(
   return runGuarded('inspect', how, async () => {
     const reading = await readFolder(dir, output, { ...context, request: { keys, replay, verify } })
     const { report } = reading
-    output.write(command.json ? `${JSON.stringify(report, null, 2)}\n` : describe(command, reading))
+    const json = { ...report, ages_from_mtime: datedByFile(reading) }
+    output.write(command.json ? `${JSON.stringify(json, null, 2)}\n` : describe(command, reading))
     return report.meta_page === null ? EXIT_FAILED : EXIT_OK
   })
 }
@@ -71,6 +73,7 @@ export async function runInspect(
 
 function describe(command: InspectCommand, reading: FolderReading): string {
   const { report, attachment, info, state } = reading
+  const dated = datedByFile(reading).length
   const lines = [
     info.dir,
     `  layout     ${info.layout ?? 'not known'}, checksum ${report.checksum ?? 'not known'}`,
@@ -80,6 +83,7 @@ function describe(command: InspectCommand, reading: FolderReading): string {
     `  journal    ${journalText(reading)}`,
     `  debt       ${debtText(reading)}`,
     `  recording  ${recordingText(reading)}`,
+    ...(dated > 0 ? [`  note       ${mtimeText(dated)}`] : []),
     '',
     ...segmentTable(reading),
     '',

@@ -7,6 +7,7 @@ import {
   EXIT_OK,
   grouped,
   INTERRUPTED,
+  mtimeText,
   parseBytes,
   parseCount,
   parseDir,
@@ -22,7 +23,7 @@ import {
   type CommandOutput,
   type CommandRun,
 } from './command-support.ts'
-import { planFolder } from './engine-door.ts'
+import { datedByFile, planFolder } from './engine-door.ts'
 import type { CandidateVerdict, PlanFilters, RewritePlan } from './protocol.ts'
 import { upstreamPlan } from './upstream-shapes.ts'
 
@@ -102,8 +103,9 @@ function runPlan(
 ): Promise<number> {
   const how = { output, signal: context.signal, interrupted: INTERRUPTED.read }
   return runGuarded('plan', how, async () => {
-    const reading = await readFolder(dir, output, context)
+    const reading = await readFolder(dir, output, { ...context, request: { opened: true } })
     const plan = planFolder(reading, { filters: filtersOf(options), nowMs: context.nowMs })
+    const dated = datedByFile(reading)
     const { problems, unsupported } = reading.attachment
     if (options.json) {
       const json = {
@@ -111,12 +113,14 @@ function runPlan(
         read_at_ms: context.nowMs,
         rewrite_plan: upstreamPlan(plan),
         plan: plan.liveBytesKnown ? plan : withoutEconomics(plan),
+        ages_from_mtime: dated,
         problems,
         unsupported,
       }
       output.write(`${JSON.stringify(json, null, 2)}\n`)
     } else {
-      const notes = [...problems, ...unsupported].map((sentence) => `note: ${sentence}`)
+      const ages = dated.length === 0 ? [] : [mtimeText(dated.length)]
+      const notes = [...problems, ...unsupported, ...ages].map((sentence) => `note: ${sentence}`)
       output.write(`${[...planLines(plan, options.all), ...notes].join('\n')}\n`)
     }
     return EXIT_OK

@@ -3,7 +3,7 @@
  * its key names are those of the format's sample readings (test/data), bytes are bytes, and what
  * was not asked for or does not apply is absent. JSON-safe, no run-time code.
  */
-import type { EngineInfo, EngineState, RecordingGap, SegmentId } from '../types.ts'
+import type { EngineInfo, EngineState, RecordingGap, SegmentId, SegmentInfo } from '../types.ts'
 import type { ChecksumKind } from '../checksum.ts'
 
 export interface InspectMeta {
@@ -178,6 +178,11 @@ export interface FolderReading {
   report: InspectReport
   /** Its live bytes are lower bounds where `attachment.liveBytesUnknown` says so. */
   state: EngineState
+  /**
+   * Its segments as an opening for writing would have them: sealed, and with the pending journal replayed. As
+   * in `state` while another process has the folder open for writing. null = not asked for.
+   */
+  opened: SegmentInfo[] | null
   info: EngineInfo
   attachment: AttachmentFacts
 }

@@ -4,7 +4,7 @@
  */
 import { assert } from '../assert.ts'
 import { NEVER_RAN, NO_COUNTS } from '../maintenance/memory.ts'
-import type { SegmentFacts } from '../metadata.ts'
+import { sealTimeOf, type SegmentFacts } from '../metadata.ts'
 import type {
   EngineState,
   RewriteDebt,
@@ -17,17 +17,14 @@ import type {
 import type { SegmentFile } from './folder.ts'
 import type { CountedSegment } from './report.ts'
 
-export interface StateInput {
+export interface SegmentsInput {
   /** Same order and length. */
   files: readonly SegmentFile[]
   segments: readonly CountedSegment[]
+  nowMs: number
   /** 'maindb/' or ''. */
   prefix: string
   facts: ReadonlyMap<SegmentId, SegmentFacts>
-  debt: RewriteDebt
-  penalties: RewritePenalty[]
-  /** null when no meta page can be used. */
-  commitSeq: number | null
   /** Segments that a replay of the journal would need. */
   journalSegments: ReadonlySet<SegmentId>
   /** Segments that the tree of the other meta page names; null when there is no other page. */
@@ -36,17 +33,19 @@ export interface StateInput {
   keepersUnknown: { code: string; message: string } | null
 }
 
+export interface StateInput extends SegmentsInput {
+  debt: RewriteDebt
+  penalties: RewritePenalty[]
+  /** null when no meta page can be used. */
+  commitSeq: number | null
+}
+
 /** Nothing is scheduled in a folder that is only read. */
 const NO_SCHEDULER: SchedulerInfo = { ...NEVER_RAN, mode: 'step', state: 'disabled' }
 
 export function buildState(input: StateInput): EngineState {
-  const segments = input.files.map((file, i) => {
-    const reading = input.segments[i]
-    assert(reading?.file_id === file.segmentId, 'readings stand in the order of the files')
-    return segmentInfo(file, reading, input)
-  })
   return {
-    segments,
+    segments: segmentInfos(input, isOpenEnded),
     debt: input.debt,
     scheduler: { ...NO_SCHEDULER },
     penalties: input.penalties,
@@ -56,39 +55,56 @@ export function buildState(input: StateInput): EngineState {
   }
 }
 
-function segmentInfo(file: SegmentFile, reading: CountedSegment, input: StateInput): SegmentInfo {
+/** The same as an opening for writing would have them: it writes to no segment that it finds. */
+export function openedSegments(input: SegmentsInput): SegmentInfo[] {
+  return segmentInfos(input, () => false)
+}
+
+type IsActive = (file: SegmentFile, input: SegmentsInput) => boolean
+
+function segmentInfos(input: SegmentsInput, isActive: IsActive): SegmentInfo[] {
+  return input.files.map((file, i) => {
+    const reading = input.segments[i]
+    assert(reading?.file_id === file.segmentId, 'readings stand in the order of the files')
+    return segmentInfo(file, reading, { input, isActive: isActive(file, input) })
+  })
+}
+
+function segmentInfo(
+  file: SegmentFile,
+  reading: CountedSegment,
+  { input, isActive }: { input: SegmentsInput; isActive: boolean },
+): SegmentInfo {
   const bytesTotal = reading.total_bytes
   const bytesLive = reading.live_disk_bytes
   const facts = input.facts.get(file.segmentId)
-  const isKnown = facts !== undefined && (facts.createdAtMs !== null || facts.sealedAtMs !== null)
-  // The last write is the best guess at the sealing; nothing tells when the file was made.
-  const sealedAtMs = isKnown ? facts.sealedAtMs : Math.floor(file.mtimeMs)
+  const sealing = sealTimeOf(facts, file.mtimeMs, input.nowMs)
   return {
     segmentId: file.segmentId,
     lane: reading.lane,
     seq: reading.seq,
     file: input.prefix + file.file,
-    state: isOpenEnded(file, input) ? 'active' : 'sealed',
+    state: isActive ? 'active' : 'sealed',
     origin: facts?.origin ?? 'unknown',
     bytesTotal,
     bytesLive,
     bytesStale: bytesTotal - bytesLive,
-    createdAtMs: isKnown ? facts.createdAtMs : null,
-    sealedAtMs: isOpenEnded(file, input) ? null : sealedAtMs,
-    ageSource: isKnown ? 'metadata' : 'mtime',
-    keptBy: bytesLive === 0 ? keepersOf(file, input) : [],
+    createdAtMs: facts?.createdAtMs ?? null,
+    sealedAtMs: isActive ? null : sealing.sealedAtMs,
+    ageSource: sealing.ageSource,
+    keptBy: bytesLive === 0 ? keepersOf(file, isActive, input) : [],
   }
 }
 
-/** The newest of its lane may still be written, unless the folder says that it was sealed whole. */
-function isOpenEnded(file: SegmentFile, input: StateInput): boolean {
-  return file.isHead && input.facts.get(file.segmentId)?.isWhole !== true
+/** The newest of its lane may still be written, unless the folder says that it was sealed. */
+function isOpenEnded(file: SegmentFile, { facts }: SegmentsInput): boolean {
+  return file.isHead && (facts.get(file.segmentId)?.sealedAtMs ?? null) === null
 }
 
 /** Every reason that the bytes tell; a writer's snapshots and iterators leave no trace on disk. */
-function keepersOf(file: SegmentFile, input: StateInput): SegmentKeeper[] {
+function keepersOf(file: SegmentFile, isActive: boolean, input: SegmentsInput): SegmentKeeper[] {
   const keepers: SegmentKeeper[] = []
-  if (isOpenEnded(file, input)) keepers.push({ kind: 'active_writer' })
+  if (isActive) keepers.push({ kind: 'active_writer' })
   if (input.journalSegments.has(file.segmentId)) keepers.push({ kind: 'journal' })
   if (input.otherRoot?.segments.has(file.segmentId) === true) {
     keepers.push({ kind: 'root', metaPage: input.otherRoot.metaPage })

@@ -55,6 +55,8 @@ export interface TreesRequest {
   keys: boolean
   /** Keys (as byte strings) to look for. */
   watched: ReadonlySet<string>
+  /** Keys of the user tree whose values do not count as referenced. Absent = none. */
+  without?: ReadonlySet<string>
 }
 
 export async function readTrees(
@@ -72,11 +74,13 @@ export async function readTrees(
     otherRootSegments: new Set(),
     otherRootUnread: false,
   }
-  const { references, watched } = request
+  const { references, watched, without } = request
   await walkTree(walk, choice.meta.userLeaf ?? choice.meta.userRoot, {
     leaf: (page) => {
       reading.keyCount += countKeys(page, watched, reading.watchedFound)
-      return readLeaf(page, walk, request, reading.keys)
+      if (without === undefined) return readLeaf(page, walk, request, reading.keys)
+      addReferences(page, references, without)
+      return undefined
     },
     leafRef: (ref) => references.addLeafRef(ref),
   })
@@ -111,12 +115,18 @@ function readLeaf(
   request: TreesRequest,
   keys: Map<string, InspectKey> | null,
 ): void | Promise<void> {
+  addReferences(page, request.references)
+  return keys === null ? undefined : readKeys(page, walk, request.reader, keys)
+}
+
+function addReferences(page: Page, references: References, without?: ReadonlySet<string>): void {
   const count = pageCount(page)
   for (let i = 0; i < count; i++) {
-    const at = entryPointerAt(page, entryStart(page, i))
-    if (at !== -1) request.references.addEncoded(page.view, at)
+    const start = entryStart(page, i)
+    const at = entryPointerAt(page, start)
+    if (at === -1 || without?.has(keyString(entryKey(page, start))) === true) continue
+    references.addEncoded(page.view, at)
   }
-  return keys === null ? undefined : readKeys(page, walk, request.reader, keys)
 }
 
 async function readKeys(

@@ -346,8 +346,8 @@ async function writeFacts(
 ): Promise<void> {
   const facts = new Map<SegmentId, SegmentFacts>()
   for (const { id, origin, times, isWhole } of segments) {
-    const { createdAtMs, sealedAtMs } = times
-    facts.set(id, { origin, createdAtMs, sealedAtMs, isWhole })
+    const { createdAtMs, sealedAtMs, ageSource: sealedAtFrom } = times
+    facts.set(id, { origin, createdAtMs, sealedAtMs, sealedAtFrom, isWhole })
   }
   const { valueLog } = source
   const metadata: Metadata = {

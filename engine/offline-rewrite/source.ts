@@ -69,7 +69,7 @@ export async function openSource(
   if (current === undefined) throw new EngineError('ENGINE_CORRUPT', `${paths.index}: no meta page`)
   const { meta } = current
   const metadata = readMetadata(fileSystem, paths)
-  const highestSeq = openSegments(fileSystem, paths, { set, metadata })
+  const highestSeq = openSegments(fileSystem, paths, { set, metadata, nowMs: clock.now() })
   const leaves = new LoggedLeaves(set, kind, dictionaries)
   const pages = new PageStore(index, kind, {
     totalPages: meta.totalPages === 0 ? Math.floor(index.size() / PAGE_BYTES) : meta.totalPages,

@@ -417,6 +417,54 @@ describe('age', () => {
     expect(older).toMatchObject({ sourceSegmentIds: [], ageBlockedSegments: 3 })
     await again.engine.close()
   })
+
+  /** Killed with its newest segment still written; the file of that one has this time. */
+  async function killed(fileTimeMs: number): Promise<string> {
+    const { engine, dir } = await open()
+    await fill(engine, 0, 8)
+    await engine.checkpoint()
+    const copy = copyFolder(dir, memoryFolder())
+    await engine.close()
+    const file = path.join(copy, 'maindb', 'value_vlog', fileOf(1))
+    fs.utimesSync(file, fileTimeMs / 1000, fileTimeMs / 1000)
+    return copy
+  }
+
+  test('X5: what was still written at a kill has the age of its file, says so, and keeps it when it is copied', async () => {
+    const fileTimeMs = 1_773_000_000_000
+    const clock = manualClock(1_774_000_000_000)
+    let dir = await killed(fileTimeMs)
+    for (let i = 0; i < 2; i++) {
+      const { engine } = await openFixture(OPTIONS, { dir, clock })
+      expect(segment(engine, 1)).toMatchObject({ sealedAtMs: fileTimeMs, ageSource: 'mtime' })
+      expect(segment(engine, 1)).toMatchObject({ origin: 'foreground' })
+      await engine.close()
+      dir = copyFolder(dir, memoryFolder())
+    }
+  })
+
+  test('X5: a time of sealing that is yet to come, of a file or of the metadata, is now', async () => {
+    const nowMs = 1_774_000_000_000
+    const minAgeMs = 30_000
+    const filters = { minAgeMs, minStaleRatio: 0, minStaleBytes: 0 }
+    let dir = await killed(Date.UTC(2031, 0))
+    // The second opening finds the metadata of the first one, by a clock that was set back by an hour.
+    for (const [now, ageSource] of [
+      [nowMs, 'mtime'],
+      [nowMs - 3_600_000, 'mtime'],
+    ] as const) {
+      const clock = manualClock(now)
+      const { engine } = await openFixture(OPTIONS, { dir, clock })
+      expect(segment(engine, 1)).toMatchObject({ sealedAtMs: now, ageSource })
+      await engine.delete(key(0))
+      clock.advance(minAgeMs - 1)
+      expect(engine.maintenance.plan(filters).ageBlockedMinRemainingMs).toBe(1)
+      clock.advance(1)
+      expect(engine.maintenance.plan(filters).sourceSegmentIds).toEqual([idOf(engine, 1)])
+      await engine.close()
+      dir = copyFolder(dir, memoryFolder())
+    }
+  })
 })
 
 describe('record ids (B7)', () => {

@@ -483,11 +483,35 @@ export const BACKEND: readonly PutBack[] = [
     edits: [
       {
         file: 'engine/recovery.ts',
-        find: 'const sealedAtMs = known?.sealedAtMs ?? stat.mtimeMs',
-        replace: 'const sealedAtMs = stat.mtimeMs',
+        find: '...sealTimeOf(known, ',
+        replace: '...sealTimeOf(undefined, ',
       },
     ],
     test: { file: PINS, name: 'X5: a copied folder, whose file times are of now' },
+  },
+  {
+    id: 'X5',
+    defect: 'the time of a file is given out as one that the metadata kept',
+    edits: [
+      {
+        file: 'engine/metadata.ts',
+        find: "nowMs), ageSource: 'mtime' }",
+        replace: "nowMs), ageSource: 'metadata' }",
+      },
+    ],
+    test: { file: PINS, name: 'X5: what was still written at a kill has the age of its file' },
+  },
+  {
+    id: 'X5',
+    defect: 'a file of the year 2031 keeps its segment young until then',
+    edits: [
+      {
+        file: 'engine/metadata.ts',
+        find: 'Math.min(Math.floor(mtimeMs), nowMs)',
+        replace: 'Math.floor(mtimeMs)',
+      },
+    ],
+    test: { file: PINS, name: 'X5: a time of sealing that is yet to come' },
   },
   {
     id: 'X5',
@@ -495,8 +519,8 @@ export const BACKEND: readonly PutBack[] = [
     edits: [
       {
         file: 'engine/inspect/state.ts',
-        find: 'const sealedAtMs = isKnown ? facts.sealedAtMs : Math.floor(file.mtimeMs)',
-        replace: 'const sealedAtMs = Math.floor(file.mtimeMs)',
+        find: 'sealTimeOf(facts, file',
+        replace: 'sealTimeOf(undefined, file',
       },
     ],
     test: {

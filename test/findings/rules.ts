@@ -8,6 +8,7 @@ const WAITS = 'test/engine/waits.test.ts'
 const CLEANUP = 'test/engine/maintenance/cleanup.test.ts'
 const LIFE = 'test/engine/lifecycle.test.ts'
 const IDS = 'test/engine/record-ids.test.ts'
+const OUTLOOK = 'test/engine/folder-outlook.test.ts'
 const DURABLE_LIFE = 'before any sync of a durable life keeps what was acknowledged'
 const NAMED_EARLY = 'meets no meta page that names a page or a value which is not on disk yet'
 const RAISES_NO_MARK: Edit = {
@@ -445,6 +446,30 @@ export const RULES: readonly PutBack[] = [
     test: { file: PINS, name: 'never repeat over openings, rewrites and an empty newest segment' },
   },
   {
+    id: 'outlook-is-of-an-opening',
+    defect: 'a dry gc and a plan take the newest segment of each lane for one that is written',
+    edits: [
+      {
+        file: 'engine/folder-outlook.ts',
+        find: 'return opened ?? state.segments',
+        replace: 'return opened === null ? [] : state.segments',
+      },
+    ],
+    test: { file: OUTLOOK, name: 'a dry gc names the segments that a gc then deletes' },
+  },
+  {
+    id: 'outlook-is-of-an-opening',
+    defect: 'a plan counts live bytes as if the journal were not replayed',
+    edits: [
+      {
+        file: 'engine/inspect/opened.ts',
+        find: "if (value?.kind === 'pointer') references.add(value.pointer)",
+        replace: "if (value?.kind === 'pointer') continue",
+      },
+    ],
+    test: { file: OUTLOOK, name: 'a plan gives each segment the verdict, bytes and age' },
+  },
+  {
     id: 'record-ids-once',
     defect: 'an offline rewrite takes ids that only its end says are taken',
     edits: [RAISES_NO_MARK],
@@ -513,7 +538,7 @@ export const RULES: readonly PutBack[] = [
     edits: [
       {
         file: 'engine/file-system.ts',
-        find: 'if (!locks.tryLock(fd)) {',
+        find: 'if (!locks.tryLock(fd) && !locks.tryLock(fd)) {',
         replace: 'if (!locks.tryLock(fd) && fd < 0) {',
       },
     ],

@@ -343,7 +343,16 @@ function textDecoders(): Decoder[] {
     nextSeq: 7,
     ridReservedUntil: 1n << 41n,
     segments: new Map([
-      [0x80000001, { origin: 'foreground', createdAtMs: 1, sealedAtMs: 2, isWhole: true }],
+      [
+        0x80000001,
+        {
+          origin: 'foreground',
+          createdAtMs: 1,
+          sealedAtMs: 2,
+          sealedAtFrom: 'mtime',
+          isWhole: true,
+        },
+      ],
     ]),
   })
   const format = { version: 3, required_features: ['command_wal_v1'], vlog_compression: 'block' }

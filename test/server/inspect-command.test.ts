@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { runInspect, type InspectCommand } from '../../server/inspect-command.ts'
+import { key, openFixture, value } from '../support/engine-fixture.ts'
 import { temporaryFolder } from './test-server.ts'
 
 const MAIN = fileURLToPath(new URL('../../dist/server/main.js', import.meta.url))
@@ -29,8 +30,11 @@ async function inspect(
   return { code, out, complaints, lines }
 }
 
+/** A foreign folder keeps no time of sealing: every age is that of a file. */
 function expected(name: string): unknown {
-  return JSON.parse(fs.readFileSync(path.join(DATA, `${name}.expected.json`), 'utf8'))
+  const text = fs.readFileSync(path.join(DATA, `${name}.expected.json`), 'utf8')
+  const reading = JSON.parse(text) as { segments: { file_id: number }[] }
+  return { ...reading, ages_from_mtime: reading.segments.map(({ file_id }) => file_id) }
 }
 
 describe('restage inspect', () => {
@@ -43,6 +47,19 @@ describe('restage inspect', () => {
     const result = await inspect({ dir: path.join(DATA, name), keys: true, json: true, replay })
     expect(result.code).toBe(0)
     expect(JSON.parse(result.out)).toEqual(expected(replay ? `${name}.replayed` : name))
+  })
+
+  test('says whose ages are those of their files, of a folder that keeps times of sealing none', async () => {
+    const foreign = await inspect({ dir: MIXED })
+    expect(foreign.out).toContain(
+      '  note       the ages of 5 segments are those of their files, which copying resets: no seal time is kept\n',
+    )
+    const { engine, dir } = await openFixture({ inlineThreshold: 64 })
+    await engine.put(key(1), value(1, 1000))
+    await engine.close()
+    expect((await inspect({ dir })).out).not.toContain('no seal time')
+    const json = JSON.parse((await inspect({ dir, json: true })).out) as Record<string, unknown>
+    expect(json['ages_from_mtime']).toEqual([])
   })
 
   test('the same folder gives the same text each time', async () => {

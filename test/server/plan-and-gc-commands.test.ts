@@ -151,6 +151,22 @@ describe('restage plan', () => {
     expect(await verdictWith(minutes(-1))).toEqual(['selected', [first]])
   })
 
+  test('says how many ages are those of files: of all in a foreign folder, of none in one of its own', async () => {
+    const foreign = await restage('plan', MARCH)
+    expect(foreign.out).toContain(
+      'note: the ages of 5 segments are those of their files, which copying resets: no seal time is kept\n',
+    )
+    const json = JSON.parse((await restage('plan', MARCH, '--json')).out) as {
+      ages_from_mtime: number[]
+      plan: RewritePlan
+    }
+    expect(json.ages_from_mtime).toEqual(
+      json.plan.candidates.map((c) => c.segmentId).sort((a, b) => a - b),
+    )
+    const dir = await madeFolder({ close: true })
+    expect((await restage('plan', dir)).out).not.toContain('no seal time')
+  })
+
   test('B8, F17: it makes no checkpoint of a pending journal', async () => {
     const dir = await madeFolder({ close: false })
     const before = listing(dir)
@@ -198,8 +214,13 @@ describe('restage gc', () => {
     expect(code).toBe(0)
     expect(listing(dir)).toEqual(before)
     const { report, gc } = JSON.parse(out) as { report: GcReport; gc: Record<string, unknown> }
-    expect(gc).toMatchObject({ SegmentsTotal: 4, SegmentsReferenced: 4, ObservedSourceSegments: 1 })
+    // What the journal deletes is dead once an opening has replayed it.
+    expect(gc).toMatchObject({ SegmentsTotal: 4, SegmentsReferenced: 3, ObservedSourceSegments: 1 })
     expect(report.total.bytes).toBe(gc['BytesTotal'])
+    const done = await restage('gc', copyFolder(dir), '--json')
+    const { deleted } = (JSON.parse(done.out) as { report: GcReport }).report
+    expect(deleted).toHaveLength(1)
+    expect(report.eligible).toEqual(deleted)
   })
 
   test('deletes what nothing needs, once', async () => {
