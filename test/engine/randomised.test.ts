@@ -4,7 +4,13 @@
  */
 import fc from 'fast-check'
 import { describe, test } from 'vitest'
-import type { MaintenanceOptions, PassSource, Profile } from '../../engine/types.ts'
+import type {
+  MaintenanceOptions,
+  PassSource,
+  Profile,
+  RewriteOptions,
+  SchedulerMode,
+} from '../../engine/types.ts'
 import { SEED, runs } from '../support/random.ts'
 import { KEYS, World, type LongStep, type OpenOptions, type Step } from '../support/world.ts'
 
@@ -32,6 +38,16 @@ const anyWrite = fc.record({
 })
 const anyWrites = (max: number) => fc.array(anyWrite, { minLength: 1, maxLength: max })
 
+const anyRewriteOptions: fc.Arbitrary<Partial<RewriteOptions>> = fc.record(
+  {
+    maxCopiedBytes: fc.constantFrom(0, 1, 3_000, 20_000),
+    batchRecords: fc.constantFrom(1, 2, 256),
+    syncEachBatch: fc.boolean(),
+    locality: fc.constantFrom<RewriteOptions['locality'][]>('grouped', 'default'),
+  },
+  { requiredKeys: [] },
+)
+
 const anyLong: fc.Arbitrary<LongStep> = fc.oneof(
   fc.constant({ do: 'checkpoint' } as const),
   fc.constant({ do: 'kick' } as const),
@@ -39,11 +55,20 @@ const anyLong: fc.Arbitrary<LongStep> = fc.oneof(
     do: fc.constant('pass' as const),
     source: fc.constantFrom<Exclude<PassSource, 'manual'>[]>(...SOURCES),
   }),
-  fc.record({ do: fc.constant('rewrite' as const), segments: fc.nat({ max: 2 ** 16 - 1 }) }),
+  fc.record(
+    {
+      do: fc.constant('rewrite' as const),
+      segments: fc.nat({ max: 2 ** 16 - 1 }),
+      options: anyRewriteOptions,
+    },
+    { requiredKeys: ['do', 'segments'] },
+  ),
   fc.record({ do: fc.constant('stage' as const), minStaleRatio: fc.constantFrom(0, 0.2, 0.6) }),
   fc.constant({ do: 'gc' } as const),
   fc.constant({ do: 'vacuum' } as const),
 )
+
+const anyMode = fc.constantFrom<SchedulerMode[]>('step', 'auto')
 
 const optionsOf = (profiles: readonly Profile[]): fc.Arbitrary<OpenOptions> =>
   fc.record({
@@ -53,7 +78,51 @@ const optionsOf = (profiles: readonly Profile[]): fc.Arbitrary<OpenOptions> =>
     memtableBytes: fc.constantFrom(4096, 2 ** 20),
     // None, less than there are keys, and more.
     keyCacheBytes: fc.constantFrom(0, 512, 2 ** 20),
+    mode: anyMode,
+    checkpointIntervalMs: fc.constantFrom(0, 5_000),
   })
+
+/** Reasons to rewrite and to collect that small stores meet too. */
+const EAGER = {
+  confirmDelayMs: 5_000,
+  checkpointKickMinIntervalMs: 0,
+  rewriteMinIntervalMs: 0,
+  resumeMinIntervalMs: 0,
+  quietWriteWindowMs: 0,
+  quietReadWindowMs: 0,
+  gcMinIntervalMs: 0,
+  gcMinBytes: 1,
+  minSegmentAgeMs: 0,
+  efficacyMinTotalBytes: 0,
+  triggerStaleRatio: 0.2,
+  resumeMinStaleRatio: 0.1,
+  vacuumMinIntervalMs: 0,
+}
+
+/** Policies and thresholds around the eager ones; absent = the default. */
+const anyChanges: fc.Arbitrary<Partial<MaintenanceOptions>> = fc.record(
+  {
+    policy: fc.constantFrom<MaintenanceOptions['policy'][]>('a_only', 'a_plus_c', 'queue_runner'),
+    restage: fc.constantFrom<MaintenanceOptions['restage'][]>('on', 'off'),
+    confirmDelayMs: fc.constantFrom(0, 5_000, 30_000),
+    gcMinBytes: fc.constantFrom(1, 20_000),
+    minSegmentAgeMs: fc.constantFrom(0, 20_000),
+    triggerStaleRatio: fc.constantFrom(0, 0.05, 0.2, 0.7),
+    triggerTotalBytes: fc.constantFrom(0, 8_000),
+    resumeMinStaleRatio: fc.constantFrom(0.01, 0.5),
+    maxPlanSegments: fc.constantFrom(0, 1, 3),
+    rewriteBudgetBytesPerSec: fc.constantFrom(0, 500, 100_000),
+    penaltyCooldownMs: fc.constantFrom(0, 60_000),
+    ineffectiveGrowthMinBytes: fc.constantFrom(0, 4_096),
+    vacuumTriggerRewriteBytes: fc.constantFrom(0, 1, 20_000),
+    gcEvery: fc.constantFrom(1, 5),
+    gcTimeoutMs: fc.constantFrom(1, 30_000),
+    rewriteTimeoutMs: fc.constantFrom(1, 30_000),
+    disableAutoDeferred: fc.constantFrom(false, false, true),
+  },
+  { requiredKeys: [] },
+)
+const anyMaintenance = anyChanges.map((some) => ({ ...EAGER, ...some }))
 
 const which = fc.nat({ max: 5 })
 
@@ -78,56 +147,24 @@ function anyStep(profiles: readonly Profile[]): fc.Arbitrary<Step> {
         options,
       }),
     ),
+    step(1, fc.record({ do: named('cancel_during'), long: anyLong, turns: fc.nat({ max: 30 }) })),
+    step(1, fc.record({ do: named('cancel') })),
+    step(1, fc.record({ do: named('set_options'), changes: anyChanges })),
+    step(1, fc.record({ do: named('set_mode'), mode: anyMode })),
+    step(1, fc.oneof(fc.record({ do: named('pause') }), fc.record({ do: named('resume') }))),
+    step(2, fc.record({ do: named('turns'), turns: fc.integer({ min: 1, max: 60 }) })),
+    step(2, fc.record({ do: named('settle') })),
     step(2, fc.record({ do: named('arm_crash'), calls: fc.integer({ min: 1, max: 40 }) })),
     step(1, fc.record({ do: named('snapshot') })),
     step(1, fc.record({ do: named('close_snapshot'), which })),
     step(1, fc.record({ do: named('iterate'), reverse: fc.boolean() })),
     step(1, fc.record({ do: named('step_iterator'), which, steps: fc.nat({ max: 12 }) })),
     step(1, fc.record({ do: named('close_iterator'), which })),
-    step(1, fc.record({ do: named('advance'), ms: fc.constantFrom(10, 6_000, 40_000) })),
+    step(4, fc.record({ do: named('advance'), ms: fc.constantFrom(10, 1_000, 6_000, 40_000) })),
     step(1, fc.record({ do: named('reopen'), options })),
     step(1, fc.record({ do: named('crash'), options })),
   )
 }
-
-/** Reasons to rewrite and to collect that small stores meet too. */
-const EAGER = {
-  confirmDelayMs: 5_000,
-  checkpointKickMinIntervalMs: 0,
-  rewriteMinIntervalMs: 0,
-  resumeMinIntervalMs: 0,
-  quietWriteWindowMs: 0,
-  quietReadWindowMs: 0,
-  gcMinIntervalMs: 0,
-  gcMinBytes: 1,
-  minSegmentAgeMs: 0,
-  efficacyMinTotalBytes: 0,
-  triggerStaleRatio: 0.2,
-  resumeMinStaleRatio: 0.1,
-  vacuumMinIntervalMs: 0,
-}
-
-/** Policies and thresholds around the eager ones; absent = the default. */
-const anyMaintenance: fc.Arbitrary<Partial<MaintenanceOptions>> = fc
-  .record(
-    {
-      policy: fc.constantFrom<MaintenanceOptions['policy'][]>('a_only', 'a_plus_c', 'queue_runner'),
-      restage: fc.constantFrom<MaintenanceOptions['restage'][]>('on', 'off'),
-      confirmDelayMs: fc.constantFrom(0, 5_000, 30_000),
-      gcMinBytes: fc.constantFrom(1, 20_000),
-      minSegmentAgeMs: fc.constantFrom(0, 20_000),
-      triggerStaleRatio: fc.constantFrom(0, 0.05, 0.2, 0.7),
-      triggerTotalBytes: fc.constantFrom(0, 8_000),
-      resumeMinStaleRatio: fc.constantFrom(0.01, 0.5),
-      maxPlanSegments: fc.constantFrom(0, 1, 3),
-      rewriteBudgetBytesPerSec: fc.constantFrom(0, 500, 100_000),
-      penaltyCooldownMs: fc.constantFrom(0, 60_000),
-      ineffectiveGrowthMinBytes: fc.constantFrom(0, 4_096),
-      vacuumTriggerRewriteBytes: fc.constantFrom(0, 1, 20_000),
-    },
-    { requiredKeys: [] },
-  )
-  .map((some) => ({ ...EAGER, ...some }))
 
 describe(`random histories (seed ${SEED})`, () => {
   test.each<[string, Profile[]]>([
@@ -136,7 +173,11 @@ describe(`random histories (seed ${SEED})`, () => {
   ])(
     '%s',
     async (_, profiles) => {
-      const history = fc.array(anyStep(profiles), { maxLength: 45, size: 'max' })
+      // Something to be overwritten, or most histories would end before anything is stale.
+      const filled = anyWrites(40).map((writes): Step => ({ do: 'batch', writes }))
+      const history = fc
+        .tuple(filled, fc.array(anyStep(profiles), { maxLength: 70, size: 'max' }))
+        .map(([first, steps]) => [first, ...steps])
       await fc.assert(
         fc.asyncProperty(
           optionsOf(profiles),

@@ -2,16 +2,27 @@
  * A store under arbitrary treatment beside a model of it. Every step is data, so that a failing
  * history can be shrunk and printed. After each step: live bytes recomputed agree with the tracked
  * ones, live + stale = total, the events folded over the first state give the state, and what is
- * read is what the model holds.
+ * read is what the model holds. In auto mode passes begin by themselves when a step moves the clock or
+ * makes a checkpoint, and go on beside the steps after it; whatever is asked for may then find the slot
+ * taken. No pass fails, for nothing here gives it a reason.
  */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { expect } from 'vitest'
 import type { BatchOperation, Engine, EngineOptions, EntryIterator } from '../../engine/api.ts'
 import type { StepClock } from '../../engine/clock.ts'
+import { EngineError } from '../../engine/errors.ts'
 import type { FileSystem } from '../../engine/file-system.ts'
 import { openRecording } from '../../engine/recording/reader.ts'
-import type { EngineState, PassSource, Profile } from '../../engine/types.ts'
+import type {
+  EngineEvent,
+  EngineState,
+  MaintenanceOptions,
+  PassSource,
+  Profile,
+  RewriteOptions,
+  SchedulerMode,
+} from '../../engine/types.ts'
 import { applyEvent } from '../../engine/apply-event.ts'
 import { Acknowledged, difference, expectMoment, type Moment, type State } from './acknowledged.ts'
 import {
@@ -34,6 +45,9 @@ export interface OpenOptions {
   segmentBytes: number
   memtableBytes: number
   keyCacheBytes?: number
+  /** Absent = step, in which the interval means nothing. */
+  mode?: SchedulerMode
+  checkpointIntervalMs?: number
 }
 
 /** A key by its place in KEYS; a value by seed and length, null = delete. */
@@ -48,7 +62,7 @@ export type LongStep =
   | { do: 'kick' }
   | { do: 'pass'; source: Exclude<PassSource, 'manual'> }
   /** Bit n names the n-th segment. */
-  | { do: 'rewrite'; segments: number }
+  | { do: 'rewrite'; segments: number; options?: Partial<RewriteOptions> }
   | { do: 'stage'; minStaleRatio: number }
   | { do: 'gc' }
   | { do: 'vacuum' }
@@ -62,6 +76,18 @@ export type Step =
   | { do: 'during'; long: LongStep; writes: Write[] }
   /** Closed in the middle of it, after some turns, and opened again. */
   | { do: 'close_during'; long: LongStep; turns: number; options: OpenOptions }
+  /** Cancelled in the middle of it, after some turns, if it still runs then. */
+  | { do: 'cancel_during'; long: LongStep; turns: number }
+  /** Whatever pass runs. */
+  | { do: 'cancel' }
+  | { do: 'set_options'; changes: Partial<MaintenanceOptions> }
+  | { do: 'set_mode'; mode: SchedulerMode }
+  | { do: 'pause' }
+  | { do: 'resume' }
+  /** What runs by itself goes on for some turns of the thread. */
+  | { do: 'turns'; turns: number }
+  /** Until no pass runs any more. */
+  | { do: 'settle' }
   /** The process dies at the n-th call to the file system from now on, if it gets there. */
   | { do: 'arm_crash'; calls: number }
   | { do: 'snapshot' }
@@ -79,6 +105,9 @@ export const KEYS: readonly Uint8Array[] = Array.from({ length: 24 }, (_, i) => 
   if (i % 7 === 3) return new Uint8Array(700).fill(0x61 + (i % 3), 0, 700 - i)
   return Uint8Array.from(Buffer.from(`key ${String(i * 37).padStart(4, '0')}`))
 })
+
+/** Passes over a few small segments take a fraction of that. */
+const SETTLED_MS = 20_000
 
 interface Crash {
   folder: string
@@ -99,6 +128,10 @@ export class World {
   #snapshots: { snapshot: ReturnType<Engine['snapshot']>; state: State }[] = []
   #iterators: { iterator: EntryIterator; left: [string, Uint8Array][] }[] = []
   #armed = 0
+  /** A pass may have begun by itself since the folder was opened. */
+  #runsByItself = false
+  /** What passes failed of, and what broke beside them. */
+  readonly #failures: string[] = []
   readonly #crashes: Crash[] = []
   readonly #maintenance: EngineOptions['maintenance']
 
@@ -127,12 +160,14 @@ export class World {
       },
     )
     this.engine = engine
+    this.#runsByItself = this.#options.mode === 'auto'
     this.#folded = engine.state()
     let last: number | null = null
     engine.subscribe((event) => {
       if (last !== null) expect(event.seq).toBe(last + 1)
       last = event.seq
       this.#folded = applyEvent(this.#folded, event)
+      this.#failures.push(...failureOf(event))
     })
   }
 
@@ -181,6 +216,35 @@ export class World {
         await this.#reopen(step.options)
         return long
       }
+      case 'cancel_during': {
+        const long = this.#long(step.long).catch((error: unknown) => {
+          expect(error).toMatchObject({ code: 'ENGINE_ABORTED' })
+        })
+        for (let turn = 0; turn < step.turns; turn++) await yieldNow()
+        await this.engine.maintenance.cancelPass()
+        return long
+      }
+      case 'cancel':
+        await this.engine.maintenance.cancelPass()
+        return
+      case 'set_options':
+        this.engine.maintenance.setOptions(step.changes)
+        return
+      case 'set_mode':
+        this.#runsByItself ||= step.mode === 'auto'
+        this.engine.maintenance.setMode(step.mode)
+        return
+      case 'pause':
+        this.engine.maintenance.pause()
+        return
+      case 'resume':
+        this.engine.maintenance.resume()
+        return
+      case 'turns':
+        for (let turn = 0; turn < step.turns; turn++) await yieldNow()
+        return
+      case 'settle':
+        return this.#settle()
       case 'arm_crash':
         this.#armed = step.calls
         return
@@ -213,6 +277,19 @@ export class World {
     }
   }
 
+  /** By time and not by turns: a pass may wait for the disk of a busy machine. */
+  async #settle(): Promise<void> {
+    const begun = performance.now()
+    while (this.#isPassRunning) {
+      if (performance.now() - begun > SETTLED_MS) throw new Error('maintenance comes to no rest')
+      await yieldNow()
+    }
+  }
+
+  get #isPassRunning(): boolean {
+    return this.engine.state().scheduler.activePass !== null
+  }
+
   async #batch(writes: readonly Write[]): Promise<void> {
     const operations = writes.map(({ key, seed, bytes }): BatchOperation => {
       const name = KEYS[key % KEYS.length] as Uint8Array
@@ -229,7 +306,17 @@ export class World {
     await done
   }
 
+  /** What runs by itself may have the slot: then nothing comes of it. */
   async #long(step: LongStep): Promise<void> {
+    try {
+      await this.#asked(step)
+    } catch (error) {
+      const isBusy = error instanceof EngineError && error.code === 'ENGINE_BUSY'
+      if (!isBusy || !this.#runsByItself) throw error
+    }
+  }
+
+  async #asked(step: LongStep): Promise<void> {
     const { maintenance } = this.engine
     const from = this.#history.length - 1
     switch (step.do) {
@@ -245,7 +332,7 @@ export class World {
       case 'rewrite': {
         const { segments } = this.engine.state()
         const ids = segments.map((s) => s.segmentId).filter((_, i) => (step.segments >> i) & 1)
-        if (ids.length > 0) await maintenance.rewrite(ids)
+        if (ids.length > 0) await maintenance.rewrite(ids, step.options)
         return
       }
       case 'stage':
@@ -351,7 +438,7 @@ export class World {
     for (const crash of this.#crashes.splice(0)) {
       const { profile } = this.#options
       const { engine } = await openFixture(
-        { ...this.#options, sliceMs: 0.1 },
+        { ...this.#options, mode: 'step', sliceMs: 0.1 },
         { dir: crash.folder, clock: eagerClock() },
       )
       if (profile === 'fast') this.#expectOneOf(engine, crash.history)
@@ -410,8 +497,17 @@ export class World {
     await expectLiveBytes(engine)
     const state = engine.state()
     expect(this.#folded).toEqual(state)
-    if (this.#options.profile === 'wal_on_fast') expectSizesOnDisk(engine, this.#dir)
+    expect(this.#failures).toEqual([])
+    // The output of a rewrite that goes on is not all on disk yet.
+    if (this.#options.profile === 'wal_on_fast' && !this.#isPassRunning)
+      expectSizesOnDisk(engine, this.#dir)
   }
+}
+
+function failureOf(event: EngineEvent): string[] {
+  if (event.type === 'maintenance_failed') return [`${event.code}: ${event.message}`]
+  if (event.type !== 'pass_done' || event.report.outcome !== 'failed') return []
+  return [`${event.report.source}: ${event.report.sentence}`]
 }
 
 /** The recording of an opening that was closed ends with its last event and gives its last state. */
