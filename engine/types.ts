@@ -50,7 +50,10 @@ export interface SegmentInfo {
   createdAtMs: number | null
   /** null while active, or when nothing tells. */
   sealedAtMs: number | null
-  /** `mtime`: a foreign folder without metadata; copying resets it (X5). */
+  /**
+   * Who says when it was sealed. `mtime`: the time of its file, which copying resets (X5): in a foreign folder
+   * without metadata, and of what was still written at a crash.
+   */
   ageSource: 'metadata' | 'mtime'
   /** Filled when bytesLive is 0; empty otherwise (live bytes keep it). */
   keptBy: SegmentKeeper[]
