@@ -1,4 +1,4 @@
-/** Findings F1-F19 and D1-D13: the scheduler, its state file, its tools. */
+/** Findings F1-F19 and D1-D13: the scheduler, its state file, its tools; then rules of it that no finding names. */
 import type { PutBack } from './put-back.ts'
 
 const PASS = 'test/engine/maintenance/pass.test.ts'
@@ -6,6 +6,7 @@ const DECIDE = 'test/engine/maintenance/decide.test.ts'
 const SOURCES = 'test/engine/maintenance/sources.test.ts'
 const LEDGER = 'test/engine/maintenance/ledger.test.ts'
 const SCHEDULER_TEST = 'test/engine/maintenance/scheduler.test.ts'
+const SLICES = 'test/engine/maintenance/plan-slices.test.ts'
 const KICK = 'test/engine/maintenance/kick-harness.test.ts'
 const TOOLS = 'test/server/maint-commands.test.ts'
 
@@ -508,5 +509,171 @@ export const SCHEDULER: readonly PutBack[] = [
       },
     ],
     test: { file: SOURCES, name: 'D13: with GC off a rewrite deletes nothing either' },
+  },
+  {
+    id: 'set-debt-has-the-slot',
+    defect: 'whoever starts passes by itself does not see that debt is being set',
+    edits: [
+      {
+        file: 'engine/maintenance/scheduler.ts',
+        find: 'isSlotTaken: () => this.#slotHolder() !== null',
+        replace: 'isSlotTaken: () => this.#slot !== null',
+      },
+    ],
+    test: { file: SCHEDULER_TEST, name: 'holds the slot: a tick meanwhile starts nothing' },
+  },
+  {
+    id: 'set-debt-has-the-slot',
+    defect: 'a kick that waits for debt that could not be saved waits for ever',
+    edits: [
+      {
+        file: 'engine/maintenance/scheduler.ts',
+        find: '    } finally {\n      this.#settingDebt = false\n      // Also when it could not be saved: a kick or a timer may have found the slot taken.\n      this.#wakes.debtChanged()\n    }',
+        replace:
+          '    } finally {\n      this.#settingDebt = false\n    }\n    this.#wakes.debtChanged()',
+      },
+    ],
+    test: {
+      file: SCHEDULER_TEST,
+      name: 'makes a kick of meanwhile wait for it, which then runs as a delayed one',
+    },
+  },
+  {
+    id: 'step-before-the-stepper',
+    defect: 'a step that is refused leaves the stepper stepping',
+    edits: [
+      {
+        file: 'engine/maintenance/scheduler.ts',
+        find: 'if (holder !== null && !stopped) throw',
+        replace: 'if (this.#slot !== null && holder !== null && !stopped) throw',
+      },
+    ],
+    test: { file: SCHEDULER_TEST, name: 'a debugger that asks to step is refused' },
+  },
+  {
+    id: 'close-waits-for-debt',
+    defect: 'a store closes while its state file is being written',
+    edits: [
+      {
+        file: 'engine/maintenance/scheduler.ts',
+        find: 'await Promise.allSettled(this.#underWay)',
+        replace: '',
+      },
+    ],
+    test: {
+      file: 'test/engine/lifecycle.test.ts',
+      name: 'waits for debt that is being set: the next opening finds what was saved',
+    },
+  },
+  {
+    id: 'budget-of-the-moment',
+    defect: 'a pass remembers the bucket from before its plan',
+    edits: [
+      {
+        file: 'engine/maintenance/pass.ts',
+        find: 'const decision = await this.#plans.decide(input)',
+        replace:
+          'const { budget: old } = input\n    const decision = await this.#plans.decide(input)\n    this.environment.memory.update({ budget: old }, this.passId)',
+      },
+    ],
+    test: {
+      file: 'test/engine/maintenance/stepper.test.ts',
+      name: 'a budget that changes while a pass plans is the one that counts after it',
+    },
+  },
+  {
+    id: 'rests-by-options-of-now',
+    defect: 'a pass leaves the state that its own options ask for',
+    edits: [
+      {
+        file: 'engine/maintenance/pass.ts',
+        find: 'memory.rest(this.passId, this.#scheduler.options)',
+        replace: 'memory.rest(this.passId, { ...this.#scheduler, ...this.environment }.options)',
+      },
+    ],
+    test: {
+      file: 'test/engine/maintenance/stepper.test.ts',
+      name: 'a loop that is switched off while a pass rewrites is off when it ends',
+    },
+  },
+  {
+    id: 'own-checkpoints-kick-nothing',
+    defect: 'a checkpoint that swaps asked for kicks maintenance',
+    edits: [
+      {
+        file: 'engine/engine.ts',
+        find: "relieve: () => this.#checkpointBySize(store, 'maintenance')",
+        replace: "relieve: () => this.#checkpointBySize(store, 'size')",
+      },
+    ],
+    test: {
+      file: 'test/engine/maintenance/upstream-slot.test.ts',
+      name: 'that the swaps of a rewrite made necessary kicks nothing',
+    },
+  },
+  {
+    id: 'staged-debt-is-not-kicked',
+    defect: 'a cancelled confirm leaves a kick behind',
+    edits: [
+      {
+        file: 'engine/maintenance/rewriting.ts',
+        find: 'if (!bounded || memory.debt.stage !== null) return',
+        replace: 'if (!bounded) return',
+      },
+    ],
+    test: { file: SOURCES, name: 'a confirm that is cancelled comes again after its delay' },
+  },
+  {
+    id: 'one-kick-a-checkpoint',
+    defect: 'a kick that is asked for is asked again after its checkpoint was refused one',
+    edits: [
+      {
+        file: 'engine/maintenance/kicks.ts',
+        find: 'if (refusal === null || !OF_AUTOMATIC.includes(refusal)) this',
+        replace: 'if (refusal === null && !OF_AUTOMATIC.includes("closing")) this',
+      },
+    ],
+    test: { file: SCHEDULER_TEST, name: 'one checkpoint that is asked for with its kick is one' },
+  },
+  {
+    id: 'plans-of-ticks-counted',
+    defect: 'the plan of a tick that no pass follows is not counted',
+    edits: [
+      {
+        file: 'engine/maintenance/wakes.ts',
+        find: '    for (const run of plans) countPlan(memory, run, null)\n',
+        replace: '    if (plans.length > 99) countPlan(memory, plans[0] as never, null)\n',
+      },
+    ],
+    test: { file: SLICES, name: 'counts its plan once, whether a pass follows or not' },
+  },
+  {
+    id: 'plans-of-ticks-counted',
+    defect: 'the plan of a tick that was ended has no backoff',
+    edits: [
+      {
+        file: 'engine/maintenance/wakes.ts',
+        find: '    planCancelled(this.#environment, ended, null)\n',
+        replace:
+          '    const { lastPlanCanceledAtMs } = memory.facts\n    planCancelled(this.#environment, ended, null)\n    memory.update({ lastPlanCanceledAtMs }, null)\n',
+      },
+    ],
+    test: { file: SLICES, name: 'whose plan is ended counts and tells that' },
+  },
+  {
+    id: 'attempts-hold-their-skips',
+    defect: 'attempts leave out what never took the slot',
+    edits: [
+      {
+        file: 'engine/stats.ts',
+        find: 'return passes + passCollisions + passSkipsPhase + passSkipsPauseFile + passesNotMade',
+        replace:
+          'return passes + passCollisions + 0 * (passSkipsPhase + passSkipsPauseFile + passesNotMade)',
+      },
+    ],
+    test: {
+      file: 'test/engine/stats.test.ts',
+      name: 'attempts are whatever wanted the slot: nothing that is skipped is missing from them',
+    },
   },
 ]

@@ -180,29 +180,32 @@ describe('a tick', () => {
   test.each([
     ['the foreground', 'foreground', { planResumeGraceMs: 300 }],
     ['time', 'deadline', { planTimeoutMs: 300 }],
-  ])('whose plan %s ends counts and tells that, and the next waits 5 s', async (_, why, limits) => {
-    const maintenance = { quietWriteWindowMs: 0, ...limits }
-    const { host, scheduler } = await world(THREE, { mode: 'auto', maintenance })
-    host.onPlan = () => {
-      for (let turn = 0; turn < 6; turn++) {
-        host.clock.advance(50)
-        host.activity = { ...host.activity, lastWriteAtMs: host.clock.now() }
+  ])(
+    'whose plan is ended counts and tells that, and the next waits 5 s (by %s)',
+    async (_, why, limits) => {
+      const maintenance = { quietWriteWindowMs: 0, ...limits }
+      const { host, scheduler } = await world(THREE, { mode: 'auto', maintenance })
+      host.onPlan = () => {
+        for (let turn = 0; turn < 6; turn++) {
+          host.clock.advance(50)
+          host.activity = { ...host.activity, lastWriteAtMs: host.clock.now() }
+        }
+        return Promise.resolve()
       }
-      return Promise.resolve()
-    }
-    await advance(host, 1_000)
-    host.onPlan = () => Promise.resolve()
-    expect(host.eventsOf('rewrite_plan_canceled')).toMatchObject([{ why, passId: null }])
-    expect(host.eventsOf('maintenance_active_acquire')).toEqual([])
-    expect(scheduler.counters()).toMatchObject({ planRuns: 1, planCanceled: 1, planSelected: 0 })
-    const { lastPlanCanceledAtMs } = scheduler.info()
-    expect(lastPlanCanceledAtMs).toBe(T0 + 1_300)
-    while (host.clock.now() < T0 + 6_300 - 1_000) await advance(host, 500, 500)
-    expect(scheduler.counters().planRuns).toBe(1)
-    await advance(host, 2_000)
-    expect(scheduler.counters()).toMatchObject({ planRuns: 2, planSelected: 1 })
-    expect(scheduler.debt().stage).not.toBeNull()
-  })
+      await advance(host, 1_000)
+      host.onPlan = () => Promise.resolve()
+      expect(host.eventsOf('rewrite_plan_canceled')).toMatchObject([{ why, passId: null }])
+      expect(host.eventsOf('maintenance_active_acquire')).toEqual([])
+      expect(scheduler.counters()).toMatchObject({ planRuns: 1, planCanceled: 1, planSelected: 0 })
+      const { lastPlanCanceledAtMs } = scheduler.info()
+      expect(lastPlanCanceledAtMs).toBe(T0 + 1_300)
+      while (host.clock.now() < T0 + 6_300 - 1_000) await advance(host, 500, 500)
+      expect(scheduler.counters().planRuns).toBe(1)
+      await advance(host, 2_000)
+      expect(scheduler.counters()).toMatchObject({ planRuns: 2, planSelected: 1 })
+      expect(scheduler.debt().stage).not.toBeNull()
+    },
+  )
 
   test('whose plan fails leaves it to a pass, which reports it', async () => {
     const { host, scheduler } = await world(THREE, { mode: 'auto' })
