@@ -198,6 +198,18 @@ export type EngineEventBody =
       why: 'foreground' | 'deadline' | 'aborted'
       durMs: number
     }
+  /** The planner failed, and with it the pass. What it would have selected is not known. */
+  | {
+      type: 'rewrite_plan_failed'
+      trigger: 'stale_ratio_trigger' | 'pre_rewrite' | 'manual'
+      minRatio: number
+      minStaleBytes: number
+      /** Cap on live bytes; 0 = none. */
+      maxSourceBytes: number
+      code: string
+      message: string
+      durMs: number
+    }
   | {
       type: 'rewrite_plan_age_blocked'
       trigger: 'stale_ratio_trigger' | 'pre_rewrite' | 'manual'

@@ -12,20 +12,10 @@ export type {
   Recording,
   RecordingDeps,
 } from './recording/reader.ts'
-export {
-  eventOfLine,
-  formatTraceLine,
-  parseTraceLine,
-  printTraceLine,
-  traceValue,
-} from './trace-line.ts'
-export type {
-  ParsedTraceLine,
-  TraceLine,
-  TraceRefusal,
-  TraceStyle,
-  TraceValue,
-} from './trace-line.ts'
+export { formatTraceLine, printTraceLine } from './trace-line.ts'
+export type { TraceLine, TraceStyle } from './trace-line.ts'
+export { eventOfLine, parseTraceLine, traceValue } from './trace-parse.ts'
+export type { ParsedTraceLine, TraceRefusal, TraceValue } from './trace-parse.ts'
 export { ABSENT_STATS, absentStatsOf, folderStatsOf, STAT_FORMS, statsOf } from './stats.ts'
 export type { StatForm, StatsInput } from './stats.ts'
 export { latencyBetween, latencyDoublings } from './latency.ts'

@@ -1,20 +1,19 @@
 /**
  * Upstream's trace lines (scheduler.md 4, operators.md 8.1): each event prints as one, and one parses
- * back. Two prefixes are known:
+ * back (`trace-parse.ts`). Two prefixes are known:
  *
  *   treedb debug vlog_maint <words> <key=value>...                                        (March 2026)
  *   ts=<RFC3339> treedb debug vlog_maint db=<name> wal_dir=<path> <words> <key=value>...  (later)
  *
- * Name and path of a store may hold blanks: they end where a known event's words begin. Words come first, then
- * pairs separated by one blank. Free text (`err=`, `text=`, `path=`) may hold
- * blanks and runs to the end of the line, or to the one pair that upstream puts behind it. An event
- * that upstream does not have prints in the same manner under our own word. What an upstream line has no
- * field for (ids behind a count, gates) is lost, unless the line is printed whole: then it ends with
+ * Name and path of a store may hold blanks: they end where a known event's words begin. Words come
+ * first, then pairs separated by one blank. Free text (`err=`, `text=`, `path=`) may hold blanks and
+ * runs to the end of the line, or to the one pair that upstream puts behind it. An event that upstream
+ * does not have prints in the same manner under our own word. What an upstream line has no field for
+ * (ids behind a count, gates) is lost, unless the line is printed whole: then it ends with
  * `event=<JSON without blanks>`, which gives back exactly the event. Readers of upstream's lines see it
  * as one more field.
  */
 import { rfc3339 } from './rfc3339.ts'
-import { endOfEvent } from './trace-words.ts'
 import type { EngineEvent, RewriteFacts, PassSource } from './types.ts'
 
 export interface TraceLine {
@@ -28,15 +27,6 @@ export interface TraceLine {
   fields: [key: string, value: string][]
 }
 
-/** Where and why a text is no trace line. `at` counts UTF-16 units from 0. */
-export interface TraceRefusal {
-  at: number
-  expected: string
-}
-
-export type ParsedTraceLine =
-  { line: TraceLine; refusal: null } | { line: null; refusal: TraceRefusal }
-
 export interface TraceStyle {
   /** `march`: no time, no store. */
   prefix: 'march' | 'dated'
@@ -47,10 +37,9 @@ export interface TraceStyle {
   whole?: boolean
 }
 
-const MARKER = 'treedb debug vlog_maint '
-const LINE_CHARS_MAX = 64 * 1024 * 1024
+export const MARKER = 'treedb debug vlog_maint '
 /** Their value may hold blanks, and `=`. */
-const FREE_TEXT = new Set(['err', 'text', 'path', 'why', 'problem', 'message'])
+export const FREE_TEXT = new Set(['err', 'text', 'path', 'why', 'problem', 'message'])
 
 // ---------------------------------------------------------------- printing
 
@@ -210,6 +199,10 @@ const UPSTREAM: { [T in EngineEvent['type']]?: (event: Of<T>) => Field[] | Body 
     ['processed_ids', e.processedIds.length],
   ],
   rewrite_plan: planFields,
+  rewrite_plan_failed: (e) => ({
+    words: ['rewrite_plan', e.trigger],
+    fields: [...planFloors(e), ['dur_ms', ms(e.durMs)], ['err', text(`${e.code}: ${e.message}`)]],
+  }),
   rewrite_plan_age_blocked: (e) => ({
     words: ['rewrite_plan', e.trigger, 'age_blocked'],
     fields: [
@@ -238,7 +231,7 @@ const UPSTREAM: { [T in EngineEvent['type']]?: (event: Of<T>) => Field[] | Body 
   }),
   rewrite_skip: (e) => [
     ['reason', e.gate ?? e.reason.replaceAll(' ', '_')],
-    ...(e.reason === 'dropped_zero_live'
+    ...(e.reason === 'dropped_zero_live' || e.reason === 'planned_zero_live'
       ? ([['queue_len', e.queueLen]] satisfies Field[])
       : skipFields(e)),
   ],
@@ -422,22 +415,24 @@ function pruneFields(
 }
 
 /** The two kinds of plan have their first three fields in different orders. */
+function planFloors(e: Of<'rewrite_plan' | 'rewrite_plan_failed'>): Field[] {
+  return e.trigger === 'pre_rewrite'
+    ? [
+        ['max_source_bytes', e.maxSourceBytes],
+        ['min_ratio', ratio(e.minRatio)],
+        ['min_stale_bytes', e.minStaleBytes],
+      ]
+    : [
+        ['min_ratio', ratio(e.minRatio)],
+        ['max_source_bytes', e.maxSourceBytes],
+      ]
+}
+
 function planFields(e: Of<'rewrite_plan'>): Body {
-  const head: Field[] =
-    e.trigger === 'pre_rewrite'
-      ? [
-          ['max_source_bytes', e.maxSourceBytes],
-          ['min_ratio', ratio(e.minRatio)],
-          ['min_stale_bytes', e.minStaleBytes],
-        ]
-      : [
-          ['min_ratio', ratio(e.minRatio)],
-          ['max_source_bytes', e.maxSourceBytes],
-        ]
   return {
     words: ['rewrite_plan', e.trigger],
     fields: [
-      ...head,
+      ...planFloors(e),
       ['selected', `${e.selected.length}/${e.candidates}`],
       ['selected_bytes_total', e.selectedBytesTotal],
       ['selected_bytes_live', e.selectedBytesLive],
@@ -511,135 +506,4 @@ function oneToken(event: EngineEvent): string {
     /\s/g,
     (blank) => `\\u${blank.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
-}
-
-// ---------------------------------------------------------------- parsing
-
-/** Any line of upstream's shape, of any build. Colours of a terminal around it are dropped. */
-export function parseTraceLine(source: string): ParsedTraceLine {
-  // eslint-disable-next-line no-control-regex -- ANSI sequences begin with an escape character
-  const line = source.replace(/\u001b\[[0-9;]*m/g, '').replace(/[\r\n]+$/, '')
-  if (line.length > LINE_CHARS_MAX) return refused(0, `at most ${LINE_CHARS_MAX} characters`)
-  let at = 0
-  const ts = /^ts=(\S+) /.exec(line)
-  if (ts !== null) at = ts[0].length
-  if (!line.startsWith(MARKER, at)) return refused(at, `"${MARKER.trimEnd()}"`)
-  at += MARKER.length
-  const db = readName(line, at, 'db')
-  if (db !== null) at = db.end
-  const walDir = readName(line, at, 'wal_dir')
-  if (walDir !== null) at = walDir.end
-  const words = readWords(line, at)
-  if (words.list.length === 0) return refused(at, 'the name of an event')
-  const fields = readFields(line, words.end)
-  if (!Array.isArray(fields)) return { line: null, refusal: fields }
-  const names = { db: db?.value ?? null, walDir: walDir?.value ?? null }
-  return { line: { ts: ts?.[1] ?? null, ...names, words: words.list, fields }, refusal: null }
-}
-
-function refused(at: number, expected: string): ParsedTraceLine {
-  return { line: null, refusal: { at, expected } }
-}
-
-/** null: the line has no such name. `end` is behind the blank that ends it. */
-function readName(
-  line: string,
-  at: number,
-  key: 'db' | 'wal_dir',
-): { value: string; end: number } | null {
-  if (!line.startsWith(`${key}=`, at)) return null
-  const begin = at + key.length + 1
-  let blank = line.indexOf(' ', begin)
-  for (; blank !== -1; blank = line.indexOf(' ', blank + 1)) {
-    if (key === 'db' && line.startsWith('wal_dir=', blank + 1)) break
-    const words = endOfEvent(line, blank + 1)
-    // Such a word may stand in a path, too: then what follows is no list of fields.
-    if (words !== null && Array.isArray(readFields(line, words + 1))) break
-  }
-  // An event of a build that we do not know: it begins where a word stands alone.
-  if (blank === -1) {
-    const stranger = key === 'db' ? / /g : / (?=[a-z][a-z0-9_]*(?: |$))/g
-    stranger.lastIndex = begin
-    blank = stranger.exec(line)?.index ?? -1
-  }
-  return blank === -1 ? null : { value: line.slice(begin, blank), end: blank + 1 }
-}
-
-function readWords(line: string, from: number): { list: string[]; end: number } {
-  const list: string[] = []
-  const word = /([a-z][a-z0-9_]*)(?: |$)/y
-  let end = from
-  for (;;) {
-    word.lastIndex = end
-    const found = word.exec(line)?.[1]
-    if (found === undefined) return { list, end }
-    list.push(found)
-    end = word.lastIndex
-  }
-}
-
-function readFields(line: string, from: number): [string, string][] | TraceRefusal {
-  const fields: [string, string][] = []
-  const name = /([a-z][a-z0-9_.]*)=/y
-  let at = from
-  while (at < line.length) {
-    name.lastIndex = at
-    const key = name.exec(line)?.[1]
-    if (key === undefined) return { at, expected: 'key=value' }
-    const begin = name.lastIndex
-    const end = FREE_TEXT.has(key) ? endOfText(line, begin) : endOfToken(line, begin)
-    fields.push([key, line.slice(begin, end)])
-    if (end === line.length) return fields
-    at = end + 1
-    // A blank that ends the line promises a field.
-    if (at === line.length) return { at, expected: 'key=value' }
-  }
-  return fields
-}
-
-function endOfToken(line: string, begin: number): number {
-  const blank = line.indexOf(' ', begin)
-  return blank === -1 ? line.length : blank
-}
-
-/** Upstream has `dur_ms=` behind an error's text, and a whole line `event=`; nothing else comes there. */
-function endOfText(line: string, begin: number): number {
-  const tail = /(?: dur_ms=\d+(?:\.\d+)?)?(?: event=\{\S*\})?$/.exec(line.slice(begin))
-  return begin + (tail?.index ?? line.length - begin)
-}
-
-/** The event of a line that was printed whole; null: it is upstream's, or not one of ours. */
-export function eventOfLine(line: TraceLine): unknown {
-  const json = line.fields.findLast(([key]) => key === 'event')?.[1]
-  if (json === undefined) return null
-  try {
-    return JSON.parse(json) as unknown
-  } catch {
-    return null
-  }
-}
-
-export type TraceValue =
-  | { kind: 'number'; value: number }
-  /** An integer that a number cannot hold exactly. */
-  | { kind: 'integer'; value: string }
-  | { kind: 'flag'; value: boolean }
-  /** `selected=4/9`. */
-  | { kind: 'share'; part: number; whole: number }
-  | { kind: 'nil' }
-  | { kind: 'text'; value: string }
-
-/** What a field's text stands for. */
-export function traceValue(value: string): TraceValue {
-  if (/^-?\d+$/.test(value)) {
-    const number = Number(value)
-    return Number.isSafeInteger(number)
-      ? { kind: 'number', value: number }
-      : { kind: 'integer', value }
-  }
-  if (/^-?\d+\.\d+$/.test(value)) return { kind: 'number', value: Number(value) }
-  if (value === 'true' || value === 'false') return { kind: 'flag', value: value === 'true' }
-  const share = /^(\d{1,15})\/(\d{1,15})$/.exec(value)
-  if (share !== null) return { kind: 'share', part: Number(share[1]), whole: Number(share[2]) }
-  return value === '<nil>' ? { kind: 'nil' } : { kind: 'text', value }
 }

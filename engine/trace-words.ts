@@ -58,6 +58,7 @@ const OURS: Record<EngineEventType, true> = {
   rewrite_queue_refresh: true,
   rewrite_queue_refresh_prune: true,
   rewrite_plan_canceled: true,
+  rewrite_plan_failed: true,
   rewrite_plan_age_blocked: true,
   rewrite_age_blocked_retry_due: true,
   rewrite_effective_local: true,

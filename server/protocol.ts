@@ -421,6 +421,7 @@ export const EVENT_TOPICS: Record<EngineEventType, Exclude<Topic, 'metrics'>> = 
   rewrite_queue_refresh: 'trace',
   rewrite_queue_refresh_prune: 'trace',
   rewrite_plan_canceled: 'trace',
+  rewrite_plan_failed: 'trace',
   rewrite_plan_age_blocked: 'trace',
   rewrite_age_blocked_retry_due: 'trace',
   rewrite_effective_local: 'trace',

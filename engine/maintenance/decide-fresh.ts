@@ -195,7 +195,7 @@ function ask(
   decision: Decision,
   made: { trigger: PlanMade['trigger']; minStaleRatio: number },
 ): RewritePlan | (Action & { kind: 'blocked' }) {
-  const plan = input.plan(cappedFilters(input, made.minStaleRatio))
+  const plan = input.plan(cappedFilters(input, made.minStaleRatio), made.trigger)
   if (plan === null) {
     const text = 'The plan was dropped before its end; nothing is decided from half of it.'
     const gate = flag('plan_completed', false, text)

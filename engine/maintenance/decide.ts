@@ -316,7 +316,7 @@ function decideManual(input: PassInput, request: ManualRequest, decision: Decisi
       return
     }
     case 'stage': {
-      const plan = input.plan(request.filters)
+      const plan = input.plan(request.filters, 'manual')
       if (plan === null) return
       decision.plans.push({ trigger: 'manual', plan })
       decision.planHoldMs = input.options.rewriteMinIntervalMs

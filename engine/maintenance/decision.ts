@@ -10,7 +10,7 @@ import type {
   SegmentId,
 } from '../types.ts'
 import type { Pruned } from './ledger.ts'
-import type { ChurnSample } from './pass-input.ts'
+import type { ChurnSample, PlanTrigger } from './pass-input.ts'
 import type { Lifted } from './penalties.ts'
 
 /** Ids to drop from the queue, and the debt that is left: saved before anything else is done. */
@@ -25,7 +25,7 @@ export interface PrunePlan extends Pruned {
 
 /** A plan and what asked for it; reported even when it selected nothing. */
 export interface PlanMade {
-  trigger: 'stale_ratio_trigger' | 'pre_rewrite' | 'manual'
+  trigger: PlanTrigger
   plan: RewritePlan
 }
 

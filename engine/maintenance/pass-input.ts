@@ -82,10 +82,15 @@ export interface PassInput {
   options: MaintenanceOptions
   /** Gates the checkpoint kick has passed already; empty for a pass asked for directly. */
   kickGates: readonly Gate[]
-  /** The planner over `segments` at `nowMs`; a parameter so that passes can time it and tests can count it. */
-  /** null: it was cancelled, or took too long. */
-  plan: (filters: PlanFilters) => RewritePlan | null
+  /**
+   * The planner over `segments` at `nowMs`; a parameter so that passes can time it and tests can count it.
+   * null: it was cancelled, or took too long.
+   */
+  plan: (filters: PlanFilters, trigger: PlanTrigger) => RewritePlan | null
 }
+
+/** What a pass plans for. */
+export type PlanTrigger = 'stale_ratio_trigger' | 'pre_rewrite' | 'manual'
 
 /** Sources whose work happens while the foreground is busy (M2): every one but `periodic`. */
 export function isHot(source: PassSource): boolean {

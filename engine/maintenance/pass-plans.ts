@@ -9,28 +9,30 @@ import { decidePass } from './decide.ts'
 import type { Decision, PlanMade } from './decision.ts'
 import type { MaintenanceMemory } from './memory.ts'
 import type { Pass } from './pass.ts'
-import type { PassEnvironment } from './pass-environment.ts'
-import type { PassInput } from './pass-input.ts'
+import { describeError, type PassEnvironment } from './pass-environment.ts'
+import type { PassInput, PlanTrigger } from './pass-input.ts'
 import { coolingOf } from './penalties.ts'
 
 /** Makes the plan that a decision asks for; null = dropped before its end. */
-export type PlanMaker = (filters: PlanFilters) => Promise<RewritePlan | null>
+export type PlanMaker = (filters: PlanFilters, trigger: PlanTrigger) => Promise<RewritePlan | null>
 
 /** Says which plan the decision needs; never leaves this file. */
 class PlanWanted extends Error {
   readonly filters: PlanFilters
+  readonly trigger: PlanTrigger
 
-  constructor(filters: PlanFilters) {
+  constructor(filters: PlanFilters, trigger: PlanTrigger) {
     super('a plan is wanted')
     this.filters = filters
+    this.trigger = trigger
   }
 }
 
 export async function decideWithPlans(input: PassInput, make: PlanMaker): Promise<Decision> {
   const made = new Map<string, RewritePlan | null>()
-  const plan = (filters: PlanFilters): RewritePlan | null => {
+  const plan: PassInput['plan'] = (filters, trigger) => {
     const found = made.get(JSON.stringify(filters))
-    if (found === undefined) throw new PlanWanted(filters)
+    if (found === undefined) throw new PlanWanted(filters, trigger)
     return found
   }
   for (;;) {
@@ -38,8 +40,8 @@ export async function decideWithPlans(input: PassInput, make: PlanMaker): Promis
       return decidePass({ ...input, plan })
     } catch (error) {
       if (!(error instanceof PlanWanted)) throw error
-      const { filters } = error
-      made.set(JSON.stringify(filters), await make(filters))
+      const { filters, trigger } = error
+      made.set(JSON.stringify(filters), await make(filters, trigger))
     }
   }
 }
@@ -47,8 +49,8 @@ export async function decideWithPlans(input: PassInput, make: PlanMaker): Promis
 /** The decision as far as it can be taken without a plan; null when it wants one. */
 export function decideUnplanned(input: PassInput): Decision | null {
   try {
-    const plan = (filters: PlanFilters): never => {
-      throw new PlanWanted(filters)
+    const plan: PassInput['plan'] = (filters, trigger) => {
+      throw new PlanWanted(filters, trigger)
     }
     return decidePass({ ...input, plan })
   } catch (error) {
@@ -76,11 +78,14 @@ export class PassPlans {
   }
 
   decide(input: PassInput): Promise<Decision> {
-    return decideWithPlans(input, (filters) => this.#plan(filters, input))
+    return decideWithPlans(input, (filters, trigger) => this.#plan({ filters, trigger }, input))
   }
 
   /** null: cancelled by the foreground after its grace, or by time. A failure is thrown. */
-  async #plan(filters: PlanFilters, input: PassInput): Promise<RewritePlan | null> {
+  async #plan(
+    { filters, trigger }: { filters: PlanFilters; trigger: PlanTrigger },
+    input: PassInput,
+  ): Promise<RewritePlan | null> {
     const { passId, signal, source, environment } = this.#pass
     const { host, memory, options } = environment
     const { segments, nowMs, penalties } = input
@@ -99,6 +104,9 @@ export class PassPlans {
       const cause = bounds.cause()
       if (cause === null) {
         memory.count({ planRuns: 1, planErrors: 1, rewriteFailedRuns: 1 }, passId)
+        const durMs = host.clock.monotonic() - begun
+        const facts = { trigger, ...floorsOf(filters), ...describeError(error), durMs }
+        this.#pass.emit({ type: 'rewrite_plan_failed', ...facts })
         throw error
       }
       const elapsedMs = host.clock.monotonic() - begun
@@ -140,6 +148,15 @@ export function planCancelled(
   host.emit({ type: 'rewrite_plan_canceled', why, durMs: elapsedMs }, passId)
 }
 
+/** By upstream's names. */
+function floorsOf({ minStaleRatio, minStaleBytes, maxLiveBytes }: PlanFilters): {
+  minRatio: number
+  minStaleBytes: number
+  maxSourceBytes: number
+} {
+  return { minRatio: minStaleRatio, minStaleBytes, maxSourceBytes: maxLiveBytes }
+}
+
 /** The body of a `rewrite_plan` event. */
 export function planEvent(
   trigger: PlanMade['trigger'] | 'dry_run',
@@ -149,9 +166,7 @@ export function planEvent(
   return {
     type: 'rewrite_plan',
     trigger,
-    minRatio: plan.filters.minStaleRatio,
-    minStaleBytes: plan.filters.minStaleBytes,
-    maxSourceBytes: plan.filters.maxLiveBytes,
+    ...floorsOf(plan.filters),
     selected: plan.sourceSegmentIds,
     candidates: plan.candidates.length,
     selectedBytesTotal: plan.selectedBytesTotal,

@@ -69,7 +69,8 @@ export class Rewriting {
       await memory.replaceDebt(debt, { cause: 'planned', passId, minStaleRatio })
     }
     // Saving debt let writes in: the choice is made on the segments as they are now.
-    if (nextToRun(memory.debt, segmentLookup(host.segments())) === null) return this.#dropDead()
+    if (nextToRun(memory.debt, segmentLookup(host.segments())) === null)
+      return this.#dropDead(action.fresh)
     if (isConfirm(pass.source)) {
       if (pass.stopsBefore('confirm')) await pass.stop('confirm', 'Before it confirms the stage.')
       pass.steps.push({ kind: 'confirm', segmentIds: memory.debt.queue, result: 'executes' })
@@ -153,13 +154,13 @@ export class Rewriting {
   }
 
   /** Everything queued died while the debt was saved: GC's work now. */
-  async #dropDead(): Promise<PassOutcome> {
+  async #dropDead(fresh: boolean): Promise<PassOutcome> {
     const pass = this.#pass
     const { memory, host } = pass.environment
     const queued = memory.debt.queue.length
     const pruned = pruneDead(memory.debt, segmentLookup(host.segments()))
     await pass.prune({ kind: 'dead', ...pruned, minStaleRatio: 0, queued })
-    pass.skipRewrite('dropped_zero_live', null)
+    pass.skipRewrite(fresh ? 'planned_zero_live' : 'dropped_zero_live', null)
     return 'nothing_to_do'
   }
 

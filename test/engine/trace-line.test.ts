@@ -1,14 +1,8 @@
 /** Trace lines: upstream's words, order and formats; each event prints and parses back. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import {
-  eventOfLine,
-  formatTraceLine,
-  parseTraceLine,
-  printTraceLine,
-  traceValue,
-  type TraceLine,
-} from '../../engine/trace-line.ts'
+import { formatTraceLine, printTraceLine, type TraceLine } from '../../engine/trace-line.ts'
+import { eventOfLine, parseTraceLine, traceValue } from '../../engine/trace-parse.ts'
 import type { EngineEvent } from '../../engine/types.ts'
 import { oneOfEachEvent } from '../support/one-of-each-event.ts'
 
@@ -278,6 +272,12 @@ describe('a trace line', () => {
     )
     expect(line('rewrite_skip', { ...skip, reason: 'dropped_zero_live', queueLen: 2 })).toBe(
       'rewrite_skip reason=dropped_zero_live queue_len=2',
+    )
+    expect(line('rewrite_skip', { ...skip, reason: 'planned_zero_live', queueLen: 0 })).toBe(
+      'rewrite_skip reason=planned_zero_live queue_len=0',
+    )
+    expect(line('rewrite_plan_failed')).toBe(
+      'rewrite_plan pre_rewrite max_source_bytes=4096 min_ratio=0.850000 min_stale_bytes=1 dur_ms=7.000 err=INTERNAL: sums differ',
     )
     expect(line('gc_run', { reason: 'rewrite_resume' })).toMatch(
       /^gc_after_rewrite_done reason=rewrite_resume dur_ms=\d+\.\d{3}$/,

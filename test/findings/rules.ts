@@ -738,7 +738,7 @@ export const RULES: readonly PutBack[] = [
     defect: 'a path in a trace line ends where any word stands alone',
     edits: [
       {
-        file: 'engine/trace-line.ts',
+        file: 'engine/trace-parse.ts',
         find: 'const words = endOfEvent(line, blank + 1)\n',
         replace: 'const words = endOfEvent(line, blank + 1) === null ? null : null\n',
       },

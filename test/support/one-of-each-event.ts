@@ -159,6 +159,18 @@ export const oneOfEachEvent: {
     ['1 of 31', '20.0 %', 'L0-3', '2 too young'],
   ],
   rewrite_plan_canceled: [{ why: 'foreground', durMs: 400 }, ['400 ms', 'busy']],
+  rewrite_plan_failed: [
+    {
+      trigger: 'pre_rewrite',
+      minRatio: 0.85,
+      minStaleBytes: 1,
+      maxSourceBytes: 4096,
+      code: 'INTERNAL',
+      message: 'sums differ',
+      durMs: 7,
+    },
+    ['pre rewrite', 'sums differ', 'INTERNAL', '7'],
+  ],
   rewrite_plan_age_blocked: [
     {
       trigger: 'stale_ratio_trigger',

@@ -92,6 +92,8 @@ export function describeEvent(event: EngineEvent): string {
       return `Plan (${event.trigger.replaceAll('_', ' ')}) selected ${event.selected.length} of ${formatCount(event.candidates)} candidates at stale ratio ≥ ${formatRatio(event.minRatio)}: ${segmentList(event.selected)}${event.ageBlockedSegments > 0 ? `; ${formatCount(event.ageBlockedSegments)} too young` : ''}`
     case 'rewrite_plan_canceled':
       return `Plan dropped after ${formatDuration(event.durMs)}: ${planCanceledWords[event.why]}`
+    case 'rewrite_plan_failed':
+      return `Plan (${event.trigger.replaceAll('_', ' ')}) failed after ${formatDuration(event.durMs)}: ${event.message} (${event.code})`
     case 'rewrite_plan_age_blocked':
       return `Plan (${event.trigger.replaceAll('_', ' ')}) found ${plural(event.segments, 'segment')} too young, ${formatBytes(event.staleBytes)} stale; retry in ${formatDuration(event.retryAfterMs)}`
     case 'rewrite_age_blocked_retry_due':
@@ -371,6 +373,7 @@ function capital(text: string): string {
 const skipWords: Record<string, string> = {
   nothing_selected: 'the plan chose nothing',
   no_trigger: 'nothing calls for one',
+  planned_zero_live: 'what was just planned has no live bytes any more',
   dropped_zero_live: 'what was queued has no live bytes, so there is nothing to copy',
 }
 

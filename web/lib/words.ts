@@ -287,6 +287,7 @@ export const groupOfEvent: Record<EngineEventType, EventGroup> = {
   pass_done: 'passes',
   rewrite_plan: 'plan',
   rewrite_plan_canceled: 'plan',
+  rewrite_plan_failed: 'plan',
   rewrite_plan_age_blocked: 'plan',
   rewrite_age_blocked_retry_due: 'plan',
   rewrite_plan_staged: 'queue',

@@ -452,7 +452,23 @@ describe('failure', () => {
     const report = await scheduler.runPass('checkpoint_kick')
     expect(host.rewrites).toEqual([])
     expect(report.after.queue).toEqual([])
-    expect(host.eventsOf('rewrite_skip')).toMatchObject([{ reason: 'dropped_zero_live' }])
+    expect(host.eventsOf('rewrite_skip')).toMatchObject([{ reason: 'planned_zero_live' }])
+  })
+
+  test('of what was queued before too, under another word', async () => {
+    const missing = debtOf([...QUEUE.ledger, entry(5, 0.9)])
+    const { host, scheduler } = await world(FOUR, { debt: missing })
+    // Saving what is left without the missing one lets the others die.
+    host.onSave = () => {
+      host.list = host.list.map((s) => ({ ...s, bytesLive: 0, bytesStale: s.bytesTotal }))
+      return Promise.resolve()
+    }
+    const report = await scheduler.runPass('checkpoint_kick')
+    expect(host.rewrites).toEqual([])
+    expect(report.after.queue).toEqual([])
+    expect(host.eventsOf('rewrite_skip')).toMatchObject([
+      { reason: 'dropped_zero_live', queueLen: 0 },
+    ])
   })
 
   test('a broken assertion stops the loop and is reported', async () => {

@@ -403,6 +403,10 @@ describe('cancelling', () => {
     host.onPlan = () => Promise.reject(new EngineError('ENGINE_IO', 'no'))
     const report = await scheduler.runPass('periodic')
     expect(report).toMatchObject({ outcome: 'failed', error: { code: 'ENGINE_IO' } })
+    expect(host.eventsOf('rewrite_plan')).toEqual([])
+    expect(host.eventsOf('rewrite_plan_failed')).toMatchObject([
+      { trigger: 'stale_ratio_trigger', minRatio: 0.2, code: 'ENGINE_IO', message: 'no' },
+    ])
     expect(scheduler.counters()).toMatchObject({
       planErrors: 1,
       planEmpty: 0,
