@@ -1,5 +1,5 @@
 // @vitest-environment happy-dom
-// A segment that is not on disk: what is told of it when the trace does not have its deletion.
+// What is told of one segment: of one that is not on disk, when the trace does not have its deletion, too.
 import { act } from 'react'
 import { createRoot } from 'react-dom/client'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -13,13 +13,13 @@ Object.assign(globalThis, { IS_REACT_ACT_ENVIRONMENT: true })
 
 afterEach(() => appStore.setState(initialState, true))
 
-function shown(segmentId: number, passes: PassReport[]): string {
+function shown(segmentId: number, passes: PassReport[], segment = makeSegment(1)): string {
   appStore.setState(
     {
       ...initialState,
       link: { phase: 'live' },
       store: makeStore(),
-      engine: makeState({ segments: [makeSegment(1)] }),
+      engine: makeState({ segments: [segment] }),
       gauges: makeGauges(),
       passes: passes.map((report) => ({ report, repeats: 1, firstStartedAtMs: 0 })),
     },
@@ -33,6 +33,16 @@ function shown(segmentId: number, passes: PassReport[]): string {
   act(() => root.unmount())
   return text
 }
+
+test('only a segment that is not written any more has its time from its file', () => {
+  const words = 'from the file’s time'
+  const sealed = makeSegment(1, { ageSource: 'mtime', sealedAtMs: 5 })
+  expect(shown(sealed.segmentId, [], sealed)).toContain(words)
+  const active = makeSegment(1, { ageSource: 'mtime', state: 'active', sealedAtMs: null })
+  const text = shown(active.segmentId, [], active)
+  expect(text).toContain('still being written')
+  expect(text).not.toContain(words)
+})
 
 describe('a segment that is not on disk', () => {
   const { segmentId } = makeSegment(12)

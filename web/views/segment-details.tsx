@@ -266,7 +266,7 @@ function Standing({ segment }: { segment: SegmentInfo }): ReactNode {
             }
           />
           {sealedAgo !== null && <span className="muted"> ({formatAge(sealedAgo)} old)</span>}
-          {segment.ageSource === 'mtime' && (
+          {segment.sealedAtMs !== null && segment.ageSource === 'mtime' && (
             <span className="muted"> from the file’s time, which copying resets</span>
           )}
         </dd>
