@@ -194,7 +194,8 @@ export interface MaintenanceControl {
   planVacuum(): VacuumPlan
   /**
    * Replaces the queued debt by what a person brings; an empty queue clears it. `minStaleRatio` is the
-   * floor it is executed at when it is not staged, null = unknown. ENGINE_BUSY while a pass runs.
+   * floor it is executed at when it is not staged, null = unknown. ENGINE_BUSY while a pass runs
+   * or other debt is being set; until it is saved no pass begins.
    */
   setDebt(debt: RewriteDebt, minStaleRatio?: number | null): Promise<void>
   /** No pass starts by itself until `resume`. The reason is shown to whoever wonders; absent = none is given. */
