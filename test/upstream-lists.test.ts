@@ -154,7 +154,8 @@ test('a name that stands somewhere in a file is the title of no test', () => {
         'InAnArgument',
       ))
       test.each([['NotSaid']])('whose rows are not said', () => undefined)
-      test.skip('Skipped', () => undefined)
+      test
+        .skip('Skipped', () => undefined)
       test(
         'OnALineOfItsOwn',
         () => undefined,
