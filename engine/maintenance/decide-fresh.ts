@@ -295,12 +295,12 @@ function ageBlockOf(plans: readonly PlanMade[], input: PassInput): AgeBlock | nu
   const last = plans.at(-1)
   if (last === undefined || last.plan.sourceSegmentIds.length > 0) return null
   for (const { trigger, plan } of plans.toReversed()) {
-    const { count, minRemainingMs } = waitingForAge(plan)
+    const { count, bytesStale, minRemainingMs } = waitingForAge(plan)
     if (count === 0 || minRemainingMs === null || minRemainingMs <= 0) continue
     return {
       trigger,
       segments: count,
-      staleBytes: plan.ageBlockedBytesStale,
+      staleBytes: bytesStale,
       minAgeMs: plan.filters.minAgeMs,
       untilMs: input.nowMs + minRemainingMs,
     }

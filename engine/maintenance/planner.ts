@@ -109,16 +109,22 @@ function copyBound(
 }
 
 /** Age-blocked candidates that age alone keeps out: each is selected once it is old enough. */
-export function waitingForAge(plan: RewritePlan): { count: number; minRemainingMs: number | null } {
+export function waitingForAge(plan: RewritePlan): {
+  count: number
+  bytesStale: number
+  minRemainingMs: number | null
+} {
   let count = 0
+  let bytesStale = 0
   let minRemainingMs: number | null = null
   for (const candidate of plan.candidates) {
     if (candidate.verdict !== 'age' || candidate.flip === null) continue
     count += 1
+    bytesStale += candidate.bytesStale
     const remaining = candidate.distance ?? 0
     if (minRemainingMs === null || remaining < minRemainingMs) minRemainingMs = remaining
   }
-  return { count, minRemainingMs }
+  return { count, bytesStale, minRemainingMs }
 }
 
 // ---------------------------------------------------------------- choice

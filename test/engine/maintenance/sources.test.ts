@@ -38,6 +38,15 @@ function holdRewrite(host: FakeHost): () => void {
 const young = (seq: number, ageMs: number) => segment(seq, 0.9, { sealedAtMs: T0 - ageMs })
 
 describe('age-blocked retry', () => {
+  test('is told with the segments and the stale bytes of those that only age keeps out', async () => {
+    const fresh = segment(2, 0.1, { sealedAtMs: T0 - 1_000 })
+    const { host, scheduler } = await world([young(1, 18_000), fresh])
+    await scheduler.runPass('periodic')
+    expect(host.eventsOf('rewrite_plan_age_blocked')).toMatchObject([
+      { segments: 1, staleBytes: young(1, 0).bytesStale },
+    ])
+  })
+
   test('runs by its timer the moment the first segment is old enough (AgeBlockedRetryRunsWhenDue)', async () => {
     const { host, scheduler } = await world([young(1, 18_000)], { mode: 'auto' })
     await advance(host, 1_000)
