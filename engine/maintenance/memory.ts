@@ -237,9 +237,8 @@ export class MaintenanceMemory {
     const { minStaleRatio: queuedMinStaleRatio = this.queuedMinStaleRatio } = change
     const extras = extrasFor(debt, { ...this.#extras, queuedMinStaleRatio })
     // Only the holder of the slot changes debt, so it is still the same debt after the save.
-    await this.#save(debt, this.#penalties, extras)
+    this.#extras = await this.#save(debt, this.#penalties, extras)
     this.#debt = debt
-    this.#extras = extras
     if (change.word !== undefined) this.#host.emit(change.word, change.passId)
     this.#host.emit({ type: 'debt_changed', cause: change.cause, debt }, change.passId)
   }
@@ -253,17 +252,21 @@ export class MaintenanceMemory {
 
   /** Nothing when a save came after the last attempt that was noted. */
   async saveHistory(): Promise<void> {
-    if (this.#isHistoryUnsaved) await this.#save(this.#debt, this.#penalties, this.#extras)
+    if (!this.#isHistoryUnsaved) return
+    this.#extras = await this.#save(this.#debt, this.#penalties, this.#extras)
   }
 
+  /** The extras of the file as it is then: what went with a file is not written into the next one. */
   async #save(
     debt: RewriteDebt,
     penalties: readonly RewritePenalty[],
     extras: StateExtras,
-  ): Promise<void> {
-    await this.#host.saveState(encodeState(debt, penalties, extras))
+  ): Promise<StateExtras> {
+    const json = encodeState(debt, penalties, extras)
+    await this.#host.saveState(json)
     // Only the holder of the slot notes history, and it waits for this.
     this.#isHistoryUnsaved = false
+    return json === null ? NO_EXTRAS : extras
   }
 
   /** Saves, then remembers, as debt is. `segmentIds`: those that the change is about. */
@@ -271,7 +274,7 @@ export class MaintenanceMemory {
     penalties: readonly RewritePenalty[],
     change: { cause: PenaltyCause; segmentIds: SegmentId[]; passId: number | null },
   ): Promise<void> {
-    await this.#save(this.#debt, penalties, this.#extras)
+    this.#extras = await this.#save(this.#debt, penalties, this.#extras)
     this.#penalties = penalties
     this.#tellPenalties(change.cause, change.segmentIds, change.passId)
   }

@@ -5,7 +5,8 @@
  * Precedence is upstream's: chunks, else ledger, else id list. Chunks are added up into a ledger, as
  * whole segments are rewritten here, and kept for a tool that knows them while they cover the queue.
  * Times are unix nanoseconds beyond 2^53, so they are read from the raw text: what is only loaded and
- * saved again stays as it was to the digit, and so do keys that this version does not know.
+ * saved again stays as it was to the digit, and so do keys that this version does not know, for as long
+ * as there is a file.
  *
  * A file that cannot be read counts as empty, because debt can always be planned again; entries that
  * make no sense are dropped one by one; what was dropped is returned so that it can be said.
@@ -169,8 +170,8 @@ function debtMembers(debt: RewriteDebt, extras: StateExtras): [string, string][]
 /** Extras that belong to `debt`: an observation that has moved on is not the one that was read. */
 export function extrasFor(debt: RewriteDebt, extras: StateExtras): StateExtras {
   if (debt.queue.length === 0) {
-    const { penalties, history } = extras
-    return { ...NO_EXTRAS, penalties, history }
+    const { penalties, history, foreign } = extras
+    return { ...NO_EXTRAS, penalties, history, foreign }
   }
   const observedMs = debt.stage === null ? null : BigInt(Math.trunc(debt.stage.observedAtMs))
   const { observedUnixNano } = extras

@@ -10,7 +10,7 @@ import {
   withHistory,
 } from '../../../engine/maintenance/state-file.ts'
 import type { RewriteDebt } from '../../../engine/types.ts'
-import { debtOf, entry, id, staged, T0 } from './fake-host.ts'
+import { debtOf, entry, id, segment, staged, T0, world } from './fake-host.ts'
 
 const DELAY = 30_000
 
@@ -188,6 +188,28 @@ describe('state file', () => {
     expect(encodeState(NO_DEBT, penalties, extrasFor(NO_DEBT, extras))).toContain(
       'rewrite_penalties',
     )
+  })
+
+  test('keeps keys that it does not know while penalties or history keep the file', async () => {
+    const ours = debtOf([entry(1, 0.6)])
+    const penalty = { segmentId: id(2), attempts: 1, cooldownUntilMs: T0 + 60_000 }
+    const penalties = [{ ...penalty, lastGrowthBytes: 0, lastStaleBytes: 0 }]
+    const text = encodeState(ours, penalties, {
+      ...NO_EXTRAS,
+      foreign: new Map([['rewrite_future', '{"kept": 1774040000123456789}']]),
+    })
+    const { host, scheduler } = await world([segment(1, 0.6), segment(2, 0.6)], {
+      prepare: (made) => (made.stateFile = text),
+    })
+    await scheduler.setDebt(NO_DEBT)
+    expect(host.stateFile).toContain('"rewrite_future": {"kept": 1774040000123456789}')
+    // They do not keep it alone, and what went with a file does not come back in the next one.
+    host.clock.advance(60_000)
+    await scheduler.runPass('periodic')
+    await scheduler.setDebt(NO_DEBT)
+    expect(host.stateFile).toBeNull()
+    await scheduler.setDebt(ours)
+    expect(host.stateFile).not.toContain('rewrite_future')
   })
 
   test('no file and an empty file are no debt and no problem', () => {
