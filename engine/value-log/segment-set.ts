@@ -265,12 +265,6 @@ export class SegmentSet {
     return this.keepersOf(segment).every((k) => k.kind === 'awaiting_gc' || k.kind === 'error')
   }
 
-  /** A root or the journal is all that keeps it: a checkpoint would let it go. */
-  waitsForCheckpoint(segment: Segment): boolean {
-    const keepers = this.keepersOf(segment).filter((k) => k.kind !== 'error')
-    return keepers.length > 0 && keepers.every((k) => k.kind === 'root' || k.kind === 'journal')
-  }
-
   /** A crash could go back to a state that names it. */
   isRecoverable(segment: Segment): boolean {
     return this.keepersOf(segment).some((k) => k.kind === 'root' || k.kind === 'journal')

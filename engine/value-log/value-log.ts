@@ -13,13 +13,7 @@ import type { SegmentId, SegmentOrigin, ValueLogReads } from '../types.ts'
 import { isGrouped, recordStart, subIndexOf, type ValuePointer } from '../value-pointer.ts'
 import { decodeFrameValues, type DictionarySource } from './compression.ts'
 import { ValueReader, readRecord } from './read-record.ts'
-import {
-  MAX_SEGMENT_BYTES,
-  RECORD_HEADER_BYTES,
-  corrupt,
-  parseFrame,
-  type RidWords,
-} from './record.ts'
+import { RECORD_HEADER_BYTES, corrupt, parseFrame, type RidWords } from './record.ts'
 import { RidCounter, ridSource, type ReserveRids } from './rid-counter.ts'
 import { Segment } from './segment.ts'
 import { CopyMemory } from './copy-memory.ts'
@@ -70,7 +64,6 @@ export class ValueLog {
   #copyMemory: CopyMemory | null = null
   #nextSeq: number
   readonly #rids: RidCounter
-  #segmentBytesMax = MAX_SEGMENT_BYTES
   /** Foreground segments with appends that are perhaps not on disk. */
   readonly #unsynced = new Set<Segment>()
   /** A failed sync may have lost what it was about: a later one must not seem to make it durable. */
@@ -160,7 +153,7 @@ export class ValueLog {
 
   /** Bytes that the output of `rewriteSegment` still takes. */
   roomIn({ bytesTotal }: Segment): number {
-    return this.#bytesMax - bytesTotal
+    return this.#options.segmentBytes - bytesTotal
   }
 
   /** Seals outputs that take no more records: those of these, whose bytes are on disk; absent = all. */
@@ -173,18 +166,12 @@ export class ValueLog {
     }
   }
 
-  /** No pointer of the index may reach further than this; the format's own limit holds besides. */
-  limitSegments(bytes: number): void {
-    this.#segmentBytesMax = Math.min(MAX_SEGMENT_BYTES, bytes)
-  }
-
-  get #bytesMax(): number {
-    return Math.min(this.#options.segmentBytes, this.#segmentBytesMax)
-  }
-
-  /** One more record fits: every writer rotates by this, so that no pointer can outgrow the format (B10). */
+  /**
+   * One more record fits: every writer rotates by this, before a segment outgrows its size, which the options
+   * keep within what a pointer of the format reaches (B10, F18).
+   */
   #takes({ bytesTotal }: Segment, recordBytes: number): boolean {
-    return bytesTotal + recordBytes <= this.#bytesMax
+    return bytesTotal + recordBytes <= this.#options.segmentBytes
   }
 
   /** Hands buffered foreground appends to the file system: they survive the process. */

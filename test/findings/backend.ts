@@ -303,16 +303,16 @@ export const BACKEND: readonly PutBack[] = [
   },
   {
     id: 'B10',
-    defect: 'a rewrite rotates its output by the segment size alone',
+    defect: 'a rewrite rotates its output after it has outgrown the segment size',
     edits: [
       {
         file: 'engine/value-log/value-log.ts',
         find: 'if (this.#rewrite !== null && !this.#takes(this.#rewrite, bytes)) {',
         replace:
-          'if (this.#rewrite !== null && this.#rewrite.bytesTotal + bytes > this.#options.segmentBytes) {',
+          'if (this.#rewrite !== null && this.#rewrite.bytesTotal > this.#options.segmentBytes) {',
       },
     ],
-    test: { file: REWRITE, name: 'B10: output rotates before a pointer could not reach' },
+    test: { file: REWRITE, name: 'B10: output rotates before it outgrows the segment size' },
   },
   {
     id: 'B12',

@@ -59,6 +59,22 @@ export const SCHEDULER: readonly PutBack[] = [
     },
   },
   {
+    id: 'F2',
+    defect: 'a method that nobody calls',
+    edits: [
+      {
+        file: 'engine/value-log/segment-set.ts',
+        find: '  /** A crash could go back to a state that names it. */',
+        replace:
+          '  isForgotten(segment: Segment): boolean {\n    return this.get(segment.id) === undefined\n  }\n\n  /** A crash could go back to a state that names it. */',
+      },
+    ],
+    test: {
+      file: 'test/engine/maintenance/findings.test.ts',
+      name: 'F2: every method of the engine’s classes is used in the product',
+    },
+  },
+  {
     id: 'F3',
     defect: 'the count cap bounds a named set of segments',
     edits: [

@@ -239,10 +239,9 @@ describe('bounds', () => {
     expect(costs[0]).toBeLessThanOrEqual(costs[1] as number)
   })
 
-  test('B10: output rotates before a pointer could not reach, whatever the segment size', async () => {
+  test('B10: output rotates before it outgrows the segment size, which pointers reach (F18)', async () => {
     const dir = await folderOf((engine) => fill(engine, 0, 8))
-    const opened = await openRewriteStore(dir, { ...OPTIONS, segmentBytes: 1024 * 1024 })
-    opened.store.valueLog.limitSegments(4096)
+    const opened = await openRewriteStore(dir, { ...OPTIONS, segmentBytes: 4096 })
     const report = await opened.rewrite([idOf(opened, 1)])
     expect(report.outputSegments.length).toBeGreaterThanOrEqual(2)
     put(opened, 50, value(50, 3000))
