@@ -5,6 +5,7 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { BACKEND } from './backend.ts'
+import { MAINTENANCE } from './maintenance.ts'
 import { RULES } from './rules.ts'
 import { SCHEDULER } from './scheduler.ts'
 import { SERVER } from './server.ts'
@@ -35,7 +36,13 @@ export const FINDINGS: readonly string[] = Object.entries(FAMILIES).flatMap(([fa
   Array.from({ length: count }, (_, i) => `${family}${i + 1}`),
 )
 
-export const PUT_BACKS: readonly PutBack[] = [...SCHEDULER, ...BACKEND, ...RULES, ...SERVER]
+export const PUT_BACKS: readonly PutBack[] = [
+  ...SCHEDULER,
+  ...BACKEND,
+  ...RULES,
+  ...MAINTENANCE,
+  ...SERVER,
+]
 
 /** The texts after the edits, by file; a sentence when an edit does not apply. */
 export function applied(root: string, edits: readonly Edit[]): Map<string, string> | string {

@@ -5,7 +5,6 @@ const POWER = 'test/engine/power-cut.test.ts'
 const CACHE = 'test/engine/key-cache.test.ts'
 const PINS = 'test/engine/pins-and-gc.test.ts'
 const WAITS = 'test/engine/waits.test.ts'
-const CLEANUP = 'test/engine/maintenance/cleanup.test.ts'
 const LIFE = 'test/engine/lifecycle.test.ts'
 const IDS = 'test/engine/record-ids.test.ts'
 const OUTLOOK = 'test/engine/folder-outlook.test.ts'
@@ -732,84 +731,6 @@ export const RULES: readonly PutBack[] = [
       file: 'test/engine/maintenance/upstream-staging.test.ts',
       name: 'whose retry comes to no plan do not wake it again at once (after ',
     },
-  },
-  {
-    id: 'path-ends-at-a-known-word',
-    defect: 'a path in a trace line ends where any word stands alone',
-    edits: [
-      {
-        file: 'engine/trace-parse.ts',
-        find: 'const words = endOfEvent(line, blank + 1)\n',
-        replace: 'const words = endOfEvent(line, blank + 1) === null ? null : null\n',
-      },
-    ],
-    test: { file: 'test/engine/trace-line.test.ts', name: 'of any name and path gives both back' },
-  },
-  {
-    id: 'unreadable-state-file-opens',
-    defect: 'a state file that cannot be read refuses the whole store',
-    edits: [
-      {
-        file: 'engine/maintenance/scheduler.ts',
-        find: "this.#memory.update({ state: 'error' }, null)\n      return null",
-        replace: 'throw error',
-      },
-    ],
-    test: {
-      file: 'test/engine/state-places.test.ts',
-      name: 'does not refuse the store when it is',
-    },
-  },
-  {
-    id: 'finished-sources-cleaned-up',
-    defect:
-      'a cancelled or failed later source leaves the finished ones uncollected and unremembered',
-    edits: [
-      {
-        file: 'engine/maintenance/rewriting.ts',
-        find: 'if (this.rewritten.length > 0) await this.#cleanUp(of, error)',
-        replace: 'if (this.rewritten.length < 0) await this.#cleanUp(of, error)',
-      },
-    ],
-    test: { file: CLEANUP, name: 'are cleaned up when a later one' },
-  },
-  {
-    id: 'cleanup-not-cancelled',
-    defect: 'the cleanup of a cancelled pass is cancelled with it',
-    edits: [
-      {
-        file: 'engine/maintenance/pass.ts',
-        find: 'const signal = cleanup ? new AbortController().signal : this.signal',
-        replace: 'const { signal } = this',
-      },
-    ],
-    test: { file: CLEANUP, name: 'are cleaned up when a later one' },
-  },
-  {
-    id: 'closing-collects-nothing',
-    defect:
-      'a store that closes waits for the collection of a cancelled pass, with a checkpoint of its own',
-    edits: [
-      {
-        file: 'engine/engine.ts',
-        find: 'isClosing: () => this.#closing !== null || this.#status',
-        replace: 'isClosing: () => this.#status',
-      },
-    ],
-    test: { file: CLEANUP, name: 'leaves what its cancelled rewrite freed to the next opening' },
-  },
-  {
-    id: 'failed-collection-remembered',
-    defect: 'a GC that fails leaves the rewrite before as the last one',
-    edits: [
-      {
-        file: 'engine/maintenance/rewriting.ts',
-        find: '    } finally {\n      // Also when GC failed: totals',
-        replace:
-          '    } catch (error) {\n      throw error\n    }\n    {\n      // Also when GC failed',
-      },
-    ],
-    test: { file: CLEANUP, name: 'does not leave the rewrite before as the last one' },
   },
   {
     id: 'first-checkpoint',
