@@ -6,10 +6,11 @@
 import * as path from 'node:path'
 import type { ChecksumKind } from './checksum.ts'
 import { JournalReader, journalSourceOf, type JournalBatch } from './commit-log/codec.ts'
-import { EngineError } from './errors.ts'
+import { EngineError, isCorruption } from './errors.ts'
 import { readSmallFile, type FileSystem, type OpenFile } from './file-system.ts'
 import type { FolderPaths } from './folder.ts'
 import { isRecord, parseJson } from './inspect/folder.ts'
+import { IndexFile, checkUsable, type ReadRootLeaf } from './inspect/meta-choice.ts'
 import { parseJournalFileName, parseSegmentFileName, seqOf } from './ids.ts'
 import { entryKey, entryStart, entryValue } from './index/leaf.ts'
 import { isDurableMeta, readMetaPages, type MetaCandidate } from './index/meta.ts'
@@ -66,6 +67,35 @@ export function readMetas(
     throw new EngineError('ENGINE_UNSUPPORTED', `${where}: durable meta pages of a later version`)
   }
   throw new EngineError('ENGINE_CORRUPT', `${where}: both meta pages are damaged`)
+}
+
+/**
+ * The meta page to go by: the newest of which roots and freelist head can be read, as for reading.
+ * ENGINE_CORRUPT or ENGINE_SEGMENT_MISSING when there is none. What the file system refuses, and what this
+ * version does not read, fails the opening at once: that tree may be whole.
+ */
+export function firstUsable(
+  candidates: readonly MetaCandidate[],
+  folder: { index: OpenFile; where: string; kind: ChecksumKind; readRootLeaf: ReadRootLeaf },
+): MetaCandidate {
+  const { where, kind, readRootLeaf } = folder
+  const index = new IndexFile(folder.index)
+  let failure: EngineError | undefined
+  for (const candidate of candidates) {
+    try {
+      checkUsable(index, candidate.meta, kind, readRootLeaf)
+      return candidate
+    } catch (error) {
+      if (!isCorruption(error) && !isMissingSegment(error)) throw error
+      const why = `${where}: meta page ${candidate.pageNumber} was not taken: ${error.message}`
+      failure ??= new EngineError(error.code, why, error)
+    }
+  }
+  throw failure ?? new EngineError('ENGINE_CORRUPT', `${where}: no meta page`)
+}
+
+function isMissingSegment(error: unknown): error is EngineError {
+  return error instanceof EngineError && error.code === 'ENGINE_SEGMENT_MISSING'
 }
 
 export function readMetadata(fileSystem: FileSystem, paths: FolderPaths): Metadata | undefined {

@@ -17,7 +17,9 @@ import {
 } from './folder.ts'
 import { recoverIndexSwap, removeOldIndex } from './index-swap.ts'
 import { MetaPages } from './index/meta-pages.ts'
-import type { Meta, MetaCandidate } from './index/meta.ts'
+import type { LeafRef } from './index/leaf-ref.ts'
+import type { Meta } from './index/meta.ts'
+import type { Page } from './index/page.ts'
 import { PageStore } from './index/page-store.ts'
 import { KeyCache } from './key-cache.ts'
 import { KeyHasher } from './key-hash.ts'
@@ -27,6 +29,7 @@ import { MetadataFile, RID_RESERVE } from './metadata.ts'
 import type { ResolvedOptions } from './options.ts'
 import {
   accountTree,
+  firstUsable,
   openSegments,
   readJournals,
   readMetadata,
@@ -43,7 +46,6 @@ import { LoggedLeaves } from './value-log/logged-leaves.ts'
 import { SegmentSet } from './value-log/segment-set.ts'
 import { ValueLog } from './value-log/value-log.ts'
 import { loadZstd } from './value-log/zstd.ts'
-import { EngineError, isCorruption } from './errors.ts'
 import type { ValuePointer } from './value-pointer.ts'
 
 export interface Store {
@@ -158,10 +160,11 @@ async function rebuild(files: OpenedFiles, context: StoreContext): Promise<Store
   const keyLists = new KeyListRebuild(set)
   const leaves = new LoggedLeaves(set, kind, dictionaries)
   const cacheBytes = options.pageCacheBytes
-  const accounted = await accountFirstReadable(candidates, (candidate) =>
-    accountCandidate(candidate, { set, leaves, slicer, index, kind, cacheBytes, keyLists }),
-  )
-  const { pages, reachable, candidate } = accounted
+  const readRootLeaf = (ref: LeafRef): Page => leaves.read(ref)
+  const candidate = firstUsable(candidates, { index, where: paths.index, kind, readRootLeaf })
+  const accounting = { set, leaves, slicer, index, kind, cacheBytes, keyLists }
+  const accounted = await accountTrees(candidate.meta, accounting)
+  const { pages, reachable } = accounted
   pages.freeAllBut(reachable)
 
   const journals = readJournals(fileSystem, paths.journal, kind)
@@ -263,32 +266,15 @@ function makeValueLog(
 }
 
 interface Accounted {
-  candidate: MetaCandidate
   pages: PageStore
   /** Ids of the two roots. */
   roots: { userRoot: number; systemRoot: number }
   reachable: Set<number>
 }
 
-/** The newest meta page whose trees are readable; an unreadable one gives way to the other. */
-async function accountFirstReadable(
-  candidates: readonly MetaCandidate[],
-  account: (candidate: MetaCandidate) => Promise<Accounted>,
-): Promise<Accounted> {
-  let failure: unknown
-  for (const candidate of candidates) {
-    try {
-      return await account(candidate)
-    } catch (error) {
-      if (!isCorruption(error)) throw error
-      failure ??= error
-    }
-  }
-  throw failure
-}
-
-async function accountCandidate(
-  candidate: MetaCandidate,
+/** Damage anywhere in the trees fails the opening, with the page named: nothing is older by choice. */
+async function accountTrees(
+  meta: Meta,
   context: {
     set: SegmentSet
     leaves: LoggedLeaves
@@ -299,13 +285,6 @@ async function accountCandidate(
     keyLists: KeyListRebuild
   },
 ): Promise<Accounted> {
-  const { meta } = candidate
-  const hasRoots =
-    (meta.userRoot !== 0 || meta.userLeaf !== undefined) &&
-    (meta.systemRoot !== 0 || meta.systemLeaf !== undefined)
-  if (!hasRoots) {
-    throw new EngineError('ENGINE_CORRUPT', `meta page ${candidate.pageNumber} names root 0`)
-  }
   const totalPages = meta.totalPages === 0 ? pageLimit(context.index.size()) : meta.totalPages
   const pages = new PageStore(context.index, context.kind, {
     totalPages,
@@ -318,8 +297,6 @@ async function accountCandidate(
   }
   const reachable = new Set<number>()
   const plainSeen: PlainSeen = new Map()
-  // A first try may have counted part of a damaged tree.
-  for (const segment of context.set) segment.forgetReferences()
   context.keyLists.begin()
   for (const root of [roots.userRoot, roots.systemRoot]) {
     await accountTree(pages, root, {
@@ -331,7 +308,7 @@ async function accountCandidate(
       slicer: context.slicer,
     })
   }
-  return { candidate, pages, roots, reachable }
+  return { pages, roots, reachable }
 }
 
 function pageLimit(fileBytes: number): Meta['totalPages'] {

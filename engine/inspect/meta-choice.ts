@@ -149,25 +149,46 @@ function whyNotUsable(
   readRootLeaf: ReadRootLeaf,
 ): string | undefined {
   try {
-    for (const [name, root] of [
-      ['user', meta.userLeaf ?? meta.userRoot],
-      ['system', meta.systemLeaf ?? meta.systemRoot],
-    ] as const) {
-      if (typeof root !== 'number') {
-        readRootLeaf(root, kind)
-        continue
-      }
-      if (root === 0) return `it has no ${name} root`
-      const type = pageType(index.readChecked(root, kind))
-      if (type !== PAGE_LEAF && type !== PAGE_INTERNAL) return `its ${name} root has type ${type}`
-    }
-    if (meta.freelistHead === 0) return undefined
-    const type = pageType(index.readChecked(meta.freelistHead, kind))
-    return type === PAGE_FREELIST ? undefined : `its freelist head has type ${type}`
+    checkUsable(index, meta, kind, readRootLeaf)
+    return undefined
   } catch (error) {
     if (error instanceof EngineError) return error.message
     throw error
   }
+}
+
+/**
+ * The whole rule by which a meta page is taken or not, for reading and for writing alike: throws an
+ * EngineError when a root or the freelist head cannot be read. Damage deeper in a tree does not count: the
+ * other page may name an older tree, which would silently take back what was committed since.
+ */
+export function checkUsable(
+  index: IndexFile,
+  meta: Meta,
+  kind: ChecksumKind,
+  readRootLeaf: ReadRootLeaf,
+): void {
+  for (const [name, root] of [
+    ['user', meta.userLeaf ?? meta.userRoot],
+    ['system', meta.systemLeaf ?? meta.systemRoot],
+  ] as const) {
+    if (typeof root !== 'number') {
+      readRootLeaf(root, kind)
+      continue
+    }
+    if (root === 0) throw unusable(`it has no ${name} root`)
+    const type = pageType(index.readChecked(root, kind))
+    if (type !== PAGE_LEAF && type !== PAGE_INTERNAL) {
+      throw unusable(`its ${name} root has type ${type}`)
+    }
+  }
+  if (meta.freelistHead === 0) return
+  const type = pageType(index.readChecked(meta.freelistHead, kind))
+  if (type !== PAGE_FREELIST) throw unusable(`its freelist head has type ${type}`)
+}
+
+function unusable(why: string): EngineError {
+  return new EngineError('ENGINE_CORRUPT', why)
 }
 
 function choiceOf(

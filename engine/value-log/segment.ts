@@ -281,14 +281,6 @@ export class Segment {
 
   // ------------------------------------------------------------ live bytes
 
-  /** Starts the account over, before references are counted anew. */
-  forgetReferences(): void {
-    this.#references.clear()
-    this.bytesLive = 0
-    this.deadSinceSeq = this.firstSeq
-    this.deadSinceGeneration = 0
-  }
-
   #shared(start: number): { count: number; bytes: number } | undefined {
     // Foreground segments have none: their records belong to one pointer each.
     return this.#references.size === 0 ? undefined : this.#references.get(start)

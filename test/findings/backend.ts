@@ -435,7 +435,7 @@ export const BACKEND: readonly PutBack[] = [
     edits: [
       {
         file: 'engine/value-log/segment.ts',
-        find: 'this.deadSinceSeq = this.firstSeq\n',
+        find: 'this.deadSinceSeq = input.firstSeq\n',
         replace: 'this.deadSinceSeq = null\n',
       },
     ],

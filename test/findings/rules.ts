@@ -7,6 +7,7 @@ const PINS = 'test/engine/pins-and-gc.test.ts'
 const WAITS = 'test/engine/waits.test.ts'
 const LIFE = 'test/engine/lifecycle.test.ts'
 const IDS = 'test/engine/record-ids.test.ts'
+const DAMAGE = 'test/engine/damaged-opening.test.ts'
 const OUTLOOK = 'test/engine/folder-outlook.test.ts'
 const DURABLE_LIFE = 'before any sync of a durable life keeps what was acknowledged'
 const NAMED_EARLY = 'meets no meta page that names a page or a value which is not on disk yet'
@@ -246,6 +247,20 @@ export const RULES: readonly PutBack[] = [
       },
     ],
     test: { file: PINS, name: 'an old root keeps a dead segment until both meta pages moved on' },
+  },
+  {
+    id: 'newest-readable-root',
+    defect: 'damage deep in the newest tree brings back an older one, which then takes its place',
+    edits: [
+      {
+        file: 'engine/store.ts',
+        find: 'const accounted = await accountTrees(candidate.meta, accounting)',
+        replace:
+          'const accounted = await accountTrees(candidate.meta, accounting).catch(() =>\n' +
+          '    accountTrees((candidates[1] ?? candidate).meta, accounting))',
+      },
+    ],
+    test: { file: DAMAGE, name: 'a damaged leaf of the newer one fails the opening' },
   },
   {
     id: 'both-metas-published',
