@@ -9,7 +9,8 @@
  *
  * Where an index vacuum had to leave pages to readers, a later checkpoint cuts the file.
  *
- * Writes go on during 2-5. One checkpoint runs at a time.
+ * Writes go on during 2-5. One checkpoint runs at a time, and none after a failed one: it would take what
+ * that one left for its own, and delete the journal of what came since.
  */
 import { keyString } from './bytes.ts'
 import type { Journal } from './commit-log/journal.ts'
@@ -95,6 +96,8 @@ export class Checkpointer {
   readonly #parts: CheckpointParts
   readonly #serial = new SerialTask()
   #running = 0
+  /** Why none runs any more. */
+  #stopped: { reason: unknown } | null = null
   readonly #metaGenerations: [number, number] = [0, 0]
   /** A vacuum left pages behind that readers still held. */
   #cutsOff = false
@@ -119,15 +122,38 @@ export class Checkpointer {
   ): Promise<CheckpointReport> {
     this.#running++
     return this.#serial
-      .run(() => this.#checkpoint(reason, system))
+      .run(async () => {
+        try {
+          return await this.#checkpoint(reason, system)
+        } catch (error) {
+          // In this turn: the next one is only waiting for the end of this.
+          this.stop(error)
+          throw error
+        }
+      })
       .finally(() => {
         this.#running--
       })
   }
 
+  /**
+   * The store failed: a checkpoint that has not frozen the memtable rejects with the reason. One that has
+   * goes on: what it took was whole.
+   */
+  stop(reason: unknown): void {
+    this.#stopped ??= { reason }
+  }
+
+  #checkStopped(): void {
+    if (this.#stopped !== null) throw this.#stopped.reason
+  }
+
   /** Takes its turn among the checkpoints: the trees and meta pages are the task's alone meanwhile. */
   exclusively<T>(task: () => Promise<T>): Promise<T> {
-    return this.#serial.run(task)
+    return this.#serial.run(() => {
+      this.#checkStopped()
+      return task()
+    })
   }
 
   /** The free end of index.db is to be cut off by checkpoints, until no reader holds a page of it. */
@@ -142,7 +168,10 @@ export class Checkpointer {
     const { keySpace, pages, metas, valueLog, journal, awaitsNames, slices } = this.#parts
     const started = slices.clock.monotonic()
     const slicer = new Slicer(slices)
+    this.#checkStopped()
     if (awaitsNames && reason !== 'close') await journal?.prepare()
+    // A batch that failed meanwhile may have left one half of it in the memtable.
+    this.#checkStopped()
     // Writes meanwhile are part of it.
     const frozen = keySpace.freeze(system.length > 0)
     const done = (entriesMerged: number, pagesWritten: number): CheckpointReport => ({

@@ -561,6 +561,7 @@ class RestageEngine implements Engine {
     if (this.#status !== 'open' && this.#status !== 'closing') return
     this.#status = 'failed'
     this.#failure = error
+    this.#store.checkpointer.stop(error)
     this.#reportFailure(error)
   }
 

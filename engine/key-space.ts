@@ -3,6 +3,7 @@
  * one place where a change becomes visible and live bytes move with it. Synchronous throughout: a
  * change is either not begun or complete when any other code runs.
  */
+import { assert } from './assert.ts'
 import { copyOf, keyBytes, keyString } from './bytes.ts'
 import { TOMBSTONE, entryKey, entryStart, entryValue, type Located } from './index/leaf.ts'
 import type { PageStore } from './index/page-store.ts'
@@ -247,7 +248,7 @@ export class KeySpace {
 
   /** Takes what was written so far out of the way of new writes; undefined when there is nothing. */
   freeze(evenEmpty = false): Memtable | undefined {
-    if (this.#frozen !== null) return this.#frozen
+    assert(this.#frozen === null, 'what was frozen is published before more is')
     if (this.#active.size === 0 && !evenEmpty) return undefined
     this.#frozen = this.#active
     this.#active = new Memtable(this.#frozen.generation + 1, this.#spare)

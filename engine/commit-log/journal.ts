@@ -5,7 +5,7 @@
  */
 import * as path from 'node:path'
 import type { ChecksumKind } from '../checksum.ts'
-import type { FileSystem, OpenFile } from '../file-system.ts'
+import { removeIfPresent, type FileSystem, type OpenFile } from '../file-system.ts'
 import { journalFileName } from '../ids.ts'
 import { SerialTaskUntilFailure } from '../slicer.ts'
 import type { PointerMoves } from '../value-log/pointer-moves.ts'
@@ -39,7 +39,7 @@ export class Journal {
   /** A failed sync may have lost what it was about: a later one must not seem to make it durable. */
   readonly #syncs = new SerialTaskUntilFailure()
   readonly #finished: OpenFile[] = []
-  /** Complete files before the current one, oldest first. */
+  /** Complete files before the current one that are still there, oldest first. */
   readonly #old: string[]
 
   constructor(
@@ -142,8 +142,6 @@ export class Journal {
 
   /** Deletes the finished files; call when a durable checkpoint contains them. */
   async deleteOld(): Promise<void> {
-    const old = this.#old.splice(0)
-    if (old.length === 0) return
     for (const file of this.#finished.splice(0)) {
       // The checkpoint made its batches durable; nobody needs this file on disk any more.
       this.#unsynced.delete(file)
@@ -151,10 +149,11 @@ export class Journal {
       file.close()
     }
     // One after the other, oldest first: an old file that outlived a newer one would be replayed
-    // without it and bring back what the newer one overwrote.
-    for (const file of old) {
-      await this.#fileSystem.unlink(file)
+    // without it and bring back what the newer one overwrote. So one that could not be deleted stays first.
+    for (let file = this.#old[0]; file !== undefined; file = this.#old[0]) {
+      await removeIfPresent(this.#fileSystem, file)
       await this.#fileSystem.syncFolder(this.#folder)
+      this.#old.shift()
     }
   }
 

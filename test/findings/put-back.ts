@@ -6,6 +6,7 @@ import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { BACKEND } from './backend.ts'
 import { MAINTENANCE } from './maintenance.ts'
+import { FAILURES } from './failures.ts'
 import { RULES } from './rules.ts'
 import { SCHEDULER } from './scheduler.ts'
 import { SERVER } from './server.ts'
@@ -41,6 +42,7 @@ export const PUT_BACKS: readonly PutBack[] = [
   ...BACKEND,
   ...RULES,
   ...MAINTENANCE,
+  ...FAILURES,
   ...SERVER,
 ]
 

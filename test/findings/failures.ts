@@ -1,0 +1,53 @@
+/** Rules of the engine about what goes on behind a failure, and what a power cut may leave of a batch. */
+import type { PutBack } from './put-back.ts'
+
+const FAILED = 'test/engine/failed-checkpoint.test.ts'
+
+export const FAILURES: readonly PutBack[] = [
+  {
+    id: 'failure-ends-checkpoints',
+    defect: 'a checkpoint behind a failed one deletes the journal of writes that neither published',
+    edits: [
+      {
+        file: 'engine/checkpoint.ts',
+        find: '    if (this.#stopped !== null) throw this.#stopped.reason\n',
+        replace: '',
+      },
+      {
+        file: 'engine/key-space.ts',
+        find: "    assert(this.#frozen === null, 'what was frozen is published before more is')\n",
+        replace: '    if (this.#frozen !== null) return this.#frozen\n',
+      },
+    ],
+    test: { file: FAILED, name: 'leaves every acknowledged write' },
+  },
+  {
+    id: 'failure-ends-checkpoints',
+    defect: 'a checkpoint publishes what a failed batch left in the memtable',
+    edits: [
+      {
+        file: 'engine/engine.ts',
+        find: '    this.#store.checkpointer.stop(error)\n',
+        replace: '',
+      },
+    ],
+    test: { file: FAILED, name: 'publishes no half of it' },
+  },
+  {
+    id: 'journals-go-oldest-first',
+    defect: 'a journal file that could not be deleted is forgotten, and newer ones go',
+    edits: [
+      {
+        file: 'engine/commit-log/journal.ts',
+        find: '      await removeIfPresent(this.#fileSystem, file)\n',
+        replace: '      this.#old.shift()\n      await removeIfPresent(this.#fileSystem, file)\n',
+      },
+      {
+        file: 'engine/commit-log/journal.ts',
+        find: '      await this.#fileSystem.syncFolder(this.#folder)\n      this.#old.shift()\n',
+        replace: '      await this.#fileSystem.syncFolder(this.#folder)\n',
+      },
+    ],
+    test: { file: FAILED, name: 'knows it, and deletes it before newer ones' },
+  },
+]
