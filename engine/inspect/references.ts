@@ -14,9 +14,17 @@ import { leafRefPointer, type LeafRef } from '../index/leaf-ref.ts'
 import type { SegmentId } from '../types.ts'
 
 const FIRST_CAPACITY = 16
-const START_MAX = 0xffffffff
-/** Pointers are sorted per MiB of the file, when the scan gets there: no sort holds the thread for long. */
-const BUCKET_SHIFT = 20
+/** The largest file of ext4. Segments are mostly below 4 GiB, but a writer may have no cap at all. */
+const START_MAX = 2 ** 44 - 1
+/**
+ * Pointers are sorted per MiB of the file, when the scan gets there: no sort holds the thread for long. Far
+ * out the parts are larger, so that there are not too many whatever a pointer claims.
+ */
+const BUCKET_BYTES = 2 ** 20
+const FAR = 2 ** 32
+const FAR_BUCKET_BYTES = 2 ** 26
+/** So many buckets lie before it. */
+const FAR_PLACE = FAR / BUCKET_BYTES
 
 /** A u64 in memory is low word, high word on every machine Node runs on but a few. */
 const LOW_FIRST = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1
@@ -25,9 +33,15 @@ const LOW_WORD = LOW_FIRST ? 0 : 1
 
 /** (record start, length word) pairs into one part of a file, sortable by start without a comparator. */
 class PointerBucket {
+  readonly #base: number
   #keys = new BigUint64Array(FIRST_CAPACITY)
   #words = new Uint32Array(this.#keys.buffer)
   count = 0
+
+  /** `base` is the first byte of its part, which is no longer than 4 GiB. */
+  constructor(base: number) {
+    this.#base = base
+  }
 
   push(start: number, length: number): void {
     if (this.count === this.#keys.length) {
@@ -36,7 +50,7 @@ class PointerBucket {
       this.#keys = larger
       this.#words = new Uint32Array(larger.buffer)
     }
-    this.#words[this.count * 2 + HIGH_WORD] = start
+    this.#words[this.count * 2 + HIGH_WORD] = start - this.#base
     this.#words[this.count * 2 + LOW_WORD] = length
     this.count++
   }
@@ -46,7 +60,7 @@ class PointerBucket {
   }
 
   startAt(index: number): number {
-    return this.#words[index * 2 + HIGH_WORD] ?? 0
+    return this.#base + (this.#words[index * 2 + HIGH_WORD] ?? 0)
   }
 
   lengthAt(index: number): number {
@@ -57,7 +71,7 @@ class PointerBucket {
 /** References into one segment; collect them all, then `join` each record in order. */
 export class SegmentReferences {
   readonly segmentId: SegmentId
-  /** By start >>> BUCKET_SHIFT; absent where nothing points. Emptied as the join moves on. */
+  /** By place in the file; absent where nothing points. Emptied as the join moves on. */
   readonly #buckets: (PointerBucket | undefined)[] = []
   readonly #seen = new Uint8Array(MAX_FRAME_VALUES)
   /** The bucket being joined, sorted; undefined before the first and between two. */
@@ -84,8 +98,11 @@ export class SegmentReferences {
   }
 
   add(start: number, length: number): void {
-    const place = start >>> BUCKET_SHIFT
-    const bucket = (this.#buckets[place] ??= new PointerBucket())
+    const isFar = start >= FAR
+    const bytes = isFar ? FAR_BUCKET_BYTES : BUCKET_BYTES
+    const within = start % bytes
+    const place = isFar ? FAR_PLACE + (start - FAR - within) / bytes : (start - within) / bytes
+    const bucket = (this.#buckets[place] ??= new PointerBucket(start - within))
     bucket.push(start, length)
   }
 
@@ -191,7 +208,7 @@ export class References {
 
   #addSlowly(view: DataView, at: number): void {
     const high = view.getUint32(at + 4, true)
-    // Beyond 4 GiB there is no segment; what does not fit a number exactly is as far away.
+    // What does not fit a number exactly is beyond any file.
     const offset = high * 0x1_0000_0000 + view.getUint32(at, true)
     const segmentId = view.getUint32(at + 12, true)
     this.add({ segmentId, offset, length: view.getUint32(at + 8, true) })

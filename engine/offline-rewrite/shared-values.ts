@@ -6,7 +6,7 @@ import { recordStart, subIndexOf, type ValuePointer } from '../value-pointer.ts'
 import type { SegmentId } from '../types.ts'
 
 const FIRST_CAPACITY = 1024
-/** Sub-indexes are below it, record starts below 2^32: the sum is exact. */
+/** Sub-indexes are below it, record starts below 2^46 in any file there is: the sum is exact. */
 const SUB_INDEXES = 128
 
 class Places {

@@ -15,8 +15,6 @@ import type { SegmentKeys } from './segment-keys.ts'
 import type { Segment } from './segment.ts'
 
 const FIRST_ROWS = 1024
-/** An offset of 32 bits and a row's number make one exact float. */
-const SORTABLE_ROWS = 2 ** 21
 
 export class LiveRecords {
   readonly segment: Segment
@@ -26,6 +24,7 @@ export class LiveRecords {
   #length = new Uint32Array(FIRST_ROWS)
   #keyAt = new Uint32Array(FIRST_ROWS)
   #isByOffset = true
+  #offsetMax = 0
 
   /** `keys` holds the keys; a row names its place there. */
   constructor(segment: Segment, keys: SegmentKeys) {
@@ -38,6 +37,7 @@ export class LiveRecords {
     const row = this.count
     if (row === this.#offset.length) this.#grow()
     if (row > 0 && offset < (this.#offset[row - 1] as number)) this.#isByOffset = false
+    if (offset > this.#offsetMax) this.#offsetMax = offset
     this.#offset[row] = offset
     this.#length[row] = length
     this.#keyAt[row] = keyAt
@@ -166,14 +166,18 @@ export class LiveRecords {
   /** Rows of one frame keep the order of their keys. */
   #byOffset(): Uint32Array {
     const rows = this.#rows()
-    if (this.count > SORTABLE_ROWS) {
+    // A power of two above every row.
+    const span = 2 ** (32 - Math.clz32(this.count))
+    // An offset and a row make one float, which is sorted without a call for each pair, as long as it is
+    // exact: a rounded one would name a neighbour's row, and one row would be copied twice, another never.
+    if ((this.#offsetMax + 1) * span > Number.MAX_SAFE_INTEGER) {
       const difference = (a: number, b: number): number => this.start(a) - this.start(b)
       return rows.sort((a, b) => difference(a, b) || a - b)
     }
     const ranks = new Float64Array(this.count)
-    for (const row of rows) ranks[row] = (this.#offset[row] as number) * SORTABLE_ROWS + row
+    for (const row of rows) ranks[row] = (this.#offset[row] as number) * span + row
     ranks.sort()
-    for (let i = 0; i < rows.length; i++) rows[i] = (ranks[i] as number) % SORTABLE_ROWS
+    for (let i = 0; i < rows.length; i++) rows[i] = (ranks[i] as number) % span
     return rows
   }
 

@@ -162,8 +162,8 @@ function* countEntries(view: DataView, end: number): Generator<void, number> {
   let count = 0
   let at = HEADER_BYTES
   for (; at + ENTRY_HEADER_BYTES <= end; count++) {
-    // An offset that no segment has.
-    if (view.getUint32(at + 4, true) > 1) return -1
+    // Above 2^53: an offset that no segment has.
+    if (view.getUint32(at + 4, true) >= 0x200000) return -1
     at += ENTRY_HEADER_BYTES + view.getUint16(at + 8, true)
     if (count % STEP_ENTRIES === 0) yield
   }

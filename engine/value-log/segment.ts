@@ -61,6 +61,8 @@ export class Segment {
   #buffered = 0
   /** A part that is being written beside the thread; `#fileBytes` counts it. */
   #writing: Promise<void> | null = null
+  /** Sum over the records that live, of a number of each: 0 when, and as good as only when, none does. */
+  #liveSum = 0
   /** References of records that can have more than one: frames, and shared plain records of foreign folders. */
   readonly #references = new Map<number, { count: number; bytes: number }>()
 
@@ -295,6 +297,7 @@ export class Segment {
       const bytes = this.recordBytes(pointer)
       if (isGrouped(pointer)) this.#references.set(start, { count: 1, bytes })
       this.bytesLive += bytes
+      this.#liveSum = (this.#liveSum + mixed(start)) | 0
     }
     this.deadSinceSeq = null
   }
@@ -314,11 +317,24 @@ export class Segment {
     if (shared !== undefined && --shared.count > 0) return
     if (shared !== undefined) this.#references.delete(start)
     this.bytesLive -= shared?.bytes ?? this.recordBytes(pointer)
+    this.#liveSum = (this.#liveSum - mixed(start)) | 0
     // Not by `assert`: its message would be made for each pointer that goes.
     if (this.bytesLive < 0) throw new AssertionError(`live bytes of ${this.name} below zero`)
     if (this.bytesLive === 0) {
+      // One record that goes twice hides another that lives, and the file would be deleted under it.
+      if (this.#liveSum !== 0) {
+        throw new AssertionError(`${this.name} has no live bytes, but not all that lived went once`)
+      }
       this.deadSinceSeq = at.seq
       this.deadSinceGeneration = at.generation
     }
   }
+}
+
+/** 32 bits of a record's start in which near ones have nothing in common. */
+function mixed(start: number): number {
+  let word = Math.imul(start, 0x9e3779b1) ^ Math.imul(start / 0x1_0000_0000, 0x85ebca6b)
+  word = Math.imul(word ^ (word >>> 15), 0x2c1b3c6d)
+  word = Math.imul(word ^ (word >>> 12), 0x297a2d39)
+  return word ^ (word >>> 15)
 }

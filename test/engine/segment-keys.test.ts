@@ -6,6 +6,7 @@ import type { PassReport, RewriteReport } from '../../engine/types.ts'
 import { LiveRecords } from '../../engine/value-log/live-records.ts'
 import { Segment } from '../../engine/value-log/segment.ts'
 import { SegmentKeys } from '../../engine/value-log/segment-keys.ts'
+import type { ValuePointer } from '../../engine/value-pointer.ts'
 import { MemoryFile } from './format/memory-file.ts'
 import { copyFolder, key, openFixture, value, type Fixture } from '../support/engine-fixture.ts'
 
@@ -53,6 +54,18 @@ async function expectAllValues({ engine }: Fixture): Promise<void> {
     }
   }
   expect((await engine.verify()).differences).toEqual([])
+}
+
+function sealedSegment(): Segment {
+  return new Segment({
+    id: 1,
+    file: new MemoryFile(new Uint8Array(0)),
+    name: 'value-l0-000001.log',
+    origin: 'unknown',
+    times: { createdAtMs: null, sealedAtMs: 1, ageSource: 'mtime' },
+    state: 'sealed',
+    firstSeq: 0,
+  })
 }
 
 describe('rewrite with a key list', () => {
@@ -183,16 +196,7 @@ describe('a kill between a checkpoint and the end of its journal', () => {
 
   test('leaves values of one frame and keys that share a record as they are', () => {
     const keys = new SegmentKeys()
-    const segment = new Segment({
-      id: 1,
-      file: new MemoryFile(new Uint8Array(0)),
-      name: 'value-l0-000001.log',
-      origin: 'unknown',
-      times: { createdAtMs: null, sealedAtMs: 1, ageSource: 'mtime' },
-      state: 'sealed',
-      firstSeq: 0,
-    })
-    const live = new LiveRecords(segment, keys)
+    const live = new LiveRecords(sealedSegment(), keys)
     const rows: [offset: number, length: number, key: string][] = [
       [4, 100, 'plain'],
       [200, 1001, 'frame 1'],
@@ -214,5 +218,55 @@ describe('a kill between a checkpoint and the end of its journal', () => {
     )
     expect(left).toEqual(['plain', 'frame 1', 'frame 2', 'frame 3', 'shares', 'shares too', 'last'])
     expect(live.pointer(3)).toMatchObject({ offset: 200, length: 1003 })
+  })
+})
+
+describe('live records by place', () => {
+  test.each([0, 2 ** 31, 2 ** 32 + 2 ** 31, 2 ** 36, 2 ** 44, 2 ** 52])(
+    'each comes once and in order from byte %d on',
+    (base) => {
+      const keys = new SegmentKeys()
+      const live = new LiveRecords(sealedSegment(), keys)
+      const place = (i: number): number => base + i * 1020 + 4
+      for (let i = 0; i < 1000; i++) {
+        const offset = place((i * 617) % 1000)
+        live.add(offset, 1016, keys.add(offset, Buffer.from(`${offset}`)))
+      }
+      live.sort('grouped')
+      for (let i = 0; i < 1000; i++) {
+        expect(live.pointer(i).offset).toBe(place(i))
+        expect(Buffer.from(live.key(i)).toString()).toBe(`${place(i)}`)
+      }
+    },
+  )
+})
+
+describe('the account of live bytes', () => {
+  const pointer = (record: number): ValuePointer => {
+    return { segmentId: 1, offset: record * 120 + 4, length: 116 }
+  }
+  const at = { seq: 2, generation: 1 }
+
+  test.each([[[0, 1, 1]], [[2, 2, 2]], [[0, 0, 2]], [[1, 1, 1]]])(
+    'does not come to nothing by records %j of three that live',
+    (gone) => {
+      const segment = sealedSegment()
+      for (const record of [0, 1, 2]) segment.acquire(pointer(record))
+      const release = (): void => gone.forEach((record) => segment.release(pointer(record), at))
+      expect(release).toThrow(
+        'value-l0-000001.log has no live bytes, but not all that lived went once',
+      )
+      expect(segment.deadSinceSeq).toBeNull()
+    },
+  )
+
+  test('comes to nothing when each record that lives goes once, and lives again', () => {
+    const segment = sealedSegment()
+    for (let round = 0; round < 2; round++) {
+      for (const record of [0, 1, 2]) segment.acquire(pointer(record))
+      segment.share(pointer(1))
+      for (const record of [2, 1, 0, 1]) segment.release(pointer(record), at)
+      expect(segment).toMatchObject({ bytesLive: 0, deadSinceSeq: 2 })
+    }
   })
 })

@@ -6,6 +6,7 @@ const CACHE = 'test/engine/key-cache.test.ts'
 const PINS = 'test/engine/pins-and-gc.test.ts'
 const WAITS = 'test/engine/waits.test.ts'
 const LIFE = 'test/engine/lifecycle.test.ts'
+const SEGMENT_KEYS = 'test/engine/segment-keys.test.ts'
 const IDS = 'test/engine/record-ids.test.ts'
 const DAMAGE = 'test/engine/damaged-opening.test.ts'
 const OUTLOOK = 'test/engine/folder-outlook.test.ts'
@@ -557,6 +558,46 @@ export const RULES: readonly PutBack[] = [
       },
     ],
     test: { file: LIFE, name: 'a second opener is refused with the holder named' },
+  },
+  {
+    id: 'far-records-keep-their-rows',
+    defect:
+      'places beyond 4 GiB are sorted by rounded numbers: a rewrite copies some values twice, others never',
+    edits: [
+      {
+        file: 'engine/value-log/live-records.ts',
+        find: '(this.#offsetMax + 1) * span > Number.MAX_SAFE_INTEGER',
+        replace: 'this.count > 2 ** 21',
+      },
+    ],
+    test: { file: SEGMENT_KEYS, name: 'each comes once and in order from byte' },
+  },
+  {
+    id: 'live-bytes-go-once',
+    defect: 'a record that goes twice hides one that lives, and its segment is deleted',
+    edits: [
+      {
+        file: 'engine/value-log/segment.ts',
+        find: 'if (this.#liveSum !== 0) {',
+        replace: 'if (this.bytesLive !== 0) {',
+      },
+    ],
+    test: { file: SEGMENT_KEYS, name: 'does not come to nothing by records' },
+  },
+  {
+    id: 'far-pointers-read',
+    defect: 'an inspection takes pointers beyond 4 GiB for impossible',
+    edits: [
+      {
+        file: 'engine/inspect/references.ts',
+        find: 'const START_MAX = 2 ** 44 - 1',
+        replace: 'const START_MAX = 2 ** 32 - 1',
+      },
+    ],
+    test: {
+      file: 'test/engine/maintenance/far-segment.test.ts',
+      name: 'is read, and counted like any other',
+    },
   },
   {
     id: 'links-refused',

@@ -345,6 +345,7 @@ describe('pointers and segments', () => {
           ['f', pointerTo(-4, 16 + 5)],
           ['g', pointerTo(0, 16 + 5, 12)],
           ['h', pointerTo(2 ** 33, 16 + 5)],
+          ['i', pointerTo(2 ** 44, 16 + 5)],
         ]),
         3: leafPage(3, []),
       },
@@ -353,7 +354,7 @@ describe('pointers and segments', () => {
     const { state, report } = await folder.read({ keys: true })
     expect(state.segments[0]).toMatchObject({ bytesLive: 0, bytesStale: 25 })
     expect(report.problems).toEqual([
-      'value_vlog/value-l0-000001.log: 4 pointers to no matching record, the first at byte 0',
+      'value_vlog/value-l0-000001.log: 5 pointers to no matching record, the first at byte 0',
       'value-l7-000007.log (segment 2206203911) is missing: 1 pointer into it',
       '3 value pointers with impossible bytes',
     ])
