@@ -261,7 +261,7 @@ export type EngineEventBody =
       reason: RewriteReason
       report: RewriteReport
     }
-  /** The log did not shrink, and still the segment's own stale bytes were freed. */
+  /** The sources' own stale bytes were dealt with, whether or not the log as a whole got shorter meanwhile. */
   | {
       type: 'rewrite_effective_local'
       reason: RewriteReason

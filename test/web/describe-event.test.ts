@@ -33,6 +33,18 @@ describe('describeEvent', () => {
     expect(line).toContain('nothing was waiting')
   })
 
+  test('a rewrite that dealt with its stale bytes says whether the log shrank, GC counted in', () => {
+    const [fields] = oneOfEachEvent.rewrite_effective_local
+    const words = (sizes: { bytesBefore: number; bytesAfter: number; gcBytesDeleted: number }) =>
+      describeEvent(makeEvent(1, { type: 'rewrite_effective_local', ...fields, ...sizes }))
+    expect(words({ bytesBefore: 9000, bytesAfter: 9500, gcBytesDeleted: 4096 })).toContain(
+      'log shrank',
+    )
+    expect(words({ bytesBefore: 9000, bytesAfter: 9500, gcBytesDeleted: 0 })).toContain(
+      'did not shrink',
+    )
+  })
+
   test('every event type is filed under a chip that exists', () => {
     for (const group of Object.values(groupOfEvent)) expect(eventGroups).toContain(group)
     expect(Object.keys(groupOfEvent).sort()).toEqual(Object.keys(oneOfEachEvent).sort())
