@@ -486,6 +486,9 @@ class RestageEngine implements Engine {
         if (this.#options.profile === 'durable') await this.#groupCommit.commit()
         else if (this.#options.profile === 'wal_on_fast') flushStore(store)
       },
+      syncJournaled: async () => {
+        if (store.journal !== null) await this.#groupCommit.commit()
+      },
       syncSwaps: async () => {
         if (store.journal === null) await this.#runCheckpoint('maintenance')
         else await this.#groupCommit.commit()

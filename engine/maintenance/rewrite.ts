@@ -2,7 +2,8 @@
  * Online rewrite: copies what lives in the source segments and swaps pointers.
  *
  *   1. find the records that live in a source and their keys, in slices (`live-keys.ts`);
- *   2. copy them to output segments, in slices;
+ *   2. copy them to output segments, in slices, once what was written so far survives a power cut: a swap
+ *      that outlived the batch it moves a value of would bring one half of that back;
  *   3. sync the output a piece at a time, while copying goes on; only then
  *   4. swap, a batch at a time, while the next piece is copied: a key gets its new pointer if it still
  *      holds exactly the old one.
@@ -50,6 +51,8 @@ export interface RewriteParts {
   slices: SliceSettings
   /** Resolves when journaled swaps are as durable as the profile promises. */
   commit: () => Promise<void>
+  /** Resolves when all that the journal has so far survives a power cut, with its values; there may be none. */
+  syncJournaled: () => Promise<void>
   /** Resolves when the swaps so far survive a power cut, whatever the profile. */
   syncSwaps: () => Promise<void>
   /** The foreground's commits: how many were asked for so far, and a moment without a sync of theirs. */
@@ -85,6 +88,9 @@ export async function rewriteSegments(
     // In a turn of its own, behind the one in which the pass decided. Busy sources stay meanwhile, and of
     // the rest nothing was looked at yet.
     await parts.slices.yieldNow()
+    // Behind it nothing more comes into a source: what it has is of batches that are on disk then, in journals
+    // before those of the swaps.
+    await parts.syncJournaled()
     return await new Rewrite(parts, sources, { signal, ...request }).run()
   } finally {
     for (const source of sources) parts.valueLog.set.setBusy(source, false)

@@ -20,6 +20,7 @@ import {
   yieldNow,
 } from '../support/engine-fixture.ts'
 import { FaultFileSystem, type FileCall } from '../support/fault-file-system.ts'
+import { holding } from '../support/holding-file-system.ts'
 import { openForLife } from '../support/scripted-life.ts'
 
 /** More leaves than are kept in memory. */
@@ -42,44 +43,6 @@ function failOnce(
     meet()
   }
   return { met }
-}
-
-/** Calls like `isHeld` wait for `release` before they begin, once `hold` was called. */
-function holding(
-  fileSystem: FileSystem,
-  isHeld: (call: FileCall, file: string) => boolean,
-): { fileSystem: FileSystem; hold: () => void; met: Promise<void>; release: () => void } {
-  let meet = (): void => undefined
-  let release = (): void => undefined
-  const met = new Promise<void>((resolve) => (meet = resolve))
-  const released = new Promise<void>((resolve) => (release = resolve))
-  let holds = false
-  const wait = async (call: FileCall, file: string): Promise<void> => {
-    if (!holds || !isHeld(call, file)) return
-    meet()
-    await released
-  }
-  const held: FileSystem = {
-    ...fileSystem,
-    open: (file, mode) => {
-      const opened = fileSystem.open(file, mode)
-      const sync = opened.sync.bind(opened)
-      opened.sync = async () => {
-        await wait('sync', file)
-        await sync()
-      }
-      return opened
-    },
-    unlink: async (file) => {
-      await wait('unlink', file)
-      await fileSystem.unlink(file)
-    },
-    syncFolder: async (folder) => {
-      await wait('syncFolder', folder)
-      await fileSystem.syncFolder(folder)
-    },
-  }
-  return { fileSystem: held, hold: () => (holds = true), met, release: () => release() }
 }
 
 function lossOf(engine: Engine, acknowledged: Acknowledged): Promise<string> {

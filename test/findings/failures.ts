@@ -2,6 +2,7 @@
 import type { PutBack } from './put-back.ts'
 
 const FAILED = 'test/engine/failed-checkpoint.test.ts'
+const CUT = 'test/engine/batch-power-cut.test.ts'
 
 export const FAILURES: readonly PutBack[] = [
   {
@@ -49,5 +50,29 @@ export const FAILURES: readonly PutBack[] = [
       },
     ],
     test: { file: FAILED, name: 'knows it, and deletes it before newer ones' },
+  },
+  {
+    id: 'batches-synced-before-moves',
+    defect: 'a moved value outlives a power cut that the batch it is from does not',
+    edits: [
+      {
+        file: 'engine/maintenance/rewrite.ts',
+        find: '    await parts.syncJournaled()\n',
+        replace: '',
+      },
+    ],
+    test: { file: CUT, name: 'a batch whose values a rewrite moves stays whole' },
+  },
+  {
+    id: 'batches-synced-before-moves',
+    defect: 'moves outlive a power cut that the journal before them does not',
+    edits: [
+      {
+        file: 'engine/engine.ts',
+        find: 'if (store.journal !== null) await this.#groupCommit.commit()',
+        replace: 'await store.valueLog.sync()',
+      },
+    ],
+    test: { file: CUT, name: 'a batch in a journal before the one that has its moves stays whole' },
   },
 ]

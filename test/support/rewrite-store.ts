@@ -44,6 +44,7 @@ export async function openRewriteStore(
     kind: store.kind,
     slices: store.slices,
     commit: durably,
+    syncJournaled: durably,
     syncSwaps: durably,
     foreground,
     publishSystem: async (moves: readonly SystemMove[]) => {
