@@ -9,6 +9,7 @@ import { createRequire } from 'node:module'
 import * as path from 'node:path'
 import { promisify } from 'node:util'
 import { EngineError, ioError } from './errors.ts'
+import { flockHolder, takeFlock } from './flock.ts'
 
 export interface FileStat {
   size: number
@@ -69,11 +70,14 @@ export interface FileSystem {
   syncFolder(folder: string): Promise<void>
   /** undefined when absent; only regular files, like `open`. */
   readFile(file: string): Uint8Array | undefined
-  /** ENGINE_LOCKED, naming the holder, when someone else has it; the file's text is for people only. */
+  /**
+   * ENGINE_LOCKED, naming the holder, when someone else has it, this engine or another one of the format; the
+   * file's text is for people only.
+   */
   lock(file: string): FolderLock
   /**
-   * Somebody has the lock; false when the file is absent. Asked by a shared lock of a moment, without
-   * writing. Absent: nobody can tell.
+   * Somebody has the lock; false when the file is absent. Asked by a shared lock of a moment that no other
+   * engine sees, without writing. Absent: nobody can tell.
    */
   isLocked?(file: string): boolean
 }
@@ -322,6 +326,32 @@ function regular(fd: number): number {
   throw new Error('not a regular file')
 }
 
+const HAS_TWO_LOCKS = process.platform === 'linux'
+
+/** Takes the lock that other engines take, too; or says who has it. Those of Restage are excluded already. */
+function otherEngine(fd: number): string | undefined {
+  const answer = takeFlock(fd)
+  if (answer === 'taken') return undefined
+  const holder = holderByFlock(fd)
+  // Without the tool one that runs is seen at least; it does not see this one then.
+  if (answer === 'unknown' && holder === undefined) return undefined
+  return holder === undefined || holder === 0 ? 'another program' : `process ${holder}`
+}
+
+/** 0: a process without a number here. */
+function holderByFlock(fd: number): number | undefined {
+  try {
+    const { ino } = fs.fstatSync(fd, { bigint: true })
+    return flockHolder(fs.readFileSync('/proc/locks', 'latin1'), ino)
+  } catch {
+    return undefined
+  }
+}
+
+function lockedBy(file: string, holder: string): EngineError {
+  return new EngineError('ENGINE_LOCKED', `${path.dirname(file)} is open for writing by ${holder}`)
+}
+
 export const nodeFileSystem: FileSystem = {
   open(file, mode) {
     try {
@@ -428,10 +458,12 @@ export const nodeFileSystem: FileSystem = {
     if (!locks.tryLock(fd) && !locks.tryLock(fd)) {
       const text = fs.readFileSync(fd, 'utf8').trim()
       fs.closeSync(fd)
-      throw new EngineError(
-        'ENGINE_LOCKED',
-        `${path.dirname(file)} is open for writing by ${text === '' ? 'another process' : text}`,
-      )
+      throw lockedBy(file, text === '' ? 'another process' : text)
+    }
+    const other = HAS_TWO_LOCKS ? otherEngine(fd) : undefined
+    if (other !== undefined) {
+      fs.closeSync(fd)
+      throw lockedBy(file, other)
     }
     try {
       fs.ftruncateSync(fd)
@@ -456,8 +488,9 @@ export const nodeFileSystem: FileSystem = {
     let fd: number | undefined
     try {
       fd = openRegular(file, 'read')
-      // Closing gives it up.
-      return !locks.tryLock(fd, 0, 0, { shared: true })
+      // Closing gives it up. The other lock is not asked for by taking it: its holder-to-be tries once.
+      if (!locks.tryLock(fd, 0, 0, { shared: true })) return true
+      return HAS_TWO_LOCKS && holderByFlock(fd) !== undefined
     } catch (error) {
       if (isErrno(error, 'ENOENT')) return false
       throw ioError(`cannot look at the lock ${file}`, error)

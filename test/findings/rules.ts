@@ -6,6 +6,7 @@ const CACHE = 'test/engine/key-cache.test.ts'
 const PINS = 'test/engine/pins-and-gc.test.ts'
 const WAITS = 'test/engine/waits.test.ts'
 const LIFE = 'test/engine/lifecycle.test.ts'
+const LOCK = 'test/engine/lock.test.ts'
 const SEGMENT_KEYS = 'test/engine/segment-keys.test.ts'
 const IDS = 'test/engine/record-ids.test.ts'
 const DAMAGE = 'test/engine/damaged-opening.test.ts'
@@ -598,6 +599,46 @@ export const RULES: readonly PutBack[] = [
       file: 'test/engine/maintenance/far-segment.test.ts',
       name: 'is read, and counted like any other',
     },
+  },
+  {
+    id: 'upstream-locked-out',
+    defect:
+      'upstream opens a folder that is open here: its lock and this one do not see each other',
+    edits: [
+      {
+        file: 'engine/flock.ts',
+        find: "['-n', '-x', '3']",
+        replace: "['-n', '-u', '3']",
+      },
+    ],
+    test: { file: LOCK, name: 'is kept out as long as a store is open here' },
+  },
+  {
+    id: 'upstream-not-robbed',
+    defect: 'a folder is opened, and its journal deleted, while upstream has it',
+    edits: [
+      {
+        file: 'engine/file-system.ts',
+        find: 'const other = HAS_TWO_LOCKS ? otherEngine(fd) : undefined',
+        replace: 'const other = fd < 0 ? otherEngine(fd) : undefined',
+      },
+    ],
+    test: {
+      file: LOCK,
+      name: 'that has the folder keeps it, is named, and finds its folder as it was',
+    },
+  },
+  {
+    id: 'upstream-seen-without-the-tool',
+    defect: 'where no tool asks for the lock of upstream, a folder is opened while upstream has it',
+    edits: [
+      {
+        file: 'engine/file-system.ts',
+        find: "if (answer === 'unknown' && holder === undefined) return undefined",
+        replace: "if (answer === 'unknown') return undefined",
+      },
+    ],
+    test: { file: LOCK, name: 'is seen while it runs where there is no tool to lock it out' },
   },
   {
     id: 'links-refused',
