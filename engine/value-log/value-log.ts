@@ -103,14 +103,17 @@ export class ValueLog {
     return ridSource(this.#rids, external, atOnce)
   }
 
-  /** Registers an empty active segment; its folder entry is durable only after `sync`. */
-  createSegment(lane: number, origin: SegmentOrigin): Segment {
+  /**
+   * An empty active segment, its folder entry durable only after `sync`. The caller makes it its own before it
+   * registers it: who is told of that may write.
+   */
+  #createSegment(lane: number, origin: SegmentOrigin): Segment {
     const id = encodeSegmentId(lane, this.#nextSeq)
     const name = segmentFileName(id)
     const file = this.#options.fileSystem.open(path.join(this.#options.folder, name), 'create')
     this.#nextSeq++
     this.#namesCreated++
-    const segment = new Segment({
+    return new Segment({
       id,
       file,
       name: `${this.#options.folderName}/${name}`,
@@ -119,26 +122,35 @@ export class ValueLog {
       state: 'active',
       firstSeq: this.#options.seq(),
     })
-    this.set.add(segment)
-    return segment
   }
 
   /** Appends a foreground value, rotating when the segment is full. */
   append(key: Uint8Array, value: Uint8Array, rid: RidWords): ValuePointer {
-    let segment = this.#foreground
-    if (segment !== null && !this.#takes(segment, RECORD_HEADER_BYTES + value.length)) {
-      this.set.seal(segment)
-      segment = null
-    }
-    if (segment === null) {
-      segment = this.createSegment(FOREGROUND_LANE, 'foreground')
-      this.#foregroundNames = this.#namesCreated
-    }
-    this.#foreground = segment
+    const segment = this.#foregroundSegment(RECORD_HEADER_BYTES + value.length)
     this.#unsynced.add(segment)
     const pointer = segment.appendPlain(value, rid, this.#options.kind)
     segment.keys?.add(pointer.offset, key)
     return pointer
+  }
+
+  /**
+   * The foreground segment with room for a record of `bytes`; an empty one has it for any. Who is told of a
+   * sealed or a created segment may write: each time it is asked anew which is the foreground's.
+   */
+  #foregroundSegment(bytes: number): Segment {
+    for (;;) {
+      const segment = this.#foreground
+      if (segment === null) {
+        const created = this.#createSegment(FOREGROUND_LANE, 'foreground')
+        this.#foregroundNames = this.#namesCreated
+        this.#foreground = created
+        this.set.add(created)
+      } else if (segment.bytesTotal === 0 || this.#takes(segment, bytes)) {
+        return segment
+      } else {
+        this.#sealWritten(segment)
+      }
+    }
   }
 
   /** The rewrite output with room for a record of `bytes`; a full one is left to `sealFullRewrites`. */
@@ -147,8 +159,11 @@ export class ValueLog {
       this.#fullRewrites.push(this.#rewrite)
       this.#rewrite = null
     }
-    this.#rewrite ??= this.createSegment(REWRITE_LANE, 'rewrite')
-    return this.#rewrite
+    if (this.#rewrite !== null) return this.#rewrite
+    const created = this.#createSegment(REWRITE_LANE, 'rewrite')
+    this.#rewrite = created
+    this.set.add(created)
+    return created
   }
 
   /** Bytes that the output of `rewriteSegment` still takes. */
@@ -210,24 +225,23 @@ export class ValueLog {
 
   /** Closes a segment that is still written, so that a rewrite may take it as a source. */
   sealActive(id: SegmentId): void {
-    if (this.#foreground?.id === id) {
-      this.set.seal(this.#foreground)
-      this.#foreground = null
-    }
-    if (this.#rewrite?.id === id) {
-      this.set.seal(this.#rewrite)
-      this.#rewrite = null
-    }
+    const segment = [this.#foreground, this.#rewrite].find((written) => written?.id === id)
+    if (segment !== undefined && segment !== null) this.#sealWritten(segment)
   }
 
   /** Nothing is written any more. */
   sealAll(): void {
     this.sealFullRewrites()
     for (const segment of [this.#foreground, this.#rewrite]) {
-      if (segment !== null) this.set.seal(segment)
+      if (segment !== null) this.#sealWritten(segment)
     }
-    this.#foreground = null
-    this.#rewrite = null
+  }
+
+  /** Who is told of it may write: not into this one. */
+  #sealWritten(segment: Segment): void {
+    if (this.#foreground === segment) this.#foreground = null
+    if (this.#rewrite === segment) this.#rewrite = null
+    this.set.seal(segment)
   }
 
   // ------------------------------------------------------------ reading

@@ -3,7 +3,15 @@ import { describe, expect, test } from 'vitest'
 import type { EngineEvent, EngineState } from '../../engine/types.ts'
 import { applyEvent } from '../../engine/apply-event.ts'
 import { EventHub } from '../../engine/events.ts'
-import { eagerClock, key, memoryFolder, openFixture, value } from '../support/engine-fixture.ts'
+import {
+  bytesEqual,
+  copyFolder,
+  eagerClock,
+  key,
+  memoryFolder,
+  openFixture,
+  value,
+} from '../support/engine-fixture.ts'
 import { FaultFileSystem } from '../support/fault-file-system.ts'
 
 const OPTIONS = { inlineThreshold: 64, segmentBytes: 4096, sliceMs: 0.1 }
@@ -106,6 +114,45 @@ describe('events', () => {
     hub.emit({ type: 'checkpoint_kick_start' }, null)
     expect(seen).toEqual([1, 2])
   })
+
+  test.each(['segment_created', 'segment_sealed', 'segment_bytes'] as const)(
+    'a put from a listener is a put like any other (%s)',
+    async (type) => {
+      for (const profile of ['durable', 'wal_on_fast'] as const) {
+        const { engine, dir } = await openFixture({ ...OPTIONS, profile }, { dir: memoryFolder() })
+        const failures: string[] = []
+        const fail = (error: unknown): void => void failures.push(String(error))
+        const nested: Promise<void>[] = []
+        const unsubscribe = engine.subscribe((event) => {
+          if (event.type !== type || nested.length === 20) return
+          const i = nested.length
+          nested.push(engine.put(key(100 + i), value(i, 900)).catch(fail))
+        })
+        const puts = Array.from({ length: 40 }, (_, i) => {
+          return { op: 'put', key: key(i), value: value(i, 900) } as const
+        })
+        // Segments are created and sealed in the middle of it.
+        await engine.batch(puts.slice(0, 30)).catch(fail)
+        for (const put of puts.slice(30)) await engine.batch([put]).catch(fail)
+        unsubscribe()
+        await Promise.all(nested)
+        expect(failures).toEqual([])
+        expect(nested.length).toBeGreaterThan(2)
+        const active = engine.state().segments.filter((s) => s.state === 'active')
+        expect(active.length).toBe(1)
+
+        // As a kill leaves it.
+        const killed = await openFixture(OPTIONS, { dir: copyFolder(dir, memoryFolder()) })
+        for (const { engine: one } of [{ engine }, killed]) {
+          const kept = (i: number, bytes: Uint8Array): boolean => bytesEqual(one.get(key(i)), bytes)
+          expect(puts.filter((put, i) => !kept(i, put.value))).toEqual([])
+          expect(nested.filter((_, i) => !kept(100 + i, value(i, 900)))).toEqual([])
+        }
+        await killed.engine.close()
+        await engine.close()
+      }
+    },
+  )
 
   test('an event becomes JSON once for all who ask, each event its own', () => {
     const hub = new EventHub(() => 7)

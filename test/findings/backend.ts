@@ -447,8 +447,8 @@ export const BACKEND: readonly PutBack[] = [
     edits: [
       {
         file: 'engine/value-log/value-log.ts',
-        find: "this.#rewrite ??= this.createSegment(REWRITE_LANE, 'rewrite')",
-        replace: "this.#rewrite ??= this.createSegment(FOREGROUND_LANE, 'rewrite')",
+        find: "this.#createSegment(REWRITE_LANE, 'rewrite')",
+        replace: "this.#createSegment(FOREGROUND_LANE, 'rewrite')",
       },
     ],
     test: { file: PINS, name: 'X3: output never shares the foreground segment' },

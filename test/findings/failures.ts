@@ -2,6 +2,7 @@
 import type { PutBack } from './put-back.ts'
 
 const FAILED = 'test/engine/failed-checkpoint.test.ts'
+const EVENTS = 'test/engine/events.test.ts'
 const CUT = 'test/engine/batch-power-cut.test.ts'
 
 export const FAILURES: readonly PutBack[] = [
@@ -74,5 +75,38 @@ export const FAILURES: readonly PutBack[] = [
       },
     ],
     test: { file: CUT, name: 'a batch in a journal before the one that has its moves stays whole' },
+  },
+  {
+    id: 'listeners-may-write',
+    defect: 'a put from a listener goes into the segment that is just being sealed',
+    edits: [
+      {
+        file: 'engine/value-log/value-log.ts',
+        find: '    if (this.#foreground === segment) this.#foreground = null\n',
+        replace: '',
+      },
+      {
+        file: 'engine/value-log/value-log.ts',
+        find: '    this.set.seal(segment)\n  }\n\n  // ',
+        replace:
+          '    this.set.seal(segment)\n    if (this.#foreground === segment) this.#foreground = null\n  }\n\n  // ',
+      },
+    ],
+    test: { file: EVENTS, name: 'a put from a listener is a put like any other' },
+  },
+  {
+    id: 'listeners-may-write',
+    defect: 'a put from a listener makes a second foreground segment, which nobody seals',
+    edits: [
+      {
+        file: 'engine/value-log/value-log.ts',
+        find: '        this.#foreground = created\n        this.set.add(created)\n',
+        replace: '        this.set.add(created)\n        this.#foreground = created\n',
+      },
+    ],
+    test: {
+      file: EVENTS,
+      name: 'a put from a listener is a put like any other',
+    },
   },
 ]
