@@ -206,7 +206,10 @@ export async function accountTree(
 export interface JournalFiles {
   files: string[]
   batches: JournalBatch[]
+  /** Of the next file. */
   nextSeq: number
+  /** Some batch of a file is older than one of a file before it, so that deletion has no safe order. */
+  interleaved: boolean
 }
 
 /** All complete batches of all journal files, in replay order. */
@@ -236,7 +239,10 @@ export function readJournals(
       handle.close()
     }
   }
+  const isOlder = (batch: JournalBatch, i: number): boolean =>
+    batch.seq < (batches[i - 1]?.seq ?? 0)
+  const interleaved = files.length > 1 && batches.some(isOlder)
   // Array sort is stable: batches without a number come first, in read order.
   batches.sort((a, b) => a.seq - b.seq)
-  return { files, batches, nextSeq }
+  return { files, batches, nextSeq, interleaved }
 }

@@ -5,7 +5,6 @@
 import type { EngineDeps } from './api.ts'
 import { Checkpointer } from './checkpoint.ts'
 import type { ChecksumKind } from './checksum.ts'
-import type { JournalBatch } from './commit-log/codec.ts'
 import { Journal } from './commit-log/journal.ts'
 import { removeIfPresent, type FileSystem, type FolderLock, type OpenFile } from './file-system.ts'
 import {
@@ -23,7 +22,7 @@ import type { Page } from './index/page.ts'
 import { PageStore } from './index/page-store.ts'
 import { KeyCache } from './key-cache.ts'
 import { KeyHasher } from './key-hash.ts'
-import { KeySpace, type KeyChange } from './key-space.ts'
+import { KeySpace } from './key-space.ts'
 import { DictionaryStore } from './inspect/dictionaries.ts'
 import { MetadataFile, RID_RESERVE } from './metadata.ts'
 import type { ResolvedOptions } from './options.ts'
@@ -35,13 +34,14 @@ import {
   readMetadata,
   readMetas,
   refuseNewer,
+  type JournalFiles,
   type PlainSeen,
 } from './recovery.ts'
 import { KeyListRebuild } from './key-list-rebuild.ts'
+import { replay, wholeBatches, writeLastWord } from './replay.ts'
 import { recoverRids } from './rid-recovery.ts'
 import { Slicer, type SliceSettings } from './slicer.ts'
 import type { EngineEventBody } from './types.ts'
-import { ridOf } from './value-log/record.ts'
 import { LoggedLeaves } from './value-log/logged-leaves.ts'
 import { SegmentSet } from './value-log/segment-set.ts'
 import { ValueLog } from './value-log/value-log.ts'
@@ -181,20 +181,14 @@ async function rebuild(files: OpenedFiles, context: StoreContext): Promise<Store
   )
   const nextSeq = Math.max(highestSeq + 1, metadata?.nextSeq ?? 1)
   const valueLog = makeValueLog(files, context, { kind, keySpace, nextSeq, nextRid: rids.next })
-  const replayed = replay(journals.batches, { keySpace, keyLists, pointers: rids.pointers })
-  keyLists.save()
-  await set.removeOrphanKeys()
-  await syncReplayed(fileSystem, paths, { set, pointers: rids.pointers })
-  // Both meta pages name one tree before anything else is written (a crash may have left two).
+  // Both meta pages name one tree before anything else is written (a crash may have left two), and the
+  // metadata has the counters before a replayed value takes of them.
   await metas.publish({ ...candidate.meta, totalPages: pages.totalPages }, () => undefined)
   const metadataFile = new MetadataFile(fileSystem, paths.metadata, rids.next + RID_RESERVE)
   await metadataFile.save(valueLog)
-  const journal = new Journal(fileSystem, {
-    folder: paths.journal,
-    kind,
-    nextSeq: journals.nextSeq,
-    old: journals.files,
-  })
+  const found = { journals, pointers: rids.pointers }
+  const into = { set, kind, keySpace, keyLists, valueLog }
+  const { journal, ...replayed } = await replayJournals(fileSystem, paths, found, into)
   const journaled = options.profile === 'fast' ? null : journal
   const checkpointer = new Checkpointer({
     keySpace,
@@ -207,8 +201,10 @@ async function rebuild(files: OpenedFiles, context: StoreContext): Promise<Store
     awaitsNames: options.profile === 'durable',
     slices,
   })
-  await checkpointer.run('open')
-  await journal.deleteOld()
+  await closingOnFailure(journal, async () => {
+    await checkpointer.run('open')
+    await journal.deleteOld()
+  })
   return {
     paths,
     kind,
@@ -226,6 +222,51 @@ async function rebuild(files: OpenedFiles, context: StoreContext): Promise<Store
     slices,
     isNew: candidate.meta.commitSeq === 0,
     ...replayed,
+  }
+}
+
+interface Replayed {
+  /** Its old files are the replayed ones: they go with the checkpoint that follows. */
+  journal: Journal
+  journalRecordsReplayed: number
+  journalBatchesSkipped: number
+}
+
+async function replayJournals(
+  fileSystem: FileSystem,
+  paths: FolderPaths,
+  found: { journals: JournalFiles; pointers: ReadonlyMap<bigint, ValuePointer> },
+  into: {
+    set: SegmentSet
+    kind: ChecksumKind
+    keySpace: KeySpace
+    keyLists: KeyListRebuild
+    valueLog: ValueLog
+  },
+): Promise<Replayed> {
+  const { journals, pointers } = found
+  const { set, kind, keyLists } = into
+  const whole = wholeBatches(journals.batches, pointers)
+  const journalRecordsReplayed = replay(whole, { ...into, pointers })
+  keyLists.save()
+  await set.removeOrphanKeys()
+  await syncReplayed(fileSystem, paths, { set, pointers })
+  const { files: old, nextSeq } = journals
+  const journal = new Journal(fileSystem, { folder: paths.journal, kind, nextSeq, old })
+  if (journals.interleaved) {
+    const highest = journals.batches.at(-1)?.seq ?? 0
+    await closingOnFailure(journal, () => writeLastWord(journal, highest + 1, whole))
+  }
+  const journalBatchesSkipped = journals.batches.length - whole.length
+  return { journal, journalRecordsReplayed, journalBatchesSkipped }
+}
+
+async function closingOnFailure(journal: Journal, work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    journal.close()
+    throw error
   }
 }
 
@@ -313,44 +354,6 @@ async function accountTrees(
 
 function pageLimit(fileBytes: number): Meta['totalPages'] {
   return Math.floor(fileBytes / 4096)
-}
-
-/** Applies what came after the last checkpoint; a batch with an unknown id is left out whole (fence). */
-function replay(
-  batches: readonly JournalBatch[],
-  into: {
-    keySpace: KeySpace
-    keyLists: KeyListRebuild
-    pointers: ReadonlyMap<bigint, ValuePointer>
-  },
-): { journalRecordsReplayed: number; journalBatchesSkipped: number } {
-  let journalRecordsReplayed = 0
-  let journalBatchesSkipped = 0
-  for (const batch of batches) {
-    const changes: KeyChange[] = []
-    let complete = true
-    for (const operation of batch.operations) {
-      if (operation.op === 'delete') {
-        changes.push({ key: operation.key, value: { kind: 'tombstone' } })
-      } else if (operation.op === 'set_inline') {
-        changes.push({ key: operation.key, value: { kind: 'inline', value: operation.value } })
-      } else {
-        const pointer = into.pointers.get(ridOf(operation.rid))
-        if (pointer === undefined) complete = false
-        else changes.push({ key: operation.key, value: { kind: 'pointer', pointer } })
-      }
-    }
-    if (!complete) {
-      journalBatchesSkipped++
-      continue
-    }
-    into.keySpace.apply(changes)
-    for (const { key, value } of changes) {
-      if (value.kind === 'pointer') into.keyLists.add(value.pointer, key)
-    }
-    journalRecordsReplayed += changes.length
-  }
-  return { journalRecordsReplayed, journalBatchesSkipped }
 }
 
 /** Closes what a store holds open; the lock last. */

@@ -23,6 +23,11 @@ export const ENTRY_HEADER_BYTES = 7
 const DIRECTORY_SLOT_BYTES = 2
 export const LEAF_CAPACITY = PAGE_BYTES - PAGE_HEADER_BYTES
 
+/** A plain page takes the entry of this key and inline value. */
+export function fitsLeaf(key: Uint8Array, value: Uint8Array): boolean {
+  return ENTRY_HEADER_BYTES + key.length + value.length <= LEAF_CAPACITY - DIRECTORY_SLOT_BYTES
+}
+
 /** Key lengths are u16. */
 const MAX_FORMAT_KEY_BYTES = 0xffff
 

@@ -9,6 +9,7 @@ const LIFE = 'test/engine/lifecycle.test.ts'
 const LOCK = 'test/engine/lock.test.ts'
 const SEGMENT_KEYS = 'test/engine/segment-keys.test.ts'
 const IDS = 'test/engine/record-ids.test.ts'
+const LANES = 'test/engine/foreign-journal.test.ts'
 const DAMAGE = 'test/engine/damaged-opening.test.ts'
 const OUTLOOK = 'test/engine/folder-outlook.test.ts'
 const DURABLE_LIFE = 'before any sync of a durable life keeps what was acknowledged'
@@ -289,13 +290,34 @@ export const RULES: readonly PutBack[] = [
     test: { file: PINS, name: 'the journal keeps a segment that its batches name' },
   },
   {
+    id: 'last-word-outlives',
+    defect: 'a kill between the deletions of two lanes leaves an older batch to be replayed alone',
+    edits: [
+      {
+        file: 'engine/store.ts',
+        find: 'if (journals.interleaved) {',
+        replace: 'if (journals.interleaved && journals.nextSeq < 0) {',
+      },
+    ],
+    test: {
+      file: LANES,
+      name: 'killed before any call of its replay, is replayed to the same values',
+    },
+  },
+  {
     id: 'batch-is-whole',
     defect: 'a batch of which one value is lost is replayed by half',
     edits: [
       {
-        file: 'engine/store.ts',
-        find: 'if (pointer === undefined) complete = false',
-        replace: 'if (pointer === undefined) complete = true',
+        file: 'engine/replay.ts',
+        find: 'operations.every((one) =>',
+        replace: 'operations.some((one) =>',
+      },
+      {
+        file: 'engine/replay.ts',
+        find: 'operations.map((operation) =>',
+        replace:
+          "operations.filter((one) => one.op !== 'set_rid' || into.pointers.has(ridOf(one.rid))).map((operation) =>",
       },
     ],
     test: { file: LIFE, name: 'a batch of which one value is not in the log is left out whole' },
