@@ -345,7 +345,7 @@ export interface RewriteOptions {
    * first record is always taken, whatever its size. Sources it did not finish stay referenced.
    */
   maxCopiedBytes: number
-  /** Pointer swaps in one turn of the thread, the only time writers are excluded. 0 = 256. */
+  /** Pointer swaps in one turn of the thread, the only time writers are excluded. 0 = 256; at most 65,170. */
   batchRecords: number
   /** Each swap batch is as durable as a checkpoint's promise before the next one begins. */
   syncEachBatch: boolean

@@ -1,6 +1,6 @@
 /** What a batch of writes may hold: checked before anything of it is written. Pure. */
 import type { BatchOperation } from './api.ts'
-import { BATCH_BYTES_MAX, PAYLOAD_HEADER_BYTES, RECORD_HEADER_BYTES } from './commit-log/codec.ts'
+import { BATCH_HEADER_BYTES, RECORD_HEADER_BYTES, checkBatchBytes } from './commit-log/codec.ts'
 import { EngineError } from './errors.ts'
 import { MAX_VALUE_BYTES } from './value-log/record.ts'
 
@@ -8,7 +8,7 @@ export const MAX_KEY_BYTES = 2000
 
 /** Refuses before anything is written: what the format cannot hold, and a journal batch nobody would read. */
 export function checkSizes(operations: readonly BatchOperation[], inlineThreshold: number): void {
-  let journalBytes = 0
+  let journalBytes = BATCH_HEADER_BYTES
   for (const operation of operations) {
     checkSize(operation)
     journalBytes += RECORD_HEADER_BYTES + operation.key.length
@@ -16,12 +16,7 @@ export function checkSizes(operations: readonly BatchOperation[], inlineThreshol
       journalBytes += operation.value.length
     }
   }
-  if (journalBytes > BATCH_BYTES_MAX - PAYLOAD_HEADER_BYTES) {
-    throw new EngineError(
-      'ENGINE_LIMIT',
-      `a batch takes ${journalBytes} bytes of the journal, at most ${BATCH_BYTES_MAX} are allowed`,
-    )
-  }
+  checkBatchBytes(journalBytes)
 }
 
 function checkSize(operation: BatchOperation): void {

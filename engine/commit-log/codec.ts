@@ -17,6 +17,7 @@ import { checksum, type ChecksumKind } from '../checksum.ts'
 import { copyBytes, readU64, viewOf, writeU64 } from '../bytes.ts'
 import { EngineError } from '../errors.ts'
 import type { OpenFile } from '../file-system.ts'
+import { PAGE_BYTES } from '../index/page.ts'
 import { corrupt, type RidWords } from '../value-log/record.ts'
 import type { PointerMoves } from '../value-log/pointer-moves.ts'
 import { decodeZstd } from '../value-log/zstd.ts'
@@ -26,8 +27,10 @@ export const OP_SET_INLINE = 1
 export const OP_DELETE = 2
 
 const SEGMENT_HEADER_BYTES = 8
-export const PAYLOAD_HEADER_BYTES = 5
+const PAYLOAD_HEADER_BYTES = 5
 export const RECORD_HEADER_BYTES = 23
+/** Of a batch in its file, before its records. */
+export const BATCH_HEADER_BYTES = SEGMENT_HEADER_BYTES + PAYLOAD_HEADER_BYTES
 const PAYLOAD_VERSION = 1
 const COMPRESSED_BIT = 0x80000000
 const RAW_LENGTH_BYTES = 4
@@ -35,6 +38,10 @@ const RAW_LENGTH_BYTES = 4
 const RAW_BYTES_MAX = 2 ** 26
 /** Of one stored batch; a larger one is named instead of taken into memory, and none is written. */
 export const BATCH_BYTES_MAX = 2 ** 28
+/** Moves of one batch, whatever their keys: none is longer than the index page that it fits in. */
+export const BATCH_MOVES_MAX = Math.floor(
+  (BATCH_BYTES_MAX - PAYLOAD_HEADER_BYTES) / (RECORD_HEADER_BYTES + PAGE_BYTES),
+)
 /** What a power cut leaves out is whole ones of these. */
 const SECTOR_BYTES = 512
 
@@ -50,12 +57,22 @@ export interface JournalBatch {
 }
 
 export function encodedBatchBytes(operations: readonly JournalOperation[]): number {
-  let bytes = SEGMENT_HEADER_BYTES + PAYLOAD_HEADER_BYTES
+  let bytes = BATCH_HEADER_BYTES
   for (const operation of operations) {
     bytes += RECORD_HEADER_BYTES + operation.key.length
     if (operation.op === 'set_inline') bytes += operation.value.length
   }
   return bytes
+}
+
+/** Before a batch of so many bytes is written: ENGINE_LIMIT for one that no opening would read. */
+export function checkBatchBytes(bytes: number): void {
+  const payloadBytes = bytes - SEGMENT_HEADER_BYTES
+  if (payloadBytes <= BATCH_BYTES_MAX) return
+  throw new EngineError(
+    'ENGINE_LIMIT',
+    `a batch takes ${payloadBytes} bytes of the journal, at most ${BATCH_BYTES_MAX} are allowed`,
+  )
 }
 
 /** Writes one batch at `at`; the caller has made room for `encodedBatchBytes`. Returns its end. */
@@ -75,7 +92,7 @@ export function encodeBatch(
 }
 
 export function movesBatchBytes(moves: PointerMoves, indexes: readonly number[]): number {
-  let bytes = SEGMENT_HEADER_BYTES + PAYLOAD_HEADER_BYTES
+  let bytes = BATCH_HEADER_BYTES
   for (const index of indexes) bytes += RECORD_HEADER_BYTES + moves.keyBytes(index)
   return bytes
 }
@@ -107,7 +124,7 @@ class BatchWriter {
     this.#view = viewOf(target)
     this.#start = at
     this.#seq = seq
-    this.#cursor = at + SEGMENT_HEADER_BYTES + PAYLOAD_HEADER_BYTES
+    this.#cursor = at + BATCH_HEADER_BYTES
   }
 
   add(

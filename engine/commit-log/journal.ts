@@ -10,6 +10,7 @@ import { journalFileName } from '../ids.ts'
 import { SerialTaskUntilFailure } from '../slicer.ts'
 import type { PointerMoves } from '../value-log/pointer-moves.ts'
 import {
+  checkBatchBytes,
   encodeBatch,
   encodeMoves,
   encodedBatchBytes,
@@ -71,6 +72,7 @@ export class Journal {
   }
 
   #makeRoom(bytes: number): void {
+    checkBatchBytes(bytes)
     if (this.#buffered + bytes > this.#buffer.length) this.flush()
     if (bytes > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(bytes)
   }

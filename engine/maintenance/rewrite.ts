@@ -15,6 +15,7 @@
  */
 import { copyOf } from '../bytes.ts'
 import type { SystemMove } from '../checkpoint.ts'
+import { BATCH_MOVES_MAX } from '../commit-log/codec.ts'
 import type { Journal } from '../commit-log/journal.ts'
 import type { KeyFinger } from '../key-finger.ts'
 import type { KeySpace, TreeRoot } from '../key-space.ts'
@@ -149,7 +150,8 @@ class Rewrite {
       slicer: this.#slicer,
       signal: request.signal,
     })
-    this.#batchRecords = orElse(request.batchRecords, BATCH_RECORDS)
+    // More of them would be a batch of the journal that no opening reads.
+    this.#batchRecords = Math.min(BATCH_MOVES_MAX, orElse(request.batchRecords, BATCH_RECORDS))
     const takeRid = valueLog.ridSource(request.reserveRids, this.#batchRecords)
     this.#memory = valueLog.takeCopyMemory()
     this.#output = new RewriteOutput({ valueLog, kind, takeRid })

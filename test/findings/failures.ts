@@ -3,6 +3,7 @@ import type { PutBack } from './put-back.ts'
 
 const FAILED = 'test/engine/failed-checkpoint.test.ts'
 const EVENTS = 'test/engine/events.test.ts'
+const LIMITS = 'test/engine/format/limits.test.ts'
 const CUT = 'test/engine/batch-power-cut.test.ts'
 
 export const FAILURES: readonly PutBack[] = [
@@ -107,6 +108,48 @@ export const FAILURES: readonly PutBack[] = [
     test: {
       file: EVENTS,
       name: 'a put from a listener is a put like any other',
+    },
+  },
+  {
+    id: 'no-batch-too-large-to-read',
+    defect: 'the journal takes a batch that no opening reads',
+    edits: [
+      {
+        file: 'engine/commit-log/journal.ts',
+        find: '    checkBatchBytes(bytes)\n',
+        replace: '',
+      },
+    ],
+    test: { file: LIMITS, name: 'batches: the journal writes none that it would not read' },
+  },
+  {
+    id: 'no-batch-too-large-to-read',
+    defect: 'a batch that no opening reads is refused when part of it is written',
+    edits: [
+      {
+        file: 'engine/write-limits.ts',
+        find: '  checkBatchBytes(journalBytes)\n',
+        replace: '',
+      },
+    ],
+    test: {
+      file: LIMITS,
+      name: 'batches: one that no opening would read is refused before anything of it is written',
+    },
+  },
+  {
+    id: 'no-batch-too-large-to-read',
+    defect: 'a rewrite swaps as many pointers in a turn as asked, however large their batch',
+    edits: [
+      {
+        file: 'engine/maintenance/rewrite.ts',
+        find: 'Math.min(BATCH_MOVES_MAX, orElse(request.batchRecords, BATCH_RECORDS))',
+        replace: 'Math.max(0 * BATCH_MOVES_MAX, orElse(request.batchRecords, BATCH_RECORDS))',
+      },
+    ],
+    test: {
+      file: 'test/engine/maintenance/rewrite-options.test.ts',
+      name: 'swaps no more in a turn than one batch of the journal takes, whatever is asked',
     },
   },
 ]

@@ -1,5 +1,11 @@
 /** Limits of the format (format.md 2.5): each is refused with a code that says which one it is. */
 import { describe, expect, test } from 'vitest'
+import {
+  BATCH_BYTES_MAX,
+  RECORD_HEADER_BYTES,
+  checkBatchBytes,
+} from '../../../engine/commit-log/codec.ts'
+import { Journal } from '../../../engine/commit-log/journal.ts'
 import { MAX_KEY_BYTES } from '../../../engine/write-limits.ts'
 import { encodeSegmentId } from '../../../engine/ids.ts'
 import { EntryRun, encodeEntry } from '../../../engine/index/leaf.ts'
@@ -15,7 +21,7 @@ import { SegmentSet } from '../../../engine/value-log/segment-set.ts'
 import { NO_DICTIONARIES } from '../../../engine/value-log/compression.ts'
 import { ValueLog } from '../../../engine/value-log/value-log.ts'
 import type { OpenFile } from '../../../engine/file-system.ts'
-import { openFixture, quickFileSystem } from '../../support/engine-fixture.ts'
+import { memoryFolder, openFixture, quickFileSystem } from '../../support/engine-fixture.ts'
 import { encodePackedPointer } from '../../../engine/value-pointer.ts'
 import { errorOf, rid } from './memory-file.ts'
 
@@ -148,6 +154,37 @@ describe('limits of the format', () => {
     const second = log.append(new Uint8Array(1), new Uint8Array(60), log.takeRid())
     expect([first.offset, second.offset]).toEqual([MAX_SEGMENT_BYTES - 116, 4])
     expect(second.segmentId).not.toBe(first.segmentId)
+  })
+
+  test('batches: one that no opening would read is refused before anything of it is written', async () => {
+    const { engine } = await openFixture({ profile: 'durable' })
+    const operation = { op: 'delete', key: new Uint8Array(MAX_KEY_BYTES) } as const
+    const recordBytes = RECORD_HEADER_BYTES + MAX_KEY_BYTES
+    const count = Math.ceil(BATCH_BYTES_MAX / recordBytes)
+    const operations = new Array<typeof operation>(count).fill(operation)
+    await expect(engine.batch(operations)).rejects.toMatchObject({
+      code: 'ENGINE_LIMIT',
+      message: `a batch takes ${5 + count * recordBytes} bytes of the journal, at most ${BATCH_BYTES_MAX} are allowed`,
+    })
+    expect(engine.gauges()).toMatchObject({ journalBytes: 0, deletes: 0 })
+    await engine.put(Buffer.from('k'), Buffer.from('v'))
+    await engine.close()
+  })
+
+  test('batches: the journal writes none that it would not read', () => {
+    const folder = memoryFolder()
+    const journal = new Journal(quickFileSystem, { folder, kind: 'ieee', nextSeq: 1, old: [] })
+    const value = new Uint8Array(2 ** 26)
+    const one = { op: 'set_inline', key: Buffer.from('k'), value } as const
+    const batch = { seq: 1, operations: [one, one, one, one] }
+    expect(() => journal.append(batch)).toThrow('bytes of the journal, at most')
+    expect(journal.bytes).toBe(0)
+    // To the byte: what stands before the payload does not count.
+    expect(errorOf(() => checkBatchBytes(BATCH_BYTES_MAX + 9))).toMatchObject({
+      code: 'ENGINE_LIMIT',
+    })
+    checkBatchBytes(BATCH_BYTES_MAX + 8)
+    journal.close()
   })
 
   test('packed pointers hold offsets of 32 bits', () => {

@@ -3,6 +3,7 @@ import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Engine } from '../../../engine/api.ts'
+import { BATCH_MOVES_MAX } from '../../../engine/commit-log/codec.ts'
 import type { PassReport, RewriteOptions, RewriteReport } from '../../../engine/types.ts'
 import { bytesEqual, key, memoryFolder, openFixture, value } from '../../support/engine-fixture.ts'
 
@@ -47,6 +48,24 @@ describe('a rewrite that somebody asks for', () => {
     const [two] = (await rewritten(engine, [SECOND], options)).reports
     expect(two).toMatchObject({ recordsCopied: 4, swapBatches: 2 })
     await expectAllAndClose(engine)
+  })
+
+  test('swaps no more in a turn than one batch of the journal takes, whatever is asked', async () => {
+    const options = { inlineThreshold: 0, profile: 'wal_on_fast' as const }
+    const { engine } = await openFixture(options, { dir: memoryFolder() })
+    const puts = Array.from({ length: 70_000 }, (_, i) => {
+      return { op: 'put', key: key(i), value: Uint8Array.of(i) } as const
+    })
+    await engine.batch(puts)
+    const asked = { batchRecords: Number.MAX_SAFE_INTEGER }
+    const [report] = (await rewritten(engine, [FIRST], asked)).reports
+    expect(report).toMatchObject({ recordsCopied: 70_000, swapBatches: 2 })
+    // So many keys as long as a page of the index are a batch that is read, and not one more.
+    const bytes = (records: number): number => 5 + records * (23 + 4096)
+    expect(bytes(65_170)).toBeLessThanOrEqual(2 ** 28)
+    expect(bytes(65_171)).toBeGreaterThan(2 ** 28)
+    expect(BATCH_MOVES_MAX).toBe(65_170)
+    await engine.close()
   })
 
   test('copies no more than asked of all segments together; what is cut short stays queued', async () => {
