@@ -120,7 +120,8 @@ export class RewriteOutput {
         at.offset = offset
         at.length = length - CRC_BYTES
         const row = run.row(to)
-        if (segment.keys !== null) moves.records.noteKey(row, segment.keys, offset)
+        const keys = segment.keysFor(moves.records.keyBytes(row))
+        if (keys !== null) moves.records.noteKey(row, keys, offset)
         moves.add(row, run.hash(to), at, rid)
         bytes += length
         offset += length
@@ -207,7 +208,8 @@ export class RewriteOutput {
     copy: { row: number; hash: number; to: ValuePointer; rid: RidWords },
   ): void {
     const moves = this.#needMoves()
-    segment.keys?.add(copy.to.offset, moves.records.key(copy.row))
+    const key = moves.records.key(copy.row)
+    segment.keysFor(key.length)?.add(copy.to.offset, key)
     moves.add(copy.row, copy.hash, copy.to, copy.rid)
   }
 

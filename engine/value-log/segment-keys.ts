@@ -22,10 +22,20 @@ const ENTRY_HEADER_BYTES = 10
 const FIRST_BUFFER_BYTES = 16 * 1024
 /** Above it, walking the tree costs less memory than the list. */
 const FILE_BYTES_MAX = 2 ** 29
+const SMALL_LIST_BYTES = 4 * 1024 * 1024
 
 /** Looked at between two looks at the clock. */
 const STEP_BYTES = 2 ** 18
 const STEP_ENTRIES = 4096
+
+/**
+ * Most bytes of the list of a segment that is written, which stays in memory until it is sealed. Half the
+ * segment is more than keys of 40 bytes with values of 100 come to; keys that are longer than what they hold
+ * would take many times the segment.
+ */
+export function keyListMax(segmentBytes: number): number {
+  return Math.min(FILE_BYTES_MAX - HEADER_BYTES, Math.max(SMALL_LIST_BYTES, segmentBytes / 2))
+}
 
 /** Append-only list of (pointer offset, key). */
 export class SegmentKeys {
@@ -38,6 +48,11 @@ export class SegmentKeys {
   /** Memory held by the entries. */
   get bytes(): number {
     return this.#bytes
+  }
+
+  /** The same with one more entry, of a key of so many bytes. */
+  bytesWith(keyBytes: number): number {
+    return this.#bytes + ENTRY_HEADER_BYTES + keyBytes
   }
 
   /** Returns the entry's place, for `key`. */

@@ -50,8 +50,9 @@ export class Segment {
   /** Memtable generation of that moment: roots that contain it do not name the segment. */
   deadSinceGeneration = 0
   keptBy: SegmentKeeper[] = []
-  /** Keys written to it while it is active; in a file beside it afterwards. */
+  /** Keys written to it while it is active; in a file beside it afterwards. null too when they became too many. */
   keys: SegmentKeys | null
+  readonly #keyListMax: number
   /** A rewrite reads or writes it right now. */
   busy = false
   #fileBytes: number
@@ -76,6 +77,8 @@ export class Segment {
     firstSeq: number
     /** Found in a folder that does not say that it was sealed whole. */
     leftByCrash?: boolean
+    /** Most bytes of its list of keys; absent: no list is kept. */
+    keyListMax?: number
   }) {
     this.id = input.id
     this.file = input.file
@@ -85,7 +88,8 @@ export class Segment {
     this.state = input.state
     this.firstSeq = input.firstSeq
     this.deadSinceSeq = input.firstSeq
-    this.keys = input.state === 'active' ? new SegmentKeys() : null
+    this.#keyListMax = input.keyListMax ?? 0
+    this.keys = this.#keyListMax > 0 ? new SegmentKeys() : null
     this.#fileBytes = input.file.size()
     this.#syncedBytes = this.#fileBytes
     this.#leftByCrash = input.leftByCrash ?? false
@@ -109,6 +113,12 @@ export class Segment {
   }
 
   // ------------------------------------------------------------ appending
+
+  /** Takes a key of so many bytes more; null once there is none. A list let go is not whole: it stays away. */
+  keysFor(keyBytes: number): SegmentKeys | null {
+    if (this.keys !== null && this.keys.bytesWith(keyBytes) > this.#keyListMax) this.keys = null
+    return this.keys
+  }
 
   /** Room for `bytes` more at the end: a view to fill in, kept until the next append or flush. */
   reserve(bytes: number): { target: Buffer; at: number; offset: number } {

@@ -16,6 +16,7 @@ import { ValueReader, readRecord } from './read-record.ts'
 import { RECORD_HEADER_BYTES, corrupt, parseFrame, type RidWords } from './record.ts'
 import { RidCounter, ridSource, type ReserveRids } from './rid-counter.ts'
 import { Segment } from './segment.ts'
+import { keyListMax } from './segment-keys.ts'
 import { CopyMemory } from './copy-memory.ts'
 import type { LiveRecords } from './live-records.ts'
 import type { SegmentSet } from './segment-set.ts'
@@ -121,6 +122,7 @@ export class ValueLog {
       times: { createdAtMs: this.#options.now(), sealedAtMs: null, ageSource: 'metadata' },
       state: 'active',
       firstSeq: this.#options.seq(),
+      keyListMax: keyListMax(this.#options.segmentBytes),
     })
   }
 
@@ -129,7 +131,7 @@ export class ValueLog {
     const segment = this.#foregroundSegment(RECORD_HEADER_BYTES + value.length)
     this.#unsynced.add(segment)
     const pointer = segment.appendPlain(value, rid, this.#options.kind)
-    segment.keys?.add(pointer.offset, key)
+    segment.keysFor(key.length)?.add(pointer.offset, key)
     return pointer
   }
 

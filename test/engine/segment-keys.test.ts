@@ -2,13 +2,21 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
-import type { PassReport, RewriteReport } from '../../engine/types.ts'
+import type { PassReport, RewriteReport, SegmentId } from '../../engine/types.ts'
 import { LiveRecords } from '../../engine/value-log/live-records.ts'
 import { Segment } from '../../engine/value-log/segment.ts'
-import { SegmentKeys } from '../../engine/value-log/segment-keys.ts'
+import { SegmentKeys, keyListMax } from '../../engine/value-log/segment-keys.ts'
 import type { ValuePointer } from '../../engine/value-pointer.ts'
 import { MemoryFile } from './format/memory-file.ts'
-import { copyFolder, key, openFixture, value, type Fixture } from '../support/engine-fixture.ts'
+import {
+  copyFolder,
+  key,
+  memoryFolder,
+  openFixture,
+  value,
+  type Fixture,
+} from '../support/engine-fixture.ts'
+import { openRewriteStore, type RewriteStore } from '../support/rewrite-store.ts'
 
 const KEYS = 1200
 const SEGMENT_BYTES = 64 * 1024
@@ -268,5 +276,106 @@ describe('the account of live bytes', () => {
       for (const record of [2, 1, 0, 1]) segment.release(pointer(record), at)
       expect(segment).toMatchObject({ bytesLive: 0, deadSinceSeq: 2 })
     }
+  })
+})
+
+describe('keys that are much longer than their values', () => {
+  const LIST_MAX = 4 * 1024 * 1024
+  const ENTRY_BYTES = 10 + 2000
+  /** As many as the list of a small segment takes. */
+  const FIT = Math.floor(LIST_MAX / ENTRY_BYTES)
+
+  const longKey = (i: number): Buffer => Buffer.from(`${i}`.padStart(2000, '.'))
+
+  function lists({ store }: RewriteStore): (number | null)[] {
+    return [...store.set].map((segment) => segment.keys?.bytes ?? null)
+  }
+
+  /** So many puts of one byte each; a segment takes 50,000 of them. */
+  async function filled(puts: number, keys = puts): Promise<RewriteStore> {
+    const dir = memoryFolder()
+    const opened = await openRewriteStore(dir, { profile: 'fast', segmentBytes: 2 ** 20 })
+    const { valueLog, keySpace } = opened.store
+    for (let i = 0; i < puts; i++) {
+      const name = longKey(i % keys)
+      const pointer = valueLog.append(name, Buffer.from([i & 0xff]), valueLog.takeRid())
+      keySpace.apply([{ key: name, value: { kind: 'pointer', pointer } }])
+    }
+    return opened
+  }
+
+  function only({ store }: RewriteStore): SegmentId {
+    const [segment, ...others] = [...store.set]
+    if (segment === undefined || others.length > 0) throw new Error('not one segment')
+    return segment.id
+  }
+
+  function expectValues({ store }: RewriteStore, keys: number, firstOfRound: number): void {
+    const wrong: number[] = []
+    const view = store.keySpace.openView()
+    for (let i = 0; i < keys; i++) {
+      const found = store.keySpace.get(view, longKey(i))
+      const read = found?.kind === 'pointer' ? store.valueLog.read(found.pointer) : undefined
+      if (read?.length !== 1 || read[0] !== ((firstOfRound + i) & 0xff)) wrong.push(i)
+    }
+    store.keySpace.closeView(view)
+    expect(wrong).toEqual([])
+  }
+
+  test('have a list as long as it stays in proportion', async () => {
+    const opened = await filled(FIT)
+    expect(lists(opened)).toEqual([FIT * ENTRY_BYTES])
+    const first = await opened.rewrite([only(opened)])
+    expect(first).toMatchObject({ treeWalks: 0, valueRecordsCopied: FIT })
+    const again = await opened.rewrite(first.outputSegments)
+    expect(again).toMatchObject({ treeWalks: 0, valueRecordsCopied: FIT })
+    expectValues(opened, FIT, 0)
+    await opened.close()
+  })
+
+  test('lose it beyond that, in a rewrite too, which finds what lives by walking', async () => {
+    const puts = FIT + 1
+    const opened = await filled(puts)
+    expect(lists(opened)).toEqual([null])
+    const first = await opened.rewrite([only(opened)])
+    expect(first).toMatchObject({
+      treeWalks: 1,
+      valueRecordsCopied: puts,
+      sourcesStillReferenced: [],
+    })
+    expect(lists(opened)).toEqual([null, null])
+    const again = await opened.rewrite(first.outputSegments)
+    expect(again).toMatchObject({
+      treeWalks: 1,
+      valueRecordsCopied: puts,
+      sourcesStillReferenced: [],
+    })
+    expectValues(opened, puts, 0)
+    await opened.close()
+  })
+
+  test('that are few and written over and over take no memory for each writing', async () => {
+    const keys = 100
+    const opened = await filled(100 * keys, keys)
+    expect(lists(opened)).toEqual([null])
+    const first = await opened.rewrite([only(opened)])
+    expect(first).toMatchObject({
+      treeWalks: 1,
+      valueRecordsCopied: keys,
+      sourcesStillReferenced: [],
+    })
+    // What it wrote is a segment like any other, and its list is short.
+    expect(lists(opened)).toEqual([null, keys * ENTRY_BYTES])
+    expectValues(opened, keys, 99 * keys)
+    await opened.close()
+  })
+
+  test.each([
+    ['a segment of 4 KiB', 4096, LIST_MAX],
+    ['the usual segment', 64 * 2 ** 20, 32 * 2 ** 20],
+    // So large a file would not be read.
+    ['the largest segment', 2 ** 32 - 5, 2 ** 29 - 20],
+  ])('%s has a list of so many bytes at most', (_, segmentBytes, listBytes) => {
+    expect(keyListMax(segmentBytes)).toBe(listBytes)
   })
 })

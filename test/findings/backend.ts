@@ -289,9 +289,9 @@ export const BACKEND: readonly PutBack[] = [
     edits: [
       {
         file: 'engine/maintenance/rewrite-output.ts',
-        find: 'const moves = this.#needMoves()\n    segment.keys',
+        find: 'const moves = this.#needMoves()\n    const key',
         replace:
-          'copy.to = { ...copy.to, length: groupedLength(copy.to.length, 0) }\n    const moves = this.#needMoves()\n    segment.keys',
+          'copy.to = { ...copy.to, length: groupedLength(copy.to.length, 0) }\n    const moves = this.#needMoves()\n    const key',
       },
     ],
     test: {

@@ -663,6 +663,18 @@ export const RULES: readonly PutBack[] = [
     test: { file: LOCK, name: 'is seen while it runs where there is no tool to lock it out' },
   },
   {
+    id: 'key-list-in-proportion',
+    defect: 'long keys with short values make a list in memory of many times the segment',
+    edits: [
+      {
+        file: 'engine/value-log/segment.ts',
+        find: 'this.keys.bytesWith(keyBytes) > this.#keyListMax',
+        replace: 'this.keys.bytesWith(keyBytes) < 0',
+      },
+    ],
+    test: { file: SEGMENT_KEYS, name: 'that are few and written over and over take no memory' },
+  },
+  {
     id: 'links-refused',
     defect: 'a link in the place of a file is followed',
     edits: [
