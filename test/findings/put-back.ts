@@ -7,6 +7,7 @@ import * as path from 'node:path'
 import { BACKEND } from './backend.ts'
 import { MAINTENANCE } from './maintenance.ts'
 import { FAILURES } from './failures.ts'
+import { FOLDER } from './folder.ts'
 import { RULES } from './rules.ts'
 import { SCHEDULER } from './scheduler.ts'
 import { SERVER } from './server.ts'
@@ -42,6 +43,7 @@ export const PUT_BACKS: readonly PutBack[] = [
   ...BACKEND,
   ...RULES,
   ...MAINTENANCE,
+  ...FOLDER,
   ...FAILURES,
   ...SERVER,
 ]
