@@ -4,8 +4,9 @@
  * code, never a guess.
  */
 import * as path from 'node:path'
+import { byteSourceOf } from './byte-source.ts'
 import type { ChecksumKind } from './checksum.ts'
-import { JournalReader, journalSourceOf, type JournalBatch } from './commit-log/codec.ts'
+import { JournalReader, type JournalBatch } from './commit-log/codec.ts'
 import { EngineError, isCorruption } from './errors.ts'
 import { readSmallFile, type FileSystem, type OpenFile } from './file-system.ts'
 import type { FolderPaths } from './folder.ts'
@@ -233,7 +234,7 @@ export function readJournals(
     nextSeq = Math.max(nextSeq, parsed.seq + 1)
     const handle = fileSystem.open(file, 'read')
     try {
-      const reader = new JournalReader(journalSourceOf(handle), kind, file)
+      const reader = new JournalReader(byteSourceOf(handle), kind, file)
       for (let b = reader.next(); b !== undefined; b = reader.next()) batches.push(b)
     } finally {
       handle.close()

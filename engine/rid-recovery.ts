@@ -15,9 +15,13 @@ import { RID_RESERVE, type Metadata } from './metadata.ts'
 import type { Slicer } from './slicer.ts'
 import type { SegmentId } from './types.ts'
 import { CRC_BYTES, groupedLength, type ValuePointer } from './value-pointer.ts'
-import { RECORD_HEADER_BYTES, ridOf } from './value-log/record.ts'
+import { damagedRecord, findRecord, type DamagedRecord } from './value-log/damaged-record.ts'
+import { RECORD_HEADER_BYTES, ridOf, type RidWords } from './value-log/record.ts'
 import { scanSegment } from './value-log/scan.ts'
 import type { Segment } from './value-log/segment.ts'
+
+/** Damaged records of one segment behind which it is read on; each costs a read. */
+const PASSED_MAX = 64
 
 /** Pointers of the ids the journal names, and the first id that was never used. */
 export async function recoverRids(
@@ -35,11 +39,11 @@ export async function recoverRids(
   const segments = places.isEmpty ? await slicer.run(uncovered(set, kind, metadata)) : [...set]
   const reading = await slicer.run(
     readIds(segments, kind, {
-      visit: (segment, rid, pointer) => places.note(rid, { pointer, segment }, metadata),
-      // Behind the last sync of a file that was still written, a power cut may leave anything.
+      visit: (place, rid) => places.note(rid, place, metadata),
       tolerates: (segment) => !segment.isWhole,
     }),
   )
+  await slicer.run(refuseHidden(places.missing, kind, reading))
   return { pointers: places.pointers(), next: firstFree(reading, metadata) }
 }
 
@@ -67,6 +71,10 @@ interface Reading {
   highest: bigint
   /** No damage hides a part. */
   isComplete: boolean
+  /** The first that no crash explains. */
+  damage: EngineError | null
+  /** Where the file's end cuts a record. */
+  cut: { segment: Segment; at: number }[]
 }
 
 /** Behind damage there may be any id that was ever handed out, and none may be given twice. */
@@ -112,36 +120,20 @@ function* readIds(
   segments: readonly Segment[],
   kind: ChecksumKind,
   how: {
-    visit?: (segment: Segment, rid: bigint, pointer: ValuePointer) => void
-    /** Damage ends the reading of this segment, not all of it. */
+    visit?: Visit
+    /** Damage does not end the reading. */
     tolerates: (segment: Segment) => boolean
     watch?: (done: number) => void
   },
 ): Generator<void, Reading> {
-  const reading = { highest: 0n, isComplete: true }
+  const reading: Reading = { highest: 0n, isComplete: true, damage: null, cut: [] }
   let before = 0
   for (const segment of segments) {
-    let at = 0
-    const scan = scanSegment(segment.file, kind, (record) => {
-      at = record.start + record.bytes.length
-      const offset = record.start + CRC_BYTES
-      const body = RECORD_HEADER_BYTES - CRC_BYTES + record.payloadBytes
-      record.rids.forEach((words, index) => {
-        const rid = ridOf(words)
-        if (rid > reading.highest) reading.highest = rid
-        const length = record.grouped ? groupedLength(body, index) : body
-        how.visit?.(segment, rid, { segmentId: segment.id, offset, length })
-      })
-    })
-    try {
-      while (scan.next().done !== true) {
-        how.watch?.(before + at)
-        yield
-      }
-    } catch (error) {
-      if (!isCorruption(error) || !how.tolerates(segment)) throw error
-      reading.isComplete = false
+    const visit: Visit = (place, rid) => {
+      if (place.isSound && rid > reading.highest) reading.highest = rid
+      how.visit?.(place, rid)
     }
+    yield* readSegment(segment, kind, { reading, ...how, visit }, (at) => how.watch?.(before + at))
     before += segment.bytesTotal
     how.watch?.(before)
     yield
@@ -149,15 +141,116 @@ function* readIds(
   return reading
 }
 
+type Visit = (place: Place, rid: bigint) => void
+
+/**
+ * Behind a damaged record it goes on where that one says that it ends. What a crash leaves ends it: behind the
+ * last sync of a file that was still written, a power cut may leave anything.
+ */
+function* readSegment(
+  segment: Segment,
+  kind: ChecksumKind,
+  how: { reading: Reading; visit: Visit; tolerates: (segment: Segment) => boolean },
+  watch: (at: number) => void,
+): Generator<void, void> {
+  const { reading, visit, tolerates } = how
+  let at = 0
+  let passed: DamagedRecord | null = null
+  let passedCount = 0
+  const visitAll = (record: IdsOfRecord, isSound: boolean): void => {
+    const offset = record.start + CRC_BYTES
+    const body = RECORD_HEADER_BYTES - CRC_BYTES + record.payloadBytes
+    record.rids.forEach((words, index) => {
+      const length = record.grouped ? groupedLength(body, index) : body
+      visit({ pointer: { segmentId: segment.id, offset, length }, segment, isSound }, ridOf(words))
+    })
+  }
+  // Its length leads to a sound record or to the end, so it is taken for what it says: reading it tells.
+  const takePassed = (): void => {
+    const says = passed?.says
+    if (passed !== null && says?.end === at) visitAll({ start: passed.start, ...says }, false)
+    passed = null
+  }
+  for (;;) {
+    const scan = scanSegment(
+      segment.file,
+      kind,
+      (record) => {
+        takePassed()
+        visitAll(record, true)
+        at = record.start + record.bytes.length
+      },
+      { from: at },
+    )
+    try {
+      let step = scan.next()
+      for (; step.done !== true; step = scan.next()) {
+        watch(at)
+        yield
+      }
+      takePassed()
+      if (step.value.tail === 'torn') reading.cut.push({ segment, at })
+      return
+    } catch (error) {
+      if (!isCorruption(error) || !tolerates(segment)) throw error
+      reading.isComplete = false
+      const damaged: DamagedRecord = damagedRecord(segment.file, at)
+      if (damaged.isHole) return
+      reading.damage ??= error
+      // Two in a row: the length of the first may have led anywhere.
+      if (damaged.says === null || passed !== null || ++passedCount > PASSED_MAX) return
+      passed = damaged
+      at = damaged.says.end
+      yield
+    }
+  }
+}
+
+interface IdsOfRecord {
+  start: number
+  payloadBytes: number
+  grouped: boolean
+  rids: RidWords[]
+}
+
+/**
+ * ENGINE_CORRUPT when ids that the journal names were not found and damage may hide them: their batches would
+ * be left out, and the journal that has them deleted. Without damage a crash has lost them, and nobody
+ * was told that they are durable.
+ */
+function* refuseHidden(
+  missing: ReadonlySet<bigint>,
+  kind: ChecksumKind,
+  { damage, cut }: Reading,
+): Generator<void, void> {
+  const [one] = missing
+  if (one === undefined) return
+  const names = `the journal names record id ${one}, which is in no segment`
+  if (damage !== null) {
+    throw new EngineError('ENGINE_CORRUPT', `${damage.message}; ${names}`, damage)
+  }
+  for (const { segment, at } of cut) {
+    const found = yield* findRecord(segment.file, kind, at + 1, missing)
+    if (found === undefined) continue
+    throw new EngineError(
+      'ENGINE_CORRUPT',
+      `${segment.name} at ${at}: the record ends behind the file, and hides the one at ${found.start}, ` +
+        `whose id ${found.rid} the journal names`,
+    )
+  }
+}
+
 interface Place {
   pointer: ValuePointer
   segment: Segment
+  /** false: its record is damaged, and what it says may be wrong. */
+  isSound: boolean
 }
 
 /** Where the ids lie that a journal names. Nothing else is remembered: memory follows the journal. */
 class Places {
   readonly #wanted = new Set<bigint>()
-  readonly #found = new Map<bigint, Place & { isOurs: boolean; rival: Segment | null }>()
+  readonly #found = new Map<bigint, Place & { rank: number; rival: Segment | null }>()
 
   constructor(batches: readonly JournalBatch[]) {
     for (const { operations } of batches) {
@@ -171,13 +264,18 @@ class Places {
     return this.#wanted.size === 0
   }
 
+  get missing(): Set<bigint> {
+    return new Set([...this.#wanted].filter((rid) => !this.#found.has(rid)))
+  }
+
   note(rid: bigint, place: Place, metadata: Metadata | undefined): void {
     if (!this.#wanted.has(rid)) return
-    const isOurs = isMadeHere(place.segment, metadata)
+    // Of our own records a damaged one counts more than a sound one of others: that has another value.
+    const rank = (isMadeHere(place.segment, metadata) ? 2 : 0) + (place.isSound ? 1 : 0)
     const known = this.#found.get(rid)
-    if (known === undefined || (isOurs && !known.isOurs)) {
-      this.#found.set(rid, { ...place, isOurs, rival: null })
-    } else if (known.isOurs === isOurs) {
+    if (known === undefined || rank > known.rank) {
+      this.#found.set(rid, { ...place, rank, rival: null })
+    } else if (rank === known.rank) {
       known.rival = place.segment
     }
   }

@@ -13,10 +13,10 @@
  * it is no acknowledged write of `durable`, and `wal_on_fast` promises no more. A wrong CRC without a hole
  * is damage to what was written, with or without batches behind it, and fails the opening.
  */
+import { hasHole, type ByteSource } from '../byte-source.ts'
 import { checksum, type ChecksumKind } from '../checksum.ts'
 import { copyBytes, readU64, viewOf, writeU64 } from '../bytes.ts'
 import { EngineError } from '../errors.ts'
-import type { OpenFile } from '../file-system.ts'
 import { PAGE_BYTES } from '../index/page.ts'
 import { corrupt, type RidWords } from '../value-log/record.ts'
 import type { PointerMoves } from '../value-log/pointer-moves.ts'
@@ -42,8 +42,6 @@ export const BATCH_BYTES_MAX = 2 ** 28
 export const BATCH_MOVES_MAX = Math.floor(
   (BATCH_BYTES_MAX - PAYLOAD_HEADER_BYTES) / (RECORD_HEADER_BYTES + PAGE_BYTES),
 )
-/** What a power cut leaves out is whole ones of these. */
-const SECTOR_BYTES = 512
 
 export type JournalOperation =
   | { op: 'set_rid'; key: Uint8Array; rid: RidWords }
@@ -179,22 +177,15 @@ class BatchWriter {
 
 const OPCODES = { set_rid: OP_SET_RID, set_inline: OP_SET_INLINE, delete: OP_DELETE } as const
 
-/** Where a journal's bytes come from. */
-export interface JournalSource {
-  readonly bytes: number
-  /** Fewer bytes only at the end; the caller may keep them. */
-  read(at: number, length: number): Uint8Array
-}
-
 /** Batch after batch of one file, in bounded memory. */
 export class JournalReader {
   /** Where the complete batches end; less than the file's length = torn tail, once all were read. */
   end = 0
-  readonly #source: JournalSource
+  readonly #source: ByteSource
   readonly #kind: ChecksumKind
   readonly #where: string
 
-  constructor(source: JournalSource, kind: ChecksumKind, where: string) {
+  constructor(source: ByteSource, kind: ChecksumKind, where: string) {
     this.#source = source
     this.#kind = kind
     this.#where = where
@@ -227,22 +218,11 @@ export class JournalReader {
     if (payload.length < length) return undefined
     const crc = viewOf(header).getUint32(4, true)
     if (length === 0 || checksum(this.#kind, payload, 0, length) !== crc) {
-      if (this.#hasHole(at, end)) return undefined
+      if (hasHole(this.#source, at, end)) return undefined
       throw corrupt(place, 'journal CRC mismatch')
     }
     this.end = end
     return decodePayload(stored >= COMPRESSED_BIT ? decompress(payload, place) : payload, place)
-  }
-
-  /** Some sector of [at, end) was never written: it is zeros, from `at` on and to the file's end at most. */
-  #hasHole(at: number, end: number): boolean {
-    const { bytes } = this.#source
-    for (let from = at; from < end;) {
-      const to = Math.min((Math.floor(from / SECTOR_BYTES) + 1) * SECTOR_BYTES, bytes)
-      if (this.#source.read(from, to - from).every((byte) => byte === 0)) return true
-      from = to
-    }
-    return false
   }
 }
 
@@ -267,16 +247,6 @@ export function decodeJournal(
   const batches: JournalBatch[] = []
   for (let batch = reader.next(); batch !== undefined; batch = reader.next()) batches.push(batch)
   return { batches, end: reader.end, torn: reader.torn }
-}
-
-export function journalSourceOf(file: OpenFile): JournalSource {
-  return {
-    bytes: file.size(),
-    read: (at, length) => {
-      const bytes = new Uint8Array(length)
-      return bytes.subarray(0, file.read(bytes, 0, length, at))
-    },
-  }
 }
 
 /** A compressed payload is `u32 raw bytes | zstd block`. */

@@ -4,8 +4,9 @@
  * with upstream's fence: a sequenced batch with a RID that no value log holds is skipped whole.
  */
 import { keyString } from '../bytes.ts'
+import { byteSourceOf } from '../byte-source.ts'
 import type { ChecksumKind } from '../checksum.ts'
-import { JournalReader, journalSourceOf, type JournalBatch } from '../commit-log/codec.ts'
+import { JournalReader, type JournalBatch } from '../commit-log/codec.ts'
 import { EngineError } from '../errors.ts'
 import type { OpenFile } from '../file-system.ts'
 import type { SegmentId } from '../types.ts'
@@ -193,7 +194,7 @@ async function readJournal(
   scope: JournalScope,
 ): Promise<void> {
   const { journal, entry } = target
-  const reader = new JournalReader(journalSourceOf(handle), kind, entry.file)
+  const reader = new JournalReader(byteSourceOf(handle), kind, entry.file)
   for (;;) {
     if (scope.slices.isUsedUp()) await scope.slices.rest()
     const at = reader.end

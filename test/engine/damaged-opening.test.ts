@@ -11,7 +11,16 @@ import {
   pageType,
   sealPage,
 } from '../../engine/index/page.ts'
-import { copyFolder, key, memoryFolder, openFixture, value } from '../support/engine-fixture.ts'
+import {
+  bytesEqual,
+  copyFolder,
+  key,
+  memoryFolder,
+  openFixture,
+  removeFolder,
+  value,
+  type Fixture,
+} from '../support/engine-fixture.ts'
 import { fingerprint, read } from './inspect/reading.ts'
 
 const indexOf = (dir: string): string => path.join(dir, 'maindb/index.db')
@@ -109,5 +118,91 @@ describe('an index of one commit', () => {
     expect(error.message).toMatch(
       new RegExp(`index\\.db: meta page [01] was not taken: index page ${root}: checksum mismatch`),
     )
+  })
+})
+
+const RECORD_BYTES = 20 + 600
+
+const valueLogOf = (dir: string): string => path.join(dir, 'maindb/value_vlog/value-l0-000001.log')
+
+/** Killed with ten acknowledged values of 600 bytes in the journal alone, of which 4 was written before. */
+async function killedStore(): Promise<string> {
+  const { engine, dir } = await openFixture({}, { dir: memoryFolder() })
+  await engine.put(key(4), value(104, 100))
+  await engine.checkpoint()
+  for (let i = 0; i < 10; i++) await engine.put(key(i), value(i, 600))
+  const copy = copyFolder(dir, memoryFolder())
+  await engine.close()
+  return copy
+}
+
+function change(dir: string, edit: (bytes: Buffer) => Buffer | undefined): void {
+  const bytes = fs.readFileSync(valueLogOf(dir))
+  fs.writeFileSync(valueLogOf(dir), edit(bytes) ?? bytes)
+}
+
+describe('a bit of an acknowledged record behind the last checkpoint', () => {
+  test('flipped in its header or value: the others are there or the folder is refused as it is', async () => {
+    const killed = await killedStore()
+    const start = 4 * RECORD_BYTES
+    const bits = Array.from({ length: 20 * 8 }, (_, i) => i)
+    for (let at = 20; at < RECORD_BYTES; at += 83) bits.push(at * 8 + (at % 8))
+    const outcomes = { refused: 0, opened: 0 }
+    for (const bit of bits) {
+      const dir = copyFolder(killed, memoryFolder())
+      const at = start + Math.floor(bit / 8)
+      change(dir, (bytes) => void bytes.writeUInt8(bytes.readUInt8(at) ^ (1 << (bit % 8)), at))
+      const before = files(dir)
+      const opened = await openFixture({}, { dir }).catch((error: unknown) => error)
+      if (opened instanceof EngineError) {
+        expect(opened.code, `bit ${bit}`).toBe('ENGINE_CORRUPT')
+        expect(opened.message, `bit ${bit}`).toContain(`value-l0-000001.log at ${start}: `)
+        expect(files(dir), `bit ${bit}`).toEqual(before)
+        outcomes.refused++
+      } else {
+        const { engine } = opened as Fixture
+        for (let i = 0; i < 10; i++) {
+          const what = `key ${i}, bit ${bit}`
+          if (i === 4) expect(() => engine.get(key(i)), what).toThrow('record CRC')
+          else expect(bytesEqual(engine.get(key(i)), value(i, 600)), what).toBe(true)
+        }
+        await engine.close()
+        outcomes.opened++
+      }
+      removeFolder(dir)
+    }
+    // Header bits tell where the record ends and whose it is; those of checksum and value do not.
+    expect(outcomes.refused).toBeGreaterThan(80)
+    expect(outcomes.opened).toBeGreaterThan(32)
+  }, 60_000)
+
+  test('flipped in the last one: it is told, and the value before it does not come back', async () => {
+    const { engine: first, dir: made } = await openFixture({}, { dir: memoryFolder() })
+    await first.put(key(1), value(1, 600))
+    await first.put(key(1), value(2, 600))
+    const dir = copyFolder(made, memoryFolder())
+    await first.close()
+    change(dir, (bytes) => void bytes.writeUInt8(bytes.readUInt8(1000) ^ 1, 1000))
+    const { engine } = await openFixture({}, { dir })
+    expect(() => engine.get(key(1))).toThrow('record CRC')
+    await engine.close()
+  })
+})
+
+describe('what a crash leaves behind the last sync', () => {
+  test.each<[string, (bytes: Buffer) => Buffer | undefined]>([
+    ['a torn tail', (bytes) => bytes.subarray(0, 7 * RECORD_BYTES - 1)],
+    ['a torn header', (bytes) => bytes.subarray(0, 6 * RECORD_BYTES + 7)],
+    ['a missing sector, with later ones there', (bytes) => void bytes.fill(0, 4096, 4608)],
+    ['a missing sector with a header in it', (bytes) => void bytes.fill(0, 6 * RECORD_BYTES, 4096)],
+    ['zeros up to the end', (bytes) => void bytes.fill(0, 6 * RECORD_BYTES)],
+  ])('%s ends the log quietly', async (_, edit) => {
+    const dir = await killedStore()
+    change(dir, edit)
+    const { engine } = await openFixture({}, { dir })
+    expect(engine.info.journalBatchesSkipped).toBe(4)
+    for (let i = 0; i < 6; i++) expect(bytesEqual(engine.get(key(i)), value(i, 600))).toBe(true)
+    for (let i = 6; i < 10; i++) expect(engine.get(key(i))).toBeUndefined()
+    await engine.close()
   })
 })

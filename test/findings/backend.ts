@@ -208,8 +208,8 @@ export const BACKEND: readonly PutBack[] = [
     edits: [
       {
         file: 'engine/rid-recovery.ts',
-        find: 'for (const segment of segments) {\n    let at = 0',
-        replace: 'for (const segment of segments.slice(-1)) {\n    let at = 0',
+        find: 'for (const segment of segments) {\n    const visit',
+        replace: 'for (const segment of segments.slice(-1)) {\n    const visit',
       },
     ],
     test: { file: REWRITE, name: '33, B7: without a high-water mark the first id is above those' },
@@ -220,9 +220,9 @@ export const BACKEND: readonly PutBack[] = [
     edits: [
       {
         file: 'engine/rid-recovery.ts',
-        find: 'for (const segment of segments) {\n    let at = 0',
+        find: 'for (const segment of segments) {\n    const visit',
         replace:
-          'for (const segment of segments.filter((s) => s.bytesTotal > 0).slice(-1)) {\n    let at = 0',
+          'for (const segment of segments.filter((s) => s.bytesTotal > 0).slice(-1)) {\n    const visit',
       },
     ],
     test: {

@@ -8,6 +8,7 @@ import { BACKEND } from './backend.ts'
 import { MAINTENANCE } from './maintenance.ts'
 import { FAILURES } from './failures.ts'
 import { FOLDER } from './folder.ts'
+import { RECOVERY } from './recovery.ts'
 import { RULES } from './rules.ts'
 import { SCHEDULER } from './scheduler.ts'
 import { SERVER } from './server.ts'
@@ -41,6 +42,7 @@ export const FINDINGS: readonly string[] = Object.entries(FAMILIES).flatMap(([fa
 export const PUT_BACKS: readonly PutBack[] = [
   ...SCHEDULER,
   ...BACKEND,
+  ...RECOVERY,
   ...RULES,
   ...MAINTENANCE,
   ...FOLDER,

@@ -7,8 +7,6 @@ const PINS = 'test/engine/pins-and-gc.test.ts'
 const WAITS = 'test/engine/waits.test.ts'
 const LIFE = 'test/engine/lifecycle.test.ts'
 const IDS = 'test/engine/record-ids.test.ts'
-const LANES = 'test/engine/foreign-journal.test.ts'
-const DAMAGE = 'test/engine/damaged-opening.test.ts'
 const OUTLOOK = 'test/engine/folder-outlook.test.ts'
 const DURABLE_LIFE = 'before any sync of a durable life keeps what was acknowledged'
 const NAMED_EARLY = 'meets no meta page that names a page or a value which is not on disk yet'
@@ -250,20 +248,6 @@ export const RULES: readonly PutBack[] = [
     test: { file: PINS, name: 'an old root keeps a dead segment until both meta pages moved on' },
   },
   {
-    id: 'newest-readable-root',
-    defect: 'damage deep in the newest tree brings back an older one, which then takes its place',
-    edits: [
-      {
-        file: 'engine/store.ts',
-        find: 'const accounted = await accountTrees(candidate.meta, accounting)',
-        replace:
-          'const accounted = await accountTrees(candidate.meta, accounting).catch(() =>\n' +
-          '    accountTrees((candidates[1] ?? candidate).meta, accounting))',
-      },
-    ],
-    test: { file: DAMAGE, name: 'a damaged leaf of the newer one fails the opening' },
-  },
-  {
     id: 'both-metas-published',
     defect: 'a checkpoint writes one meta page; the other names an older tree',
     edits: [
@@ -286,21 +270,6 @@ export const RULES: readonly PutBack[] = [
       },
     ],
     test: { file: PINS, name: 'the journal keeps a segment that its batches name' },
-  },
-  {
-    id: 'last-word-outlives',
-    defect: 'a kill between the deletions of two lanes leaves an older batch to be replayed alone',
-    edits: [
-      {
-        file: 'engine/store.ts',
-        find: 'if (journals.interleaved) {',
-        replace: 'if (journals.interleaved && journals.nextSeq < 0) {',
-      },
-    ],
-    test: {
-      file: LANES,
-      name: 'killed before any call of its replay, is replayed to the same values',
-    },
   },
   {
     id: 'batch-is-whole',
@@ -532,7 +501,7 @@ export const RULES: readonly PutBack[] = [
     edits: [
       {
         file: 'engine/rid-recovery.ts',
-        find: 'known === undefined || (isOurs && !known.isOurs)',
+        find: 'known === undefined || rank > known.rank',
         replace: 'known === undefined',
       },
     ],
