@@ -59,9 +59,13 @@ export class EventHub {
         this.#told = next.event
         this.#toldJson = null
         this.#toldReportJson = next.reportJson
-        for (const listener of this.#listeners) listener(next.event, this.#json)
-        if (next.reportJson !== undefined) this.#json()
-        this.#recorder?.(next.event, this.#toldJson)
+        try {
+          for (const listener of this.#listeners) listener(next.event, this.#json)
+        } finally {
+          // Also when a listener throws: a recording without one event has no use for those around it.
+          if (next.reportJson !== undefined) this.#json()
+          this.#recorder?.(next.event, this.#toldJson)
+        }
       }
     } finally {
       this.#telling = false

@@ -327,10 +327,31 @@ function regular(fd: number): number {
 }
 
 const HAS_TWO_LOCKS = process.platform === 'linux'
+/** A lock that is held for a moment only is no writer's. */
+const LOCK_TRIES = 3
+const LOCK_WAIT_MS = 2
+
+function wait(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}
+
+function tookLock(locks: NativeLocks, fd: number): boolean {
+  for (let tries = 1; !locks.tryLock(fd); tries++) {
+    if (tries === LOCK_TRIES) return false
+    // Whoever asks `isLocked` has it for some microseconds.
+    wait(LOCK_WAIT_MS)
+  }
+  return true
+}
 
 /** Takes the lock that other engines take, too; or says who has it. Those of Restage are excluded already. */
 function otherEngine(fd: number): string | undefined {
-  const answer = takeFlock(fd)
+  let answer = takeFlock(fd)
+  // Whoever gives it up may have left a copy to a child that is only just starting a program.
+  for (let tries = 1; answer === 'held' && tries < LOCK_TRIES; tries++) {
+    wait(LOCK_WAIT_MS)
+    answer = takeFlock(fd)
+  }
   if (answer === 'taken') return undefined
   const holder = holderByFlock(fd)
   // Without the tool one that runs is seen at least; it does not see this one then.
@@ -454,8 +475,7 @@ export const nodeFileSystem: FileSystem = {
     } catch (error) {
       throw ioError(`cannot open the lock ${file}`, error)
     }
-    // Once more: whoever asks `isLocked` has it for some microseconds.
-    if (!locks.tryLock(fd) && !locks.tryLock(fd)) {
+    if (!tookLock(locks, fd)) {
       const text = fs.readFileSync(fd, 'utf8').trim()
       fs.closeSync(fd)
       throw lockedBy(file, text === '' ? 'another process' : text)
@@ -488,8 +508,9 @@ export const nodeFileSystem: FileSystem = {
     let fd: number | undefined
     try {
       fd = openRegular(file, 'read')
-      // Closing gives it up. The other lock is not asked for by taking it: its holder-to-be tries once.
       if (!locks.tryLock(fd, 0, 0, { shared: true })) return true
+      locks.unlock(fd)
+      // The other lock is not asked for by taking it: its holder-to-be tries once.
       return HAS_TWO_LOCKS && holderByFlock(fd) !== undefined
     } catch (error) {
       if (isErrno(error, 'ENOENT')) return false

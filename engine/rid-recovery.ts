@@ -44,7 +44,10 @@ export async function recoverRids(
     }),
   )
   await slicer.run(refuseHidden(places.missing, kind, reading))
-  return { pointers: places.pointers(), next: firstFree(reading, metadata) }
+  // Also above what a batch names that lost it: a record of that id would bring the batch back.
+  const free = firstFree(reading, metadata)
+  const next = places.highest < free ? free : places.highest + 1n
+  return { pointers: places.pointers(), next }
 }
 
 /**
@@ -189,7 +192,15 @@ function* readSegment(
         yield
       }
       takePassed()
-      if (step.value.tail === 'torn') reading.cut.push({ segment, at })
+      if (step.value.tail !== 'torn') return
+      reading.cut.push({ segment, at })
+      // Once it was whole on disk: no crash has cut it.
+      if (segment.isWhole) {
+        reading.damage ??= new EngineError(
+          'ENGINE_CORRUPT',
+          `${segment.name} ends in a record at ${at}`,
+        )
+      }
       return
     } catch (error) {
       if (!isCorruption(error) || !tolerates(segment)) throw error
@@ -250,12 +261,17 @@ interface Place {
 /** Where the ids lie that a journal names. Nothing else is remembered: memory follows the journal. */
 class Places {
   readonly #wanted = new Set<bigint>()
+  /** Of those wanted; 0: none is. */
+  highest = 0n
   readonly #found = new Map<bigint, Place & { rank: number; rival: Segment | null }>()
 
   constructor(batches: readonly JournalBatch[]) {
     for (const { operations } of batches) {
       for (const operation of operations) {
-        if (operation.op === 'set_rid') this.#wanted.add(ridOf(operation.rid))
+        if (operation.op !== 'set_rid') continue
+        const rid = ridOf(operation.rid)
+        this.#wanted.add(rid)
+        if (rid > this.highest) this.highest = rid
       }
     }
   }

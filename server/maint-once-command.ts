@@ -123,8 +123,8 @@ export function addMaintOnceCommand(program: Command, onRun: (run: CommandRun) =
     .addHelpText(
       'after',
       '\nDurations have a unit: 31s, 2m, 1500ms. Profiles are in V8 formats (.cpuprofile, .heapprofile).\n' +
-        '\nExit codes: 0 the pass ran, whatever it decided; 1 it failed, found the slot taken, or the\n' +
-        'folder could not be opened; 2 a wrong command line; 130 interrupted, with the folder whole.\n',
+        '\nExit codes: 0 the pass ran, whatever it decided; 1 it failed, found the slot taken, was\n' +
+        'not idle in time (--wait-idle), or the folder could not be opened; 2 a wrong command line; 130 interrupted, with the folder whole.\n',
     )
     .action((dir: string, options: MaintOnceOptions, command: Command) => {
       const problem =

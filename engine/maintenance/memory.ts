@@ -2,7 +2,8 @@
  * What maintenance remembers between passes, and the only place that changes it: debt and penalties
  * are saved before they become the truth in memory and are evented after that; scheduler facts are
  * evented the moment they change, and counters too, except that those of a pass are gathered until it
- * ends, stops, has rewritten a segment or is asked. So the events rebuild this state exactly.
+ * ends, stops, has rewritten a segment or is asked, or something outside of it is counted. So the events
+ * rebuild this state exactly.
  */
 import type { MaintenanceHost } from './host.ts'
 import type {
@@ -294,7 +295,8 @@ export class MaintenanceMemory {
   /** Facts that no event has told yet; from now on they count as told. */
   #unevented(): Partial<SchedulerInfo> {
     const changed = Object.entries(this.info()).filter(([fact, value]) => {
-      const told: unknown = typeof value === 'object' ? JSON.stringify(value) : value
+      const isObject = typeof value === 'object' && value !== null
+      const told: unknown = isObject ? JSON.stringify(value) : value
       if (this.#evented.has(fact) && this.#evented.get(fact) === told) return false
       this.#evented.set(fact, told)
       return true
@@ -314,6 +316,8 @@ export class MaintenanceMemory {
       if (now !== before) changed[key] = now
     }
     if (Object.keys(changed).length === 0) return
+    // Each is told under the pass that it is of.
+    if (this.#untold !== null && this.#untold.passId !== passId) this.tellCounters()
     this.#counters = { ...this.#counters, ...changed }
     this.#untold = { counters: { ...this.#untold?.counters, ...changed }, passId }
     if (passId === null) this.tellCounters()

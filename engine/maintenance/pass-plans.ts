@@ -144,7 +144,12 @@ export function planCancelled(
   passId: number | null,
 ): void {
   memory.count({ planRuns: 1, planCanceled: 1 }, passId)
-  memory.update({ lastPlanCanceledAtMs: host.clock.now(), ageBlockedUntilMs: null }, passId)
+  const lastPlanCanceledAtMs = host.clock.now()
+  // A plan of no pass says nothing of the wait for age, which a pass may have set meanwhile.
+  memory.update(
+    passId === null ? { lastPlanCanceledAtMs } : { lastPlanCanceledAtMs, ageBlockedUntilMs: null },
+    passId,
+  )
   host.emit({ type: 'rewrite_plan_canceled', why, durMs: elapsedMs }, passId)
 }
 

@@ -240,7 +240,7 @@ export class MaintenanceScheduler implements MaintenanceControl {
       throw new EngineError('ENGINE_OPTIONS', `budgetTokensBytes must be 0 or more, got ${bytes}`)
     }
     const { budget } = this.#memory.facts
-    if (budget === null || this.#slot !== null) return
+    if (budget === null || this.#slotHolder() !== null) return
     // Tokens for this pass; time before it adds nothing to them.
     const accruedAtMs = this.#host.clock.now()
     this.#memory.update({ budget: { ...budget, tokensBytes: bytes, accruedAtMs } }, null)
@@ -326,8 +326,10 @@ export class MaintenanceScheduler implements MaintenanceControl {
 
   async #saveDebt(debt: RewriteDebt, minStaleRatio: number | null): Promise<void> {
     const cause = debt.queue.length === 0 ? 'cleared' : debt.stage === null ? 'planned' : 'staged'
+    // The caller may go on with its own.
+    const own = structuredClone(debt)
     try {
-      await this.#memory.replaceDebt(debt, { cause, passId: null, minStaleRatio })
+      await this.#memory.replaceDebt(own, { cause, passId: null, minStaleRatio })
     } finally {
       this.#settingDebt = false
       // Also when it could not be saved: a kick or a timer may have found the slot taken.

@@ -39,23 +39,28 @@ async function planAhead(
   const { segments, nowMs, penalties } = input
   const cooling = coolingOf(penalties, { nowMs, segments }, options)
   const { planTimeoutMs: timeoutMs, planResumeGraceMs: foregroundGraceMs } = options
-  const bounds = bound(host, signal, { timeoutMs, foregroundGraceMs })
   const plans: PlanRun[] = []
-  let begun = host.clock.monotonic()
+  let ended: Looked['ended'] = null
   try {
     const decision = await decideWithPlans(input, async (filters) => {
-      begun = host.clock.monotonic()
-      const plan = await host.plan({ segments, filters, nowMs, cooling }, bounds.signal)
-      plans.push({ plan, elapsedMs: host.clock.monotonic() - begun })
-      return plan
+      const begun = host.clock.monotonic()
+      // Each plan has all of its time, as in a pass.
+      const bounds = bound(host, signal, { timeoutMs, foregroundGraceMs })
+      try {
+        const plan = await host.plan({ segments, filters, nowMs, cooling }, bounds.signal)
+        plans.push({ plan, elapsedMs: host.clock.monotonic() - begun })
+        return plan
+      } catch (error) {
+        const why = bounds.cause()
+        if (why !== null) ended = { why, elapsedMs: host.clock.monotonic() - begun }
+        throw error
+      } finally {
+        bounds.release()
+      }
     })
     return { decision, plans, ended: null }
   } catch {
     // An error is not lost: the pass that follows plans too, and reports what stops it.
-    const why = bounds.cause()
-    const elapsedMs = host.clock.monotonic() - begun
-    return { decision: null, plans, ended: why === null ? null : { why, elapsedMs } }
-  } finally {
-    bounds.release()
+    return { decision: null, plans, ended }
   }
 }

@@ -438,10 +438,7 @@ export class Wakes {
   #countPlans({ plans, ended }: Looked): void {
     const { memory } = this.#environment
     for (const run of plans) countPlan(memory, run, null)
-    if (ended === null) return
-    planCancelled(this.#environment, ended, null)
-    // That ended a wait for age as well.
-    this.#armDeferred()
+    if (ended !== null) planCancelled(this.#environment, ended, null)
   }
 }
 

@@ -39,6 +39,8 @@ const BLOCK_BYTES = 64 * 1024
  * many in a row.
  */
 const WAITING_MAX = 64
+/** Of a list: more, and the event may be megabytes. */
+const LONG_ITEMS = 64
 /** Between the ends of passes that get a block of their own. */
 const PASS_FLUSH_MS = 250
 /** JSON that may wait for the disk. */
@@ -142,7 +144,8 @@ export class Recorder {
       return
     }
     this.#waiting.push(event)
-    if (made !== null || this.#waiting.length >= WAITING_MAX) this.#gather(made)
+    const isDue = made !== null || this.#waiting.length >= WAITING_MAX || isLong(event)
+    if (isDue) this.#gather(made)
     if (event.type === 'pass_done') this.#writeSoon(event.atMs)
     else if (this.#host.clock.frozen) this.#writeWhileFrozen()
     else this.#armFlush(this.#options.flushMs)
@@ -472,6 +475,24 @@ export class Recorder {
     if (this.#isTold) return
     this.#isTold = true
     this.#host.emit({ type: 'recording_stopped', reason, message, retryAtMs })
+  }
+}
+
+/** It becomes JSON at once: so what waits is small, and the bytes of what is not are counted. */
+function isLong(event: EngineEvent): boolean {
+  switch (event.type) {
+    case 'debt_changed':
+      return event.debt.queue.length > LONG_ITEMS
+    case 'penalties_changed':
+      return event.penalties.length > LONG_ITEMS
+    case 'segment_bytes':
+      return event.changes.length > LONG_ITEMS
+    case 'gc_run':
+      return event.report.segmentsTotal > LONG_ITEMS
+    case 'pass_done':
+      return event.report.storeBefore.segments > LONG_ITEMS
+    default:
+      return event.type === 'pass_stopped'
   }
 }
 

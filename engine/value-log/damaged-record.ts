@@ -1,7 +1,8 @@
 /**
  * What a scan cannot read: what a crash leaves, or damage. A crash leaves a hole, or a record that the file's
- * end cuts; nothing behind either was acknowledged. Anything else was written whole and damaged later, and
- * what is behind it may be acknowledged and sound.
+ * end cuts; nothing behind either was promised to survive. Anything else was written whole and damaged later,
+ * and what is behind it may be acknowledged and sound. A damaged record of a value that has a whole sector of
+ * zeros looks like a hole, and is taken for one.
  */
 import { byteSourceOf, hasHole, type ByteSource } from '../byte-source.ts'
 import { viewOf } from '../bytes.ts'
@@ -75,12 +76,14 @@ export function* findRecord(
   ids: ReadonlySet<bigint>,
 ): Generator<void, { start: number; rid: bigint } | undefined> {
   const window = new Uint8Array(WINDOW_BYTES + RECORD_HEADER_BYTES)
+  const size = file.size()
   for (let base = from; ; base += WINDOW_BYTES) {
     const held = file.read(window, 0, window.length, base)
     for (let i = 0; i < WINDOW_BYTES && i + RECORD_HEADER_BYTES <= held; i++) {
-      if (!looksLikeHeader(window, i)) continue
+      if (!looksLikeHeader(window, i) || !mayHold(window, i, size - base - i, ids)) continue
       const rid = idOfRecordAt(file, kind, base + i, ids)
       if (rid !== undefined) return { start: base + i, rid }
+      yield
     }
     if (held < window.length) return undefined
     yield
@@ -95,6 +98,20 @@ function looksLikeHeader(bytes: Uint8Array, at: number): boolean {
     bytes[at + 6] === 0 &&
     bytes[at + 7] === 0
   )
+}
+
+/** By the header alone: reading what each may be would take hours where a value is full of ones. */
+function mayHold(
+  bytes: Uint8Array,
+  at: number,
+  bytesLeft: number,
+  ids: ReadonlySet<bigint>,
+): boolean {
+  const view = viewOf(bytes)
+  const rid = view.getBigUint64(at + 8, true)
+  const isGrouped = bytes[at + 5] === 1
+  if (RECORD_HEADER_BYTES + view.getUint32(at + 16, true) > bytesLeft) return false
+  return isGrouped ? rid === 0n : ids.has(rid)
 }
 
 function idOfRecordAt(

@@ -188,6 +188,28 @@ describe('events', () => {
     ])
   })
 
+  test('who records is told of an event at which a listener throws, too', () => {
+    const hub = new EventHub(() => 7)
+    const told: number[] = []
+    hub.recordBy((event) => told.push(event.seq))
+    const unsubscribe = hub.subscribe(() => {
+      throw new Error('not mine')
+    })
+    expect(() => hub.emit({ type: 'checkpoint_kick_start' }, null)).toThrow('not mine')
+    unsubscribe()
+    hub.emit({ type: 'checkpoint_kick_start' }, null)
+    expect(told).toEqual([1, 2])
+  })
+
+  test('a fact that is null and one that says so in words are told apart', async () => {
+    const { engine, events } = await openFixture({}, { dir: memoryFolder() })
+    engine.maintenance.pause('null')
+    engine.flushEvents()
+    const told = events.flatMap((e) => (e.type === 'scheduler_changed' ? [e.scheduler] : []))
+    expect(told.at(-1)).toMatchObject({ paused: true, pauseReason: 'null' })
+    await engine.close()
+  })
+
   test('what a pass counts is one event at its end, and told before to whoever asks for the state', async () => {
     const { engine, events } = await openFixture(OPTIONS, { dir: memoryFolder() })
     for (let i = 0; i < 20; i++) await engine.put(key(i), value(i, 700))

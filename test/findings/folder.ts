@@ -12,8 +12,8 @@ export const FOLDER: readonly PutBack[] = [
     edits: [
       {
         file: 'engine/file-system.ts',
-        find: 'if (!locks.tryLock(fd) && !locks.tryLock(fd)) {',
-        replace: 'if (!locks.tryLock(fd) && fd < 0) {',
+        find: 'if (!tookLock(locks, fd)) {',
+        replace: 'if (!tookLock(locks, fd) && fd < 0) {',
       },
     ],
     test: { file: LIFE, name: 'a second opener is refused with the holder named' },

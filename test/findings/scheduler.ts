@@ -669,9 +669,9 @@ export const SCHEDULER: readonly PutBack[] = [
     edits: [
       {
         file: 'engine/maintenance/wakes.ts',
-        find: '    planCancelled(this.#environment, ended, null)\n',
+        find: '    if (ended !== null) planCancelled(this.#environment, ended, null)\n',
         replace:
-          '    const { lastPlanCanceledAtMs } = memory.facts\n    planCancelled(this.#environment, ended, null)\n    memory.update({ lastPlanCanceledAtMs }, null)\n',
+          '    const { lastPlanCanceledAtMs } = memory.facts\n    if (ended !== null) planCancelled(this.#environment, ended, null)\n    memory.update({ lastPlanCanceledAtMs }, null)\n',
       },
     ],
     test: { file: SLICES, name: 'whose plan is ended counts and tells that' },

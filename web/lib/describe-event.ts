@@ -264,7 +264,7 @@ function describeEffect(
       // What GC deletes is in `bytesAfter` still.
       return event.bytesAfter - event.gcBytesDeleted < event.bytesBefore
         ? `Rewriting ${segmentList(event.processedIds)} paid: ${formatBytes(event.plannedStale)} of it were stale, and the log shrank`
-        : `The log did not shrink, yet ${formatBytes(event.plannedStale)} of ${segmentList(event.processedIds)} were stale and are gone`
+        : `The log did not shrink, yet ${formatBytes(event.plannedStale)} of ${segmentList(event.processedIds)} were stale`
     case 'rewrite_ineffective':
       return `Rewrite of ${segmentList(event.sourceIds)} did not pay: ${formatBytes(event.bytesBefore)} before, ${formatBytes(event.bytesAfter)} after`
     case 'rewrite_ineffective_penalty':
