@@ -79,6 +79,6 @@ function segmentsOf({ opened, state }: FolderReading): SegmentInfo[] {
 /** Segments whose age is that of their file, which copying resets (X5): no seal time is kept of them. */
 export function datedByFile(reading: FolderReading): SegmentId[] {
   return segmentsOf(reading)
-    .filter(({ ageSource, sealedAtMs }) => ageSource === 'mtime' && sealedAtMs !== null)
+    .filter(({ ageSource }) => ageSource === 'mtime')
     .map(({ segmentId }) => segmentId)
 }
