@@ -33,6 +33,7 @@ import { PROFILE_LOSES, resolveOptions, type ResolvedOptions } from './options.t
 import { Readers, valueOf } from './readers.ts'
 import { Recorder } from './recording/recorder.ts'
 import { Slicer } from './slicer.ts'
+import { UnderWay } from './under-way.ts'
 import { flushStore, openStore, releaseStore, type Store } from './store.ts'
 import type {
   CheckpointReport,
@@ -83,7 +84,7 @@ class RestageEngine implements Engine {
   #lastWriteAtMs: number | null = null
   readonly #readers: Readers
   /** Work on the folder that is under way outside of passes; closing waits for it. */
-  readonly #underWay = new Set<Promise<unknown>>()
+  readonly #underWay = new UnderWay()
 
   constructor(options: ResolvedOptions, deps: EngineDeps) {
     this.#options = options
@@ -212,7 +213,7 @@ class RestageEngine implements Engine {
   /** Deletes what this reader was the last to keep. After a failure deleting, which is writing, is over. */
   async #readerEnded(label: string): Promise<SegmentId[]> {
     if (this.#status === 'failed') return []
-    return this.#track(this.#pruneRetained(label))
+    return this.#underWay.track(this.#pruneRetained(label))
   }
 
   async #pruneRetained(heldBy: string): Promise<SegmentId[]> {
@@ -305,7 +306,7 @@ class RestageEngine implements Engine {
     system: readonly SystemMove[] = [],
   ): Promise<CheckpointReport> {
     const store = reason === 'close' ? this.#store : this.#writable()
-    return this.#track(this.#checkpointNow(store, reason, system))
+    return this.#underWay.track(this.#checkpointNow(store, reason, system))
   }
 
   async #checkpointNow(
@@ -445,7 +446,7 @@ class RestageEngine implements Engine {
       rewrite: (sources, signal, request) =>
         this.#guard(() => rewriteSegments(this.#rewriteParts(store), sources, signal, request)),
       plan: (request, signal) => planAlone(request, signal, store.slices),
-      vacuumIndex: (signal) => this.#guard(() => this.#track(vacuumIndex(store, signal))),
+      vacuumIndex: (signal) => this.#guard(() => this.#underWay.track(vacuumIndex(store, signal))),
       reclaim: (options) => this.#guard(() => reclaim(this.#reclaimParts(), options)),
       checkpoint: (reason) => this.#runCheckpoint(reason),
       planVacuum: () => planVacuum(store),
@@ -545,15 +546,6 @@ class RestageEngine implements Engine {
     return this.#store
   }
 
-  async #track<T>(work: Promise<T>): Promise<T> {
-    this.#underWay.add(work)
-    try {
-      return await work
-    } finally {
-      this.#underWay.delete(work)
-    }
-  }
-
   #notOpen(): EngineError {
     const why = this.#failure instanceof Error ? `: ${this.#failure.message}` : ''
     return new EngineError('ENGINE_NOT_OPEN', `the engine is ${this.#status}${why}`, this.#failure)
@@ -596,7 +588,7 @@ class RestageEngine implements Engine {
     } finally {
       // Nothing of this engine may touch the folder once another has its lock.
       await this.#groupCommit.idle()
-      while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay)
+      await this.#underWay.idle()
       this.#latency.end()
       await this.#recorder?.close()
       this.#status = 'closed'

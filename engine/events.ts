@@ -63,8 +63,10 @@ export class EventHub {
           for (const listener of this.#listeners) listener(next.event, this.#json)
         } finally {
           // Also when a listener throws: a recording without one event has no use for those around it.
-          if (next.reportJson !== undefined) this.#json()
-          this.#recorder?.(next.event, this.#toldJson)
+          if (this.#recorder !== null) {
+            if (next.reportJson !== undefined) this.#json()
+            this.#recorder(next.event, this.#toldJson)
+          }
         }
       }
     } finally {

@@ -52,6 +52,7 @@ import { decodeState, expireHistory } from './state-file.ts'
 import { Stepper } from './stepper.ts'
 import { Suppression } from './suppression.ts'
 import { AUTOMATIC, callFor, Wakes } from './wakes.ts'
+import { UnderWay } from '../under-way.ts'
 
 const PHASES: readonly MaintenancePhase[] = ['steady', 'restore', 'catch_up']
 
@@ -77,7 +78,7 @@ export class MaintenanceScheduler implements MaintenanceControl {
   /** Debt is being saved from outside of passes: the slot is taken meanwhile. */
   #settingDebt = false
   /** Writes outside of passes that are under way; closing waits for them. */
-  readonly #underWay = new Set<Promise<unknown>>()
+  readonly #underWay = new UnderWay()
   #closed = false
 
   constructor(
@@ -174,8 +175,7 @@ export class MaintenanceScheduler implements MaintenanceControl {
     this.#wakes.close()
     this.#slot?.abort.abort()
     await this.#slot?.done
-    // Nothing is added any more: whoever writes from outside needs it open.
-    await Promise.allSettled(this.#underWay)
+    await this.#underWay.idle()
   }
 
   info(): SchedulerInfo {
@@ -321,7 +321,7 @@ export class MaintenanceScheduler implements MaintenanceControl {
       throw new EngineError('ENGINE_BUSY', `debt cannot be set while ${holder}`)
     }
     this.#settingDebt = true
-    await this.#track(this.#saveDebt(debt, minStaleRatio))
+    await this.#underWay.track(this.#saveDebt(debt, minStaleRatio))
   }
 
   async #saveDebt(debt: RewriteDebt, minStaleRatio: number | null): Promise<void> {
@@ -334,15 +334,6 @@ export class MaintenanceScheduler implements MaintenanceControl {
       this.#settingDebt = false
       // Also when it could not be saved: a kick or a timer may have found the slot taken.
       this.#wakes.debtChanged()
-    }
-  }
-
-  async #track<T>(work: Promise<T>): Promise<T> {
-    this.#underWay.add(work)
-    try {
-      return await work
-    } finally {
-      this.#underWay.delete(work)
     }
   }
 
@@ -376,7 +367,7 @@ export class MaintenanceScheduler implements MaintenanceControl {
     if (this.#memory.facts.pauseFile === null) {
       throw new EngineError('ENGINE_OPTIONS', 'the store was opened without a pauseFile')
     }
-    await this.#track(this.#host.writePauseFile(reason))
+    await this.#underWay.track(this.#host.writePauseFile(reason))
     // Looks for it and says so, while the store is open; closing meanwhile changes nothing about the file.
     this.#suppression.reason()
     this.#wakes.rearm()

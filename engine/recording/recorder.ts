@@ -1,7 +1,8 @@
 /**
  * Keeps the engine's events in the folder while it is open. The turn that emits an event only remembers
  * it; what came together is turned into JSON together, and compressing and writing happen in later turns,
- * in slices. Nothing of it is synced before a chunk is sealed, so a crash may cost the newest moments, and nothing but them.
+ * in slices. Nothing of it is synced before a chunk is sealed, so a crash may cost the newest moments, and
+ * nothing but them.
  *
  * The store comes first: whatever goes wrong here stops the recording, says so in an event and in the
  * gauges, and is tried again later with a new chunk and a new keyframe. It is never the store's error.

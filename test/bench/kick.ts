@@ -144,8 +144,7 @@ for (const addedMs of [ADDED_MS, 0]) {
   say(
     `kick/ratio${suffix} total_window_off_over_on=${windows.toFixed(2)} kicks_off_over_on=${kicks.toFixed(2)} stall_over_kick=${stall.toFixed(3)} turn_cpu_over_kick=${turnCpu.toFixed(3)} runs=${runs}`,
   )
-  if (addedMs === 0) continue
-  if (windows < RATIO_WANTED) {
+  if (addedMs > 0 && windows < RATIO_WANTED) {
     say(`kick/expected a window ratio of at least ${RATIO_WANTED}`)
     process.exitCode = 1
   }

@@ -3,6 +3,7 @@
  * exchange nothing but numbers; and the store that both open.
  */
 import type { BatchOperation, EngineOptions, Profile } from '../../engine/index.ts'
+import { EAGER } from '../support/eager-maintenance.ts'
 
 const KEYS = 90
 
@@ -36,20 +37,7 @@ export function optionsFor(profile: Profile): EngineOptions {
     inlineThreshold: 64,
     segmentBytes: 16_384,
     sliceMs: 0.1,
-    maintenance: {
-      confirmDelayMs: 1_000,
-      checkpointKickMinIntervalMs: 0,
-      rewriteMinIntervalMs: 0,
-      resumeMinIntervalMs: 0,
-      quietWriteWindowMs: 0,
-      quietReadWindowMs: 0,
-      gcMinIntervalMs: 0,
-      gcMinBytes: 1,
-      minSegmentAgeMs: 0,
-      efficacyMinTotalBytes: 0,
-      triggerStaleRatio: 0.2,
-      resumeMinStaleRatio: 0.1,
-    },
+    maintenance: { ...EAGER, confirmDelayMs: 1_000 },
   }
 }
 

@@ -2,7 +2,10 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { encodeBatch, encodedBatchBytes } from '../../engine/commit-log/codec.ts'
 import { EngineError } from '../../engine/errors.ts'
+import { nodeFileSystem } from '../../engine/file-system.ts'
+import { journalFileName } from '../../engine/ids.ts'
 import {
   PAGE_BYTES,
   PAGE_LEAF,
@@ -11,6 +14,7 @@ import {
   pageType,
   sealPage,
 } from '../../engine/index/page.ts'
+import { findRecord } from '../../engine/value-log/damaged-record.ts'
 import {
   bytesEqual,
   copyFolder,
@@ -205,4 +209,44 @@ describe('what a crash leaves behind the last sync', () => {
     for (let i = 6; i < 10; i++) expect(engine.get(key(i))).toBeUndefined()
     await engine.close()
   })
+})
+
+test('a sealed segment that was whole on disk and is shorter now is refused, when the journal names what it lost', async () => {
+  const options = { inlineThreshold: 64, segmentBytes: 4096 }
+  const { engine, dir } = await openFixture(options, { dir: memoryFolder() })
+  for (let i = 0; i < 10; i++) await engine.put(key(i), value(i, 600))
+  await engine.close()
+  const log = fs.readFileSync(valueLogOf(dir))
+  // Its last record, of the first segment, which the tree has too.
+  const last = Math.floor(log.length / RECORD_BYTES - 1) * RECORD_BYTES
+  const rid = { low: log.readUInt32LE(last + 8), high: log.readUInt32LE(last + 12) }
+  const operations = [{ op: 'set_rid', key: key(4), rid } as const]
+  const batch = new Uint8Array(encodedBatchBytes(operations))
+  encodeBatch(batch, 0, { seq: 1_000, operations }, 'ieee')
+  fs.writeFileSync(path.join(dir, 'maindb/wal', journalFileName({ lane: 0, seq: 9 })), batch)
+  fs.truncateSync(valueLogOf(dir), last + 100)
+  const before = files(dir)
+  const error = await refusal(dir)
+  expect(error.code).toBe('ENGINE_CORRUPT')
+  expect(error.message).toContain(`value-l0-000001.log ends in a record at ${last}`)
+  expect(files(dir)).toEqual(before)
+})
+
+test('looking for records behind a cut one reads what may be one, and not each place that looks like it', () => {
+  const file = path.join(memoryFolder(), 'ones.log')
+  // As numbers of four bytes: at each of them a header seems to begin.
+  fs.writeFileSync(file, Buffer.from(new Uint32Array(2 ** 18).fill(1).buffer))
+  const opened = nodeFileSystem.open(file, 'read')
+  const read = opened.read.bind(opened)
+  let reads = 0
+  opened.read = (...call) => {
+    expect(++reads, 'reads of a file of 16 windows').toBeLessThan(40)
+    return read(...call)
+  }
+  const steps = findRecord(opened, 'ieee', 0, new Set([12_345n]))
+  let step = steps.next()
+  while (step.done !== true) step = steps.next()
+  expect(step.value).toBeUndefined()
+  expect(reads).toBeGreaterThanOrEqual(16)
+  opened.close()
 })

@@ -10,6 +10,7 @@ import {
   type JournalOperation,
 } from '../../engine/commit-log/codec.ts'
 import { journalFileName } from '../../engine/ids.ts'
+import { METADATA_FILE } from '../../engine/metadata.ts'
 import { read } from './inspect/reading.ts'
 import {
   bytesEqual,
@@ -22,6 +23,7 @@ import {
 } from '../support/engine-fixture.ts'
 import { FaultFileSystem } from '../support/fault-file-system.ts'
 import { SEED, randomFrom } from '../support/random.ts'
+import { recordIds } from '../support/record-ids.ts'
 import { openForLife } from '../support/scripted-life.ts'
 
 const put = (name: string, bytes: Uint8Array): JournalOperation => ({
@@ -131,4 +133,30 @@ describe('a journaled inline value', () => {
       }
     },
   )
+})
+
+test('a record id that a batch has lost is not given to a value of the replay, so the batch stays lost', async () => {
+  const { engine: made, dir } = await openFixture({}, { dir: memoryFolder() })
+  await made.put(key('old'), value(9, 900))
+  await made.close()
+  const lost = (recordIds(dir).at(-1) ?? 0n) + 1n
+  fs.rmSync(path.join(dir, 'maindb', METADATA_FILE))
+  const rid = { high: 0, low: Number(lost) }
+  writeJournal(dir, 0, [
+    { seq: 1, operations: [{ op: 'set_rid', key: key('a'), rid }, remove('old')] },
+    { seq: 2, operations: [put('c', value(3, 6000))] },
+  ])
+  const disk = new FaultFileSystem(dir)
+  const left: string[] = []
+  disk.onCall = () => void left.push(copyFolder(disk.root, memoryFolder()))
+  const first = await openForLife(disk.root, disk.process().fileSystem)
+  disk.onCall = () => undefined
+  expect(seen(first)).toEqual({ a: undefined, b: undefined, c: 3, old: 9 })
+  await first.close()
+  for (const folder of left) {
+    const { engine } = await openFixture({}, { dir: folder })
+    expect(seen(engine)).toEqual({ a: undefined, b: undefined, c: 3, old: 9 })
+    await engine.close()
+    removeFolder(folder)
+  }
 })

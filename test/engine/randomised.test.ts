@@ -11,6 +11,7 @@ import type {
   RewriteOptions,
   SchedulerMode,
 } from '../../engine/types.ts'
+import { EAGER } from '../support/eager-maintenance.ts'
 import { SEED, runs } from '../support/random.ts'
 import { KEYS, World, type LongStep, type OpenOptions, type Step } from '../support/world.ts'
 
@@ -82,22 +83,7 @@ const optionsOf = (profiles: readonly Profile[]): fc.Arbitrary<OpenOptions> =>
     checkpointIntervalMs: fc.constantFrom(0, 5_000),
   })
 
-/** Reasons to rewrite and to collect that small stores meet too. */
-const EAGER = {
-  confirmDelayMs: 5_000,
-  checkpointKickMinIntervalMs: 0,
-  rewriteMinIntervalMs: 0,
-  resumeMinIntervalMs: 0,
-  quietWriteWindowMs: 0,
-  quietReadWindowMs: 0,
-  gcMinIntervalMs: 0,
-  gcMinBytes: 1,
-  minSegmentAgeMs: 0,
-  efficacyMinTotalBytes: 0,
-  triggerStaleRatio: 0.2,
-  resumeMinStaleRatio: 0.1,
-  vacuumMinIntervalMs: 0,
-}
+const OFTEN = { ...EAGER, confirmDelayMs: 5_000, vacuumMinIntervalMs: 0 }
 
 /** Policies and thresholds around the eager ones; absent = the default. */
 const anyChanges: fc.Arbitrary<Partial<MaintenanceOptions>> = fc.record(
@@ -122,7 +108,7 @@ const anyChanges: fc.Arbitrary<Partial<MaintenanceOptions>> = fc.record(
   },
   { requiredKeys: [] },
 )
-const anyMaintenance = anyChanges.map((some) => ({ ...EAGER, ...some }))
+const anyMaintenance = anyChanges.map((some) => ({ ...OFTEN, ...some }))
 
 const which = fc.nat({ max: 5 })
 

@@ -15,6 +15,11 @@ export const FOLDER: readonly PutBack[] = [
         find: 'if (!tookLock(locks, fd)) {',
         replace: 'if (!tookLock(locks, fd) && fd < 0) {',
       },
+      {
+        file: 'engine/file-system.ts',
+        find: 'const other = HAS_TWO_LOCKS ? otherEngine(fd) : undefined',
+        replace: 'const other = HAS_TWO_LOCKS && fd < 0 ? otherEngine(fd) : undefined',
+      },
     ],
     test: { file: LIFE, name: 'a second opener is refused with the holder named' },
   },

@@ -66,4 +66,41 @@ export const RECOVERY: readonly PutBack[] = [
       name: 'flipped in its header or value: the others are there or the folder is refused',
     },
   },
+  {
+    id: 'lost-ids-stay-lost',
+    defect:
+      'a replay gives a value the record id that a batch has lost, and brings that batch back',
+    edits: [
+      {
+        file: 'engine/rid-recovery.ts',
+        find: 'const next = places.highest < free ? free : places.highest + 1n',
+        replace: 'const next = places.highest < 0n ? places.highest : free',
+      },
+    ],
+    test: { file: LANES, name: 'a record id that a batch has lost is not given to a value' },
+  },
+  {
+    id: 'whole-segments-are-not-cut',
+    defect: 'a sealed segment that became shorter loses what the journal names, without a word',
+    edits: [
+      {
+        file: 'engine/rid-recovery.ts',
+        find: 'if (segment.isWhole) {',
+        replace: 'if (segment.isWhole && at < 0) {',
+      },
+    ],
+    test: { file: DAMAGE, name: 'a sealed segment that was whole on disk and is shorter now is' },
+  },
+  {
+    id: 'hidden-records-by-header',
+    defect: 'looking for hidden records reads each place at which a header seems to begin',
+    edits: [
+      {
+        file: 'engine/value-log/damaged-record.ts',
+        find: 'return isGrouped ? rid === 0n : ids.has(rid)',
+        replace: 'return isGrouped || rid >= 0n || ids.has(rid)',
+      },
+    ],
+    test: { file: DAMAGE, name: 'looking for records behind a cut one reads what may be one' },
+  },
 ]

@@ -543,7 +543,7 @@ export const RULES: readonly PutBack[] = [
     edits: [
       {
         file: 'engine/engine.ts',
-        find: 'while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay)',
+        find: 'await this.#underWay.idle()',
         replace: '',
       },
     ],

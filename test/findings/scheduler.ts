@@ -572,7 +572,7 @@ export const SCHEDULER: readonly PutBack[] = [
     edits: [
       {
         file: 'engine/maintenance/scheduler.ts',
-        find: 'await Promise.allSettled(this.#underWay)',
+        find: 'await this.#underWay.idle()',
         replace: '',
       },
     ],
@@ -690,6 +690,46 @@ export const SCHEDULER: readonly PutBack[] = [
     test: {
       file: 'test/engine/stats.test.ts',
       name: 'attempts are whatever wanted the slot: nothing that is skipped is missing from them',
+    },
+  },
+  {
+    id: 'each-plan-has-its-time',
+    defect: 'two slow plans of one look end each other, and no tick ever plans to its end',
+    edits: [
+      {
+        file: 'engine/maintenance/tick-look.ts',
+        find: 'const bounds = bound(host, signal, { timeoutMs, foregroundGraceMs })',
+        replace:
+          'const bounds = bound(host, signal, { timeoutMs: timeoutMs / (plans.length + 1), foregroundGraceMs })',
+      },
+    ],
+    test: { file: SLICES, name: 'that needs two plans gives each of them its time' },
+  },
+  {
+    id: 'look-keeps-the-wait-for-age',
+    defect: 'the plan of a tick that was ended drops the retry that waits for age',
+    edits: [
+      {
+        file: 'engine/maintenance/pass-plans.ts',
+        find: 'passId === null ? { lastPlanCanceledAtMs }',
+        replace: 'passId === -1 ? { lastPlanCanceledAtMs }',
+      },
+    ],
+    test: { file: SLICES, name: 'whose plan is ended leaves the wait for age as it is' },
+  },
+  {
+    id: 'counted-under-its-pass',
+    defect: 'what a pass counts is told as of no pass when something else is counted beside it',
+    edits: [
+      {
+        file: 'engine/maintenance/memory.ts',
+        find: 'if (this.#untold !== null && this.#untold.passId !== passId) this.tellCounters()',
+        replace: 'if (this.#untold?.passId === -1) this.tellCounters()',
+      },
+    ],
+    test: {
+      file: SCHEDULER_TEST,
+      name: 'what is counted beside a pass is told apart from what the pass counts',
     },
   },
 ]

@@ -160,6 +160,43 @@ describe('a tick', () => {
     expect(host.eventsOf('maintenance_active_acquire')).toEqual([])
   })
 
+  test('that needs two plans gives each of them its time', async () => {
+    const bytesTotal = 512 * 2 ** 20
+    const sizes = { bytesTotal, bytesLive: bytesTotal * 0.4, bytesStale: bytesTotal * 0.6 }
+    const { host } = await world([segment(9, 0.6, sizes)], {
+      mode: 'auto',
+      maintenance: { triggerTotalBytes: 1, planTimeoutMs: 300 },
+    })
+    host.onPlan = () => {
+      host.clock.advance(200)
+      return Promise.resolve()
+    }
+    await advance(host, 1_000)
+    expect(host.plans.length).toBeGreaterThanOrEqual(2)
+    expect(host.eventsOf('rewrite_plan_canceled')).toEqual([])
+    expect(host.eventsOf('pass_done')).toMatchObject([{ report: { outcome: 'staged' } }])
+  })
+
+  test('whose plan is ended leaves the wait for age as it is', async () => {
+    const young = THREE.map((s) => ({ ...s, sealedAtMs: T0 }))
+    const { host, scheduler } = await world(young, {
+      mode: 'auto',
+      maintenance: { minSegmentAgeMs: 300_000, quietWriteWindowMs: 0, planResumeGraceMs: 300 },
+    })
+    await advance(host, 1_000)
+    expect(scheduler.info().ageBlockedUntilMs).toBe(T0 + 300_000)
+    host.onPlan = () => {
+      for (let turn = 0; turn < 6; turn++) {
+        host.clock.advance(50)
+        host.activity = { ...host.activity, lastWriteAtMs: host.clock.now() }
+      }
+      return Promise.resolve()
+    }
+    await advance(host, 60_000)
+    expect(host.eventsOf('rewrite_plan_canceled').length).toBeGreaterThan(0)
+    expect(scheduler.info().ageBlockedUntilMs).toBe(T0 + 300_000)
+  })
+
   test('counts its plan once, whether a pass follows or not', async () => {
     const { host, scheduler } = await world(MANY, { mode: 'auto' })
     await advance(host, 1_000)

@@ -38,6 +38,20 @@ function holdRewrite(host: FakeHost): () => void {
   return () => release()
 }
 
+test('what is counted beside a pass is told apart from what the pass counts', async () => {
+  const { host, scheduler } = await world(THREE)
+  host.onRewrite = () => {
+    scheduler.countDeleted(1, 10)
+    return Promise.resolve()
+  }
+  await scheduler.rewrite([THREE[0]?.segmentId ?? 0])
+  const told = host.events.flatMap((event) =>
+    event.type === 'counters_changed' ? [{ ...event.counters, passId: event.passId }] : [],
+  )
+  const beside = { gcDeletedSegments: 1, gcDeletedBytes: 10, passId: null }
+  expect(told.slice(0, 2)).toEqual([{ passes: 1, passId: 1 }, beside])
+})
+
 describe('opening', () => {
   test('M6: the ledger is loaded at open, for one entry as for many', async () => {
     const debt = debtOf([entry(1, 0.6)], staged(T0 - 5_000))
